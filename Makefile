@@ -1,0 +1,55 @@
+# `make` lists the targets. Everything is installed once into .venv, at the versions of requirements.lock.
+
+PYTHON ?= python3
+PROFILE ?= quick
+UV_VERSION := 0.13.9
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+INSTALLED := $(VENV)/installed
+
+.PHONY: help setup book test test-fast lint format lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## make .venv and install the locked versions (about 5 GB)
+
+book: $(INSTALLED) ## run the chapters and build _build/html (PROFILE=quick; also smoke, laptop, gpu, librispeech)
+	$(BIN)/python -m paper_lib book --profile $(PROFILE)
+
+test: lint ## check the code and pass every test, the whole book at profile smoke included
+	$(BIN)/python -m pytest
+
+test-fast: lint ## the same without the whole book
+	$(BIN)/python -m pytest -m "not book"
+
+lint: $(INSTALLED) ## ruff (lint and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(UV) ## pin requirements.lock to what pyproject.toml asks for; pins that still fit stay
+	$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --custom-compile-command "make lock" \
+		pyproject.toml --output-file requirements.lock
+
+clean: ## remove what was built; .venv and the cache of corpora, models and records stay
+	rm -rf _build .mypy_cache .pytest_cache .ruff_cache
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# Building in the environment itself, whose setuptools is locked too, keeps an unlocked one out.
+$(INSTALLED): $(UV) requirements.lock pyproject.toml
+	$(UV) pip install --python $(BIN)/python --requirement requirements.lock
+	$(UV) pip install --python $(BIN)/python --no-build-isolation --no-deps --editable .
+	@touch $@

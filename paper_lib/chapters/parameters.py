@@ -1,0 +1,149 @@
+"""The parameters of every chapter, declared once: the notebook, papermill and the command line all obey them.
+
+papermill alone would only log an unknown name, check no type and turn `007` into 7.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from paper_lib.profiles import ProfileName
+from paper_lib.settings import Size
+
+
+class ParameterError(ValueError):
+    """A parameter, or a chapter, that is refused; the message names what would be accepted."""
+
+
+def _split_at_commas(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+# A notebook holds a list and papermill's command line a string: both are read as the tuple that they stand for.
+Sizes = Annotated[tuple[Size, ...], BeforeValidator(_split_at_commas), Field(strict=False, min_length=1)]
+
+
+class ChapterParameters(BaseModel):
+    """What every chapter takes. Types are strict: no `True` for 1, no `"2"` for 2."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    profile: ProfileName = Field(default="quick", description="how much is computed, on what corpus, with which models")
+
+
+class CorpusParameters(ChapterParameters):
+    """Parameters of the chapter on the corpus."""
+
+    seed: int = Field(default=0, ge=0, le=1_000_000, description="draws the utterances that are shown")
+
+
+class ModelSizeParameters(ChapterParameters):
+    """Parameters of the chapter on model sizes."""
+
+    seeds: int | None = Field(default=None, ge=1, le=20, description="trainings per model size; None: the profile's")
+    draws: int | None = Field(
+        default=None, ge=1, le=50, description="re-randomisations of every layer; None: the profile's"
+    )
+    sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes that are trained")
+
+    @field_validator("sizes")
+    @classmethod
+    def _distinct(cls, sizes: tuple[Size, ...]) -> tuple[Size, ...]:
+        if len(set(sizes)) < len(sizes):
+            raise ValueError("a size is named twice")
+        return sizes
+
+
+CHAPTERS: dict[str, type[ChapterParameters]] = {
+    "intro": ChapterParameters,
+    "corpus": CorpusParameters,
+    "model": ChapterParameters,
+    "model_size": ModelSizeParameters,
+}
+
+
+def parameters_of(chapter: str) -> type[ChapterParameters]:
+    """Returns the parameters that `chapter` declares.
+
+    Raises:
+        ParameterError: there is no such chapter.
+    """
+    if chapter not in CHAPTERS:
+        raise ParameterError(f"there is no chapter {chapter!r}{_nearest(chapter, CHAPTERS)}: {', '.join(CHAPTERS)}")
+    return CHAPTERS[chapter]
+
+
+def check(chapter: str, values: Mapping[str, Any]) -> ChapterParameters:
+    """Returns the parameters of `chapter` with `values`, and defaults for those that are not given.
+
+    Raises:
+        ParameterError: a name is unknown, a type is wrong or a value is out of range; all of them are listed.
+    """
+    declared = parameters_of(chapter)
+    try:
+        return declared.model_validate(dict(values))
+    except ValidationError as error:
+        refusals = {str(detail["loc"][0]): detail["type"] == "extra_forbidden" for detail in error.errors()}
+        lines = [_refusal(declared, name, values, unknown) for name, unknown in refusals.items()]
+        raise ParameterError("\n".join(f"chapter {chapter}: {line}" for line in lines)) from None
+
+
+def check_text(chapter: str, texts: Mapping[str, str]) -> ChapterParameters:
+    """Returns what `check` does, for values as they were typed; each is read by the type that its parameter declares.
+
+    A text that is a valid value stays text (`007` for a name); else it is JSON (`2`, `["S", "M"]`) or `None`.
+
+    Raises:
+        ParameterError: as `check`.
+    """
+    declared = parameters_of(chapter)
+    return check(chapter, {name: _read(declared, name, text) for name, text in texts.items()})
+
+
+def describe(declared: type[ChapterParameters], name: str) -> str:
+    """Returns the values that a parameter accepts, in words: "an integer from 1 to 20, or None"."""
+    return _in_words(declared.model_json_schema()["properties"][name])
+
+
+def _read(declared: type[ChapterParameters], name: str, text: str) -> Any:
+    try:
+        declared.model_validate({name: text})
+    except ValidationError:
+        try:
+            return None if text == "None" else json.loads(text)
+        except json.JSONDecodeError:
+            pass
+    return text
+
+
+def _refusal(declared: type[ChapterParameters], name: str, values: Mapping[str, Any], unknown: bool) -> str:
+    if unknown:
+        names = declared.model_fields
+        return f"there is no parameter {name!r}{_nearest(name, names)}; it takes {', '.join(names)}"
+    return f"{name} is {values[name]!r}; it must be {describe(declared, name)}"
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _in_words(schema: Mapping[str, Any]) -> str:
+    if "anyOf" in schema:
+        return ", or ".join(_in_words(option) for option in schema["anyOf"])
+    if "enum" in schema:
+        return f"one of {', '.join(schema['enum'])}"
+    match schema["type"]:
+        case "array":
+            return f"one or more of {', '.join(schema['items']['enum'])}, each once"
+        case "integer" if "minimum" in schema:
+            return f"an integer from {schema['minimum']} to {schema['maximum']}"
+        case "null":
+            return "None"
+        case other:
+            raise NotImplementedError(f"say in words what a parameter of JSON type {other} accepts")

@@ -1,0 +1,65 @@
+"""Tensors on disk: safetensors files that are written whole or not at all, and noticed when changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+
+class DamagedFileError(RuntimeError):
+    """A file is cut off, or its content is not what was written."""
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Writes `content` to `path` so that a reader, or a crash at any moment, meets the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
+    """Writes `tensors` and `metadata` with a digest of both, which it returns."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    digest = content_digest(contiguous, metadata or {})
+    atomic_write(path, safetensors.torch.save(contiguous, {**(metadata or {}), "digest": digest}))
+    return digest
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Returns tensors and metadata (with "digest"); raises FileNotFoundError or DamagedFileError."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = dict(file.metadata() or {})
+    except safetensors.SafetensorError as error:
+        raise DamagedFileError(f"{path}: {error}") from error
+    if metadata.get("digest") != content_digest(tensors, metadata):
+        raise DamagedFileError(f"{path}: the content does not match its digest")
+    return tensors, metadata
+
+
+def content_digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Returns the SHA-256 of names, dtypes, shapes and bytes of `tensors` and of `metadata` but its "digest"."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().tobytes())
+    for key in sorted(set(metadata) - {"digest"}):
+        digest.update(f"{key}={metadata[key]}\n".encode())
+    return digest.hexdigest()

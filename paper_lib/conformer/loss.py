@@ -1,0 +1,76 @@
+"""The transducer loss, exact and vectorised: one `logcumsumexp` over the labels per frame.
+
+Graves (2012), section 2.4, sums over all alignments with a recursion over the T x (U + 1) lattice. Within one frame its
+label steps are a cumulative sum, so that with c(t, u) = Σ_{v<u} label(t, v)
+
+    α(t, u) = c(t, u) + logcumsumexp_u( α(t-1, u) + blank(t-1, u) - c(t, u) ),
+
+and T vector steps replace T · U scalar ones. β runs the same way from the end, and both together are the gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Finite, so that differences of two impossible cells are no NaN.
+IMPOSSIBLE = -1e30
+
+
+def transducer_loss(logits: Tensor, targets: Tensor, frames: Tensor, lengths: Tensor, blank: int = 0) -> Tensor:
+    """Returns -log P(targets | audio) [batch], in nats, differentiable in `logits`.
+
+    `logits` [batch, time, labels + 1, vocabulary] need not be normalised; `targets` [batch, labels]; `frames` and `lengths`
+    [batch] count the valid frames (at least one) and labels. Padding contributes neither value nor gradient.
+    """
+    logits = logits.float()
+    norm = logits.logsumexp(-1)
+    blanks = logits[..., blank] - norm
+    index = targets[:, None, :, None].expand(-1, logits.shape[1], -1, 1)
+    labels = logits[:, :, :-1].gather(-1, index).squeeze(-1) - norm[..., :-1]
+    return _LatticeLoss.apply(blanks, labels, frames, lengths)
+
+
+class _LatticeLoss(torch.autograd.Function):
+    """Forward keeps α; backward runs β and returns the alignment posteriors."""
+
+    @staticmethod
+    def forward(ctx: Any, blanks: Tensor, labels: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
+        time = blanks.shape[1]
+        before = torch.nn.functional.pad(labels.cumsum(-1), (1, 0))
+        row = torch.full_like(blanks[:, 0], IMPOSSIBLE)
+        row[:, 0] = 0
+        alphas = []
+        for t in range(time):
+            if t > 0:
+                row = alphas[-1] + blanks[:, t - 1]
+            alphas.append((row - before[:, t]).logcumsumexp(-1) + before[:, t])
+        alpha = torch.stack(alphas, 1)
+        batch = torch.arange(len(frames), device=frames.device)
+        total = (alpha + blanks)[batch, frames - 1, lengths]
+        ctx.save_for_backward(blanks, labels, frames, lengths, alpha, total)
+        return -total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        blanks, labels, frames, lengths, alpha, total = ctx.saved_tensors
+        time, cells = blanks.shape[1:]
+        u = torch.arange(cells, device=frames.device)
+        # A virtual frame after the last: only the finished hypothesis may enter it.
+        final = torch.where(u == lengths[:, None], 0.0, IMPOSSIBLE).to(blanks)
+        after = torch.nn.functional.pad(labels.flip(-1).cumsum(-1), (1, 0)).flip(-1)
+        betas = [final]
+        for t in reversed(range(time)):
+            row = blanks[:, t] + betas[-1] - after[:, t]
+            beta = row.flip(-1).logcumsumexp(-1).flip(-1) + after[:, t]
+            betas.append(torch.where((t < frames)[:, None], beta, final))
+        beta = torch.stack(betas[::-1], 1)
+
+        inside = (torch.arange(time, device=frames.device) < frames[:, None])[..., None] & (u <= lengths[:, None])[:, None]
+        reach = (alpha - total[:, None, None]).masked_fill(~inside, IMPOSSIBLE)
+        scale = -grads[0][:, None, None]
+        grad_blanks = (reach + blanks + beta[:, 1:]).exp() * scale
+        grad_labels = (reach[..., :-1] + labels + beta[:, :-1, 1:]).exp() * scale
+        return grad_blanks, grad_labels, None, None

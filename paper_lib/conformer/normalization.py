@@ -1,0 +1,65 @@
+"""Batch and group normalisation over the valid frames only, so that padding never changes an answer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from paper_lib.settings import EncoderSettings
+
+
+class MaskedBatchNorm(nn.Module):
+    """Batch normalisation (Ioffe & Szegedy 2015) whose statistics leave padded frames out."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, dim: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
+        self.register_buffer("running_mean", torch.zeros(dim))
+        self.register_buffer("running_var", torch.ones(dim))
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Normalises `x` [batch, time, dim], zero where `valid` [batch, time, 1] is zero."""
+        if self.training:
+            count = valid.sum()
+            mean = x.sum((0, 1)) / count
+            var = (((x - mean) * valid) ** 2).sum((0, 1)) / count
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+                unbiased = var * count / (count - 1).clamp(min=1)
+                self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        else:
+            mean, var = self.running_mean, self.running_var
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return (x - mean) * scale + self.bias
+
+
+class MaskedGroupNorm(nn.Module):
+    """Group normalisation (Wu & He 2018): statistics per utterance and group of channels, over its valid frames."""
+
+    def __init__(self, dim: int, groups: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.groups, self.eps = groups, eps
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Normalises `x` [batch, time, dim], zero where `valid` [batch, time, 1] is zero."""
+        batch, time, dim = x.shape
+        grouped = x.view(batch, time, self.groups, dim // self.groups)
+        mask = valid.unsqueeze(-1)
+        count = valid.sum(1).view(batch, 1, 1, 1) * (dim // self.groups)
+        centred = (grouped - grouped.sum((1, 3), keepdim=True) / count) * mask
+        var = (centred * centred).sum((1, 3), keepdim=True) / count
+        return (centred * torch.rsqrt(var + self.eps)).view(batch, time, dim) * self.weight + self.bias
+
+
+def make_norm(settings: EncoderSettings) -> MaskedBatchNorm | MaskedGroupNorm:
+    """Returns the convolution module's norm; the paper's models differ in nothing else."""
+    if settings.norm == "batch":
+        return MaskedBatchNorm(settings.dim)
+    return MaskedGroupNorm(settings.dim, settings.groups)

@@ -1,0 +1,70 @@
+"""Parameters of the model sizes, counted, beside the slides' numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from paper_lib.conformer.transducer import Transducer
+from paper_lib.profiles import paper_size
+from paper_lib.settings import Size, TransducerSettings
+
+# Slide "Experiment 1": parameters in Conformer layers, layers x parameters of one, parameters in total.
+SLIDE: dict[Size, tuple[str, str, str]] = {
+    "S": ("8.1M", "16 × 0.5M", "10.3M"),
+    "M": ("25.4M", "16 × 1.6M", "30.7M"),
+    "L": ("107.5M", "17 × 6.3M", "118.6M"),
+}
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """Trainable parameters by part."""
+
+    layer: int
+    layers: int
+    subsampling: int
+    prediction: int
+    joint: int
+
+    @property
+    def total(self) -> int:
+        return self.layers + self.subsampling + self.prediction + self.joint
+
+
+def count_parameters(settings: TransducerSettings) -> ParameterCount:
+    """Returns the exact counts of a model with these settings; no memory is allocated for its weights."""
+
+    def trainable(module: nn.Module) -> int:
+        return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+    with torch.device("meta"):
+        model = Transducer(settings)
+    return ParameterCount(
+        layer=trainable(model.encoder.layers[0]),
+        layers=trainable(model.encoder.layers),
+        subsampling=trainable(model.encoder.subsampling),
+        prediction=trainable(model.prediction),
+        joint=trainable(model.joint),
+    )
+
+
+def millions(count: int) -> str:
+    """Returns `count` as the slides print it: 8110080 is "8.1M"."""
+    return f"{count / 1e6:.1f}M"
+
+
+def table() -> str:
+    """Returns a text table of S, M and L, each beside the slides' numbers."""
+    lines = [f"{'size':<6}{'':<8}{'conf params':>12}{'conf layers':>14}{'total params':>14}"]
+    for size, slide in SLIDE.items():
+        settings = paper_size(size)
+        count = count_parameters(settings)
+        ours = (millions(count.layers), f"{settings.encoder.layers} × {millions(count.layer)}", millions(count.total))
+        for source, row in (("slide", slide), ("ours", ours)):
+            lines.append(f"{size if source == 'slide' else '':<6}{source:<8}{row[0]:>12}{row[1]:>14}{row[2]:>14}")
+        exact = f"{count.layers:,} in layers of {count.layer:,}, {count.total:,} in all"
+        lines.append(f"{'':<6}{'exact':<8}{exact}")
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""The transducer around the encoder: prediction network, joint network (Graves 2012; sizes from Gulati et al. 2020)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from paper_lib.conformer.encoder import MEL_BINS, Encoder
+from paper_lib.settings import TransducerSettings
+
+BLANK = 0
+State = tuple[Tensor, Tensor]
+
+
+class Prediction(nn.Module):
+    """A language model over the labels emitted so far: embedding and one LSTM. The blank is its start symbol."""
+
+    def __init__(self, vocabulary: int, embedding: int, units: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, embedding)
+        self.lstm = nn.LSTM(embedding, units, batch_first=True)
+        # torch adds two bias vectors where one suffices; the published sizes count one.
+        self.lstm.bias_hh_l0.requires_grad_(False)
+        nn.init.zeros_(self.lstm.bias_hh_l0)
+
+    def forward(self, labels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Maps `labels` [batch, n] and a state of two [1, batch, units] to ([batch, n, units], state)."""
+        output: tuple[Tensor, State] = self.lstm(self.embedding(labels), state)
+        return output
+
+
+class Joint(nn.Module):
+    """tanh(W_e h_t + W_p g_u), then a linear map to the vocabulary."""
+
+    def __init__(self, encoder: int, prediction: int, units: int, vocabulary: int) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(encoder, units)
+        self.prediction = nn.Linear(prediction, units)
+        self.out = nn.Linear(units, vocabulary)
+
+    def forward(self, encoded: Tensor, predicted: Tensor) -> Tensor:
+        """Returns logits [..., vocabulary] for projected `encoded` and `predicted` that broadcast to [..., units]."""
+        logits: Tensor = self.out((encoded + predicted).tanh())
+        return logits
+
+
+class Transducer(nn.Module):
+    """Log-mel features to label logits. Feature statistics travel with the weights, so a checkpoint is self-contained."""
+
+    feature_mean: Tensor
+    feature_std: Tensor
+
+    def __init__(self, settings: TransducerSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.encoder = Encoder(settings.encoder)
+        self.prediction = Prediction(settings.vocabulary, settings.embedding, settings.prediction)
+        self.joint = Joint(settings.encoder.dim, settings.prediction, settings.joint, settings.vocabulary)
+        self.register_buffer("feature_mean", torch.zeros(MEL_BINS))
+        self.register_buffer("feature_std", torch.ones(MEL_BINS))
+
+    def normalize(self, features: Tensor) -> Tensor:
+        """Returns `features` [batch, time, 80] with zero mean and unit variance over the training corpus."""
+        return (features - self.feature_mean) / self.feature_std
+
+    def encode(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps raw log-mel `features` [batch, time, 80] to ([batch, ceil(time / 4), dim], frames [batch])."""
+        encoded: tuple[Tensor, Tensor] = self.encoder(self.normalize(features), frames)
+        return encoded
+
+    def logits(self, encoded: Tensor, targets: Tensor) -> Tensor:
+        """Returns [batch, time, labels + 1, vocabulary] for `encoded` [batch, time, dim] and `targets` [batch, labels]."""
+        predicted, _ = self.prediction(nn.functional.pad(targets, (1, 0), value=BLANK))
+        logits: Tensor = self.joint(self.joint.encoder(encoded)[:, :, None], self.joint.prediction(predicted)[:, None])
+        return logits

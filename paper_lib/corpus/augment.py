@@ -1,0 +1,33 @@
+"""SpecAugment (Park et al. 2019), all masks of a batch at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from paper_lib.settings import SpecAugmentSettings
+
+
+def spec_augment(features: Tensor, frames: Tensor, settings: SpecAugmentSettings, generator: torch.Generator) -> Tensor:
+    """Returns normalised `features` [batch, time, bins] with bands of mel bins and spans of frames set to zero, their mean.
+
+    A mask's width is uniform from 0 to its largest: `frequency_bins`, or `time_fraction` of the utterance's own `frames`
+    [batch]. `generator` lives on the CPU, so that every device draws the same masks.
+    """
+    batch, time, bins = features.shape
+    widest = torch.full((batch, 1), float(settings.frequency_bins))
+    bands = _masks(torch.full((batch, 1), float(bins)), widest, settings.frequency_masks, bins, generator)
+    length = frames.cpu()[:, None].float()
+    spans = _masks(length, length * settings.time_fraction, settings.time_masks, time, generator)
+    masked = bands[:, None, :] | spans[:, :, None]
+    return features.masked_fill(masked.to(features.device), 0.0)
+
+
+def _masks(length: Tensor, widest: Tensor, count: int, size: int, generator: torch.Generator) -> Tensor:
+    """Returns [batch, size], true under any of `count` random intervals within `length` [batch, 1]."""
+    batch = len(length)
+    width = torch.rand(batch, count, generator=generator) * (widest + 1)
+    start = torch.rand(batch, count, generator=generator) * (length - width).clamp(min=0)
+    place = torch.arange(size)
+    first, last = start.floor()[..., None], (start.floor() + width.floor())[..., None]
+    return ((place >= first) & (place < last)).any(1)

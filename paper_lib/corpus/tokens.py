@@ -1,0 +1,79 @@
+"""Text to label ids and back. Id 0 is the transducer's blank; no tokenizer ever emits it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import sentencepiece
+
+from paper_lib.settings import TokenSettings
+
+ALPHABET = " 'abcdefghijklmnopqrstuvwxyz"
+
+
+class Tokenizer(Protocol):
+    """Ids run from 1 to vocabulary - 1."""
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+
+class CharacterTokenizer:
+    """One id per character of `ALPHABET`."""
+
+    def encode(self, text: str) -> list[int]:
+        """Returns the ids of `text`; raises ValueError for a character outside the alphabet."""
+        try:
+            return [ALPHABET.index(character) + 1 for character in text]
+        except ValueError:
+            foreign = sorted(set(text) - set(ALPHABET))
+            raise ValueError(f"text {text!r} has characters {foreign} outside {ALPHABET!r}") from None
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(ALPHABET[label - 1] for label in ids).strip()
+
+
+class WordPieceTokenizer:
+    """A sentencepiece unigram model (Kudo 2018), its ids moved up by one to leave room for the blank."""
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocabulary: int) -> WordPieceTokenizer:
+        """Learns `vocabulary` - 1 pieces; raises RuntimeError where `texts` cannot support so many."""
+        model = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            vocab_size=vocabulary - 1,
+            character_coverage=1.0,
+            bos_id=-1,
+            eos_id=-1,
+            num_threads=1,  # more threads sum in another order: other pieces
+            minloglevel=2,
+        )
+        return cls(model.getvalue())
+
+    def encode(self, text: str) -> list[int]:
+        return [piece + 1 for piece in self._processor.encode(text)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self._processor.decode([label - 1 for label in ids])
+        return text
+
+
+def make_tokenizer(settings: TokenSettings, texts: Iterable[str]) -> Tokenizer:
+    """Returns the tokenizer of `settings`; only word-pieces read `texts`, the training transcripts.
+
+    Raises ValueError where characters do not fill the vocabulary asked for.
+    """
+    if settings.kind == "word_pieces":
+        return WordPieceTokenizer.train(texts, settings.vocabulary)
+    if settings.vocabulary != len(ALPHABET) + 1:
+        raise ValueError(f"vocabulary is {settings.vocabulary}; characters and the blank make {len(ALPHABET) + 1}")
+    return CharacterTokenizer()

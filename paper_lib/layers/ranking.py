@@ -1,0 +1,78 @@
+"""Ambient and critical layers, decided from the word errors of a reset sweep.
+
+The paper gives no threshold. Here a layer is
+
+- *critical* if the WER change of its reset is larger than `MARGIN` with confidence,
+- *ambient* if the change is smaller than `MARGIN` with confidence (a test of equivalence: not seeing harm is not enough),
+- *unresolved* if its interval holds `MARGIN`.
+
+Intervals are paired bootstraps over utterances. A model's L layers are L tests at once, so each interval has confidence
+1 - 0.05 / L (Bonferroni): all of a model's verdicts hold together with 95 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from paper_lib.evaluation import Estimate, wer_interval
+from paper_lib.layers.reset_sweep import Kind
+
+MARGIN = 0.02  # WER, absolute
+CONFIDENCE = 0.95
+
+Class = Literal["ambient", "critical", "unresolved"]
+
+
+@dataclass(frozen=True)
+class LayerEffect:
+    """What one kind of reset of one layer does. `layer` counts from 0; WERs are fractions."""
+
+    layer: int
+    kind: Kind
+    wer: Estimate
+    change: Estimate  # against the intact model, simultaneous over the layers
+    draws: tuple[float, ...]  # WER of each draw
+    classification: Class
+
+
+def classify(change: Estimate, margin: float = MARGIN) -> Class:
+    """Returns where the interval of a WER change lies relative to `margin`."""
+    if change.high < margin:
+        return "ambient"
+    return "critical" if change.low > margin else "unresolved"
+
+
+def intact_wer(result: Mapping[str, Any]) -> Estimate:
+    """Returns the WER of the trained model, from the result of a reset sweep's record."""
+    return wer_interval(result["intact"], result["words"], CONFIDENCE)
+
+
+def layer_effects(result: Mapping[str, Any], margin: float = MARGIN) -> list[LayerEffect]:
+    """Returns the effect of every layer's resets, from the result of a reset sweep's record.
+
+    The draws of a re-randomisation are averaged within each utterance before the bootstrap.
+    """
+    words, intact = np.array(result["words"]), np.array(result["intact"])
+    grouped: dict[tuple[int, Kind], list[np.ndarray]] = {}
+    for reset in result["resets"]:
+        grouped.setdefault((reset["layer"], reset["kind"]), []).append(np.array(reset["errors"]))
+    layers = 1 + max(layer for layer, _ in grouped)
+    effects = []
+    for (layer, kind), draws in grouped.items():
+        errors = np.mean(draws, axis=0)
+        change = wer_interval(errors - intact, words, 1 - (1 - CONFIDENCE) / layers)
+        effects.append(
+            LayerEffect(
+                layer=layer,
+                kind=kind,
+                wer=wer_interval(errors, words, CONFIDENCE),
+                change=change,
+                draws=tuple(float(draw.sum() / words.sum()) for draw in draws),
+                classification=classify(change, margin),
+            )
+        )
+    return effects

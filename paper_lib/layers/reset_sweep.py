@@ -1,0 +1,112 @@
+"""Word errors of a model with each of its layers reset, all resets in one pass over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from paper_lib.conformer.decoding import greedy_decode
+from paper_lib.conformer.encoder import Hidden
+from paper_lib.conformer.transducer import Transducer
+from paper_lib.corpus.batches import Item, collate
+from paper_lib.corpus.tokens import Tokenizer
+from paper_lib.evaluation import word_errors
+from paper_lib.layers.reset import reinitialized, rerandomized
+from paper_lib.settings import ResetSettings
+
+Kind = Literal["re-initialisation", "re-randomisation"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One reset: `layer` counts from 0; `draw` counts the re-randomisations of that layer."""
+
+    layer: int
+    kind: Kind
+    draw: int = 0
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """Word errors per utterance, the raw material of every interval."""
+
+    words: list[int]  # [utterances], in the references
+    intact: list[int]  # [utterances], errors of the trained model
+    resets: list[tuple[Variant, list[int]]]  # errors [utterances] with one layer reset
+
+
+def replacements(model: Transducer, initial: dict[str, Tensor], settings: ResetSettings) -> dict[Variant, nn.Module]:
+    """Returns the layers that take the trained ones' places, by layer from the first to the last."""
+    encoder = model.encoder.settings
+    layers: dict[Variant, nn.Module] = {}
+    for layer in range(encoder.layers):
+        layers[Variant(layer, "re-initialisation")] = reinitialized(encoder, initial, layer)
+        for draw in range(settings.draws):
+            seed = int(np.random.SeedSequence((layer, draw)).generate_state(1)[0])
+            layers[Variant(layer, "re-randomisation", draw)] = rerandomized(encoder, seed)
+    return layers
+
+
+def encode_all(model: Transducer, resets: dict[Variant, nn.Module], features: Tensor, frames: Tensor) -> Hidden:
+    """Returns the encoder's output for the intact model and then every reset, stacked along the batch.
+
+    `features` [batch, time, 80] give x [(1 + resets) * batch, ceil(time / 4), dim]. What lies below a reset layer is
+    computed once: the stack grows by a layer's own resets, each fed with the intact stream, after that layer.
+    """
+    batch = len(frames)
+    stack = model.encoder.subsample(model.normalize(features), frames)
+    for index, layer in enumerate(model.encoder.layers):
+        intact = _select(stack, slice(0, batch))
+        own = [model.encoder.run(module, intact) for variant, module in resets.items() if variant.layer == index]
+        stack = _concatenate([model.encoder.run(layer, stack), *own])
+    return stack
+
+
+def _select(hidden: Hidden, rows: slice) -> Hidden:
+    return Hidden(hidden.x[rows], hidden.frames[rows], hidden.positions, hidden.valid[rows], hidden.key_bias[rows])
+
+
+def _concatenate(parts: Sequence[Hidden]) -> Hidden:
+    return Hidden(
+        torch.cat([part.x for part in parts]),
+        torch.cat([part.frames for part in parts]),
+        parts[0].positions,
+        torch.cat([part.valid for part in parts]),
+        torch.cat([part.key_bias for part in parts]),
+    )
+
+
+@torch.inference_mode()
+def reset_sweep(
+    model: Transducer,
+    initial: dict[str, Tensor],
+    batches: Sequence[Sequence[Item]],
+    tokenizer: Tokenizer,
+    settings: ResetSettings,
+    device: torch.device,
+    position: int = 0,
+) -> SweepResult:
+    """Decodes `batches` with the intact model and with every layer reset, and counts the word errors of each utterance."""
+    model.eval()
+    resets = replacements(model, initial, settings)
+    for module in resets.values():
+        module.to(device)
+    words: list[int] = []
+    errors: list[list[int]] = [[] for _ in range(1 + len(resets))]
+    label = f"reset {model.encoder.settings.dim}x{model.encoder.settings.layers}"
+    for items in tqdm(batches, desc=label, position=position, unit="batch"):
+        batch = collate(items, tokenizer).to(device)
+        stack = encode_all(model, resets, batch.features, batch.frames)
+        texts = [tokenizer.decode(ids) for ids in greedy_decode(model, stack.x, stack.frames)]
+        references = [utterance.text for utterance in batch.utterances]
+        words += [len(reference.split()) for reference in references]
+        for row, counts in enumerate(errors):
+            hypotheses = texts[row * len(references) : (row + 1) * len(references)]
+            counts += [word_errors(ref, hyp) for ref, hyp in zip(references, hypotheses, strict=True)]
+    return SweepResult(words, errors[0], list(zip(resets, errors[1:], strict=True)))

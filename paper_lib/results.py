@@ -1,0 +1,149 @@
+"""The results store: every training and every measurement is a small JSON record, found by the digest of its settings.
+
+A record carries its own checksum and says how it came to be. One that is damaged is reported and computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from paper_lib.checkpoint import atomic_write
+from paper_lib.paths import cache_root
+from paper_lib.settings import Settings
+
+logger = logging.getLogger("paper_lib")
+
+VERSIONED = ("torch", "numpy", "scipy", "sentencepiece", "jiwer", "espeakng-loader")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One result with the settings that determine it and the circumstances that produced it."""
+
+    kind: str
+    digest: str
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+    result: dict[str, Any]
+
+
+@cache
+def machine() -> dict[str, Any]:
+    """Returns what a reader must know of this machine to judge a time: processor, cores, GPU, system."""
+    import torch
+
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0] if names else cpu
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"cpu": cpu, "cores": os.cpu_count(), "gpu": gpu, "system": f"{platform.system()} {platform.machine()}"}
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of every library that a number depends on."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in VERSIONED}
+
+
+def record_digest(kind: str, settings: Settings) -> str:
+    """Returns the name of the record of `kind` for `settings`."""
+    return hashlib.sha256(f"{kind}:{settings.digest()}".encode()).hexdigest()[:16]
+
+
+_consulted: dict[tuple[str, str], Record] = {}
+
+
+def consulted() -> list[Record]:
+    """Returns the records that this process has asked for, in order; a chapter prints their provenance."""
+    return list(_consulted.values())
+
+
+class Store:
+    """Records in `directory`; `published` directories, kept in git, are read first and never written."""
+
+    def __init__(self, directory: Path | None = None, published: Sequence[Path] = ()) -> None:
+        self.directory = directory or cache_root() / "records"
+        self.published = tuple(published)
+
+    def get(self, kind: str, settings: Settings) -> Record | None:
+        """Returns the record of `kind` for `settings`, or nothing where none is stored or the stored one is damaged."""
+        digest = record_digest(kind, settings)
+        for directory in (*self.published, self.directory):
+            path = directory / kind / f"{digest}.json"
+            if (record := _read(path)) is not None and record.settings == settings.model_dump(mode="json"):
+                _consulted[kind, digest] = record
+                return record
+        return None
+
+    def get_or_compute(
+        self,
+        kind: str,
+        settings: Settings,
+        compute: Callable[[], Mapping[str, Any]],
+        *,
+        corpus: str | None = None,
+        seeds: Sequence[int] = (),
+    ) -> Record:
+        """Returns the stored record, or computes, stores and returns it.
+
+        `corpus` is the digest of the corpus and `seeds` are the seeds that `compute` depends on, both for provenance.
+        """
+        if (record := self.get(kind, settings)) is not None:
+            return record
+        began = time.perf_counter()
+        result = dict(compute())
+        provenance = {
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - began, 3),
+            "seeds": list(seeds),
+            "corpus": corpus,
+            "machine": machine(),
+            "versions": versions(),
+        }
+        digest = record_digest(kind, settings)
+        record = Record(kind, digest, settings.model_dump(mode="json"), provenance, result)
+        atomic_write(self.directory / kind / f"{digest}.json", _serialize(record))
+        # What is stored is what is returned: the same types, computed now or read later.
+        stored = self.get(kind, settings)
+        if stored is None:
+            raise OSError(f"the record {digest} of {kind} could not be read back from {self.directory}")
+        return stored
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _serialize(record: Record) -> bytes:
+    content = asdict(record)
+    return json.dumps({**content, "checksum": _checksum(content)}, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        content = json.loads(path.read_text())
+        checksum = content.pop("checksum")
+        # Serialised JSON is compared, so that a record survives being reformatted and nothing else.
+        if checksum == _checksum(content):
+            return Record(**content)
+        reason = "its checksum does not match"
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"it cannot be read: {error}"
+    logger.warning("record %s is damaged (%s): it is computed again", path, reason)
+    return None

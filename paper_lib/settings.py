@@ -1,0 +1,150 @@
+"""Validated settings: corpora, models, training, measurement, and the profiles that bundle them.
+
+Every study is a pure function of these frozen objects, and the digest of their JSON names its record. A profile
+changes how much is computed, never what is computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Domain = Literal["short_form", "prose", "dictation", "telephone"]
+Channel = Literal["clean", "telephone", "far_field", "noise"]
+Split = Literal["train", "dev", "test"]
+Size = Literal["S", "M", "L"]
+Norm = Literal["batch", "group"]
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Frozen, closed settings: an unknown field is an error, and equal settings have equal digests."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def digest(self) -> str:
+        """Returns 16 hexadecimal digits that name these settings; independent of field order."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+class SyntheticSettings(Settings):
+    """Speech made by sentence grammars, espeak-ng speakers and acoustic channels."""
+
+    source: Literal["synthetic"] = "synthetic"
+    domains: dict[Domain, float] = Field(description="share of the utterances of each domain; any positive weights")
+    channels: dict[Channel, float] = Field(default={"clean": 1.0}, description="share of each acoustic channel")
+    snr_db: tuple[float, float] = Field(default=(10.0, 25.0), description="range of the noise channel's SNR, dB")
+    utterances: dict[Split, Positive] = Field(description="utterances per split")
+    speakers: dict[Split, Positive] = Field(description="distinct speakers per split")
+    unseen_speakers: bool = Field(default=True, description="dev and test speakers are never heard in training")
+    shard_utterances: Positive = Field(default=500, description="utterances that are made and stored together")
+    seed: int = 0
+
+
+class LibriSpeechSettings(Settings):
+    """The paper's corpus (Panayotov et al. 2015), as `torchaudio.datasets.LIBRISPEECH` lays it out."""
+
+    source: Literal["librispeech"] = "librispeech"
+    root: str = Field(description="directory that holds LibriSpeech/")
+    subsets: dict[Split, tuple[str, ...]] = Field(
+        default={
+            "train": ("train-clean-100", "train-clean-360", "train-other-500"),
+            "dev": ("dev-clean",),
+            "test": ("test-clean",),
+        },
+        description="subsets that make up each split",
+    )
+    shard_utterances: Positive = 2000
+
+
+CorpusSettings = Annotated[SyntheticSettings | LibriSpeechSettings, Field(discriminator="source")]
+
+
+class TokenSettings(Settings):
+    """What the transducer emits: characters for the mini sizes, word-pieces for the paper's."""
+
+    kind: Literal["characters", "word_pieces"] = "characters"
+    vocabulary: Positive = Field(default=29, description="tokens, the blank included")
+
+
+class EncoderSettings(Settings):
+    """A Conformer encoder (Gulati et al. 2020, section 2): subsampling by four, then `layers` Conformer layers."""
+
+    dim: Positive
+    layers: Positive
+    heads: Positive = 4
+    kernel: Positive = 32
+    channels: Positive | None = Field(default=None, description="channels of the subsampling; none: as many as dim")
+    norm: Norm = "group"
+    groups: Positive = Field(default=4, description="groups of GroupNorm; unused by BatchNorm")
+    dropout: Fraction = 0.1
+
+    @model_validator(mode="after")
+    def _divisible(self) -> EncoderSettings:
+        for field in ("heads", "groups"):
+            if self.dim % getattr(self, field):
+                raise ValueError(f"{field} is {getattr(self, field)}; it must divide dim, which is {self.dim}")
+        return self
+
+
+class TransducerSettings(Settings):
+    """An RNN transducer: Conformer encoder, LSTM prediction network, joint network (Graves 2012)."""
+
+    encoder: EncoderSettings
+    vocabulary: Positive = Field(description="tokens, the blank included")
+    embedding: Positive
+    prediction: Positive = Field(description="units of the LSTM")
+    joint: Positive = Field(description="units of the joint network")
+
+
+class SpecAugmentSettings(Settings):
+    """Masks of SpecAugment (Park et al. 2019), without time warping."""
+
+    frequency_masks: int = Field(default=2, ge=0)
+    frequency_bins: int = Field(default=27, ge=0, le=80, description="widest frequency mask, mel bins")
+    time_masks: int = Field(default=10, ge=0)
+    time_fraction: Fraction = Field(default=0.05, description="widest time mask, share of the utterance")
+
+
+class TrainingSettings(Settings):
+    """Optimisation of one model: AdamW, linear warm-up, cosine decay to zero."""
+
+    steps: Positive
+    batch_frames: Positive = Field(description="most frames of 10 ms in a batch, padding included")
+    learning_rate: float = Field(gt=0, description="peak")
+    warmup_steps: int = Field(ge=0)
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = Field(default=1e-6, ge=0)
+    clip_norm: float = Field(default=5.0, gt=0, description="largest norm of the whole gradient")
+    ctc_weight: float = Field(default=0.5, ge=0, description="weight of the auxiliary CTC loss; not in the paper")
+    augment: SpecAugmentSettings = SpecAugmentSettings()
+    distance_every: Positive = Field(description="steps between records of the weights' distance from step 0")
+    checkpoint_every: Positive = Field(description="steps between checkpoints and measurements of the dev WER")
+
+
+class TrainingRun(Settings):
+    """All that determines a trained model."""
+
+    corpus: CorpusSettings
+    tokens: TokenSettings
+    model: TransducerSettings
+    training: TrainingSettings
+    seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _same_vocabulary(self) -> TrainingRun:
+        if self.tokens.vocabulary != self.model.vocabulary:
+            raise ValueError(f"vocabulary is {self.model.vocabulary} in the model, {self.tokens.vocabulary} in the tokens")
+        return self
+
+
+class ResetSettings(Settings):
+    """The measurement of one model with each of its layers reset."""
+
+    draws: int = Field(default=3, ge=0, description="re-randomisations of every layer, each from another seed")
+    batch_frames: Positive = Field(default=6000, description="most frames of 10 ms in a batch, padding included")

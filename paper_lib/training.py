@@ -1,0 +1,257 @@
+"""One resumable `fit`: killed at any step and started again, it ends with the same bits as if it had never stopped.
+
+Every step's batch, masks and dropout are functions of (seed, step), so a checkpoint needs weights, optimizer moments and
+the history, and no state of a random generator.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import filelock
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from paper_lib.checkpoint import DamagedFileError, load_tensors, save_tensors
+from paper_lib.conformer.loss import transducer_loss
+from paper_lib.conformer.transducer import BLANK, Transducer
+from paper_lib.corpus import Corpus
+from paper_lib.corpus.augment import spec_augment
+from paper_lib.corpus.batches import WINDOW, Batch, collate, evaluation_batches, training_batches
+from paper_lib.corpus.tokens import Tokenizer, make_tokenizer
+from paper_lib.evaluation import transcribe, wer
+from paper_lib.settings import TrainingRun, TrainingSettings
+
+logger = logging.getLogger("paper_lib")
+
+DEV_UTTERANCES = 200
+# Shards that other processes make ahead of the one being trained on, where a corpus is made on the fly.
+AHEAD = 32
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss became NaN or infinite; the message names the step and the utterances of its batch."""
+
+
+@dataclass
+class History:
+    """What a training leaves beside its weights. Steps count finished updates; WERs are fractions."""
+
+    losses: list[float] = field(default_factory=list)  # of every step, nats per utterance
+    dev_wer: dict[int, float] = field(default_factory=dict)  # by step
+    distances: dict[str, list[float]] = field(default_factory=dict)  # ‖W(t) - W(0)‖_F by weight matrix
+    distance_steps: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished training: the model in eval mode, its step-0 weights and its history."""
+
+    model: Transducer
+    initial: dict[str, Tensor]
+    tokenizer: Tokenizer
+    history: History
+    digest: str  # of the checkpoint
+
+
+class Objective(nn.Module):
+    """The transducer loss with an auxiliary CTC loss on the encoder, which the paper does not have.
+
+    The CTC head is no part of the model: it is thrown away after training and not counted in its size.
+    """
+
+    def __init__(self, run: TrainingRun) -> None:
+        super().__init__()
+        self.settings = run.training
+        self.model = Transducer(run.model)
+        self.ctc = nn.Linear(run.model.encoder.dim, run.model.vocabulary)
+
+    def forward(self, batch: Batch, masks: torch.Generator) -> Tensor:
+        """Returns the loss, nats per utterance, with the encoder under bf16 autocast on CUDA and all losses in float32."""
+        device_type = batch.features.device.type
+        with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
+            features = self.model.normalize(batch.features)
+            features = spec_augment(features, batch.frames, self.settings.augment, masks)
+            encoded, frames = self.model.encoder(features, batch.frames)
+            logits = self.model.logits(encoded, batch.targets)
+        loss = transducer_loss(logits, batch.targets, frames, batch.lengths, BLANK).mean()
+        if self.settings.ctc_weight:
+            scores = self.ctc(encoded.float()).log_softmax(-1).transpose(0, 1)
+            ctc = nn.functional.ctc_loss(
+                scores, batch.targets, frames, batch.lengths, BLANK, reduction="none", zero_infinity=True
+            )
+            loss = loss + self.settings.ctc_weight * ctc.mean()
+        return loss
+
+
+def learning_rate(settings: TrainingSettings, step: int) -> float:
+    """Returns the rate of update `step` (from 0): linear warm-up to the peak, then a cosine to zero."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    left = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * left))
+
+
+def weight_matrices(model: Transducer) -> dict[str, Tensor]:
+    """Returns the encoder layers' weight matrices and kernels by name, for example "layers.0.attention.q.weight"."""
+    parameters = model.encoder.named_parameters()
+    return {name: p for name, p in parameters if name.startswith("layers.") and p.dim() > 1 and name.endswith("weight")}
+
+
+def fit(run: TrainingRun, corpus: Corpus, directory: Path, device: torch.device, position: int = 0) -> Fit:
+    """Trains the model of `run` in `directory`, from its last checkpoint if there is one, and returns it.
+
+    A finished training is loaded. `position` is the progress bar's line. Raises NonFiniteLossError.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(directory / ".lock"), torch.random.fork_rng(devices=_cuda_devices(device)):
+        shards = (corpus.shard("train", k) for k in range(min(WINDOW, corpus.shards("train"))))
+        texts = (utterance.text for shard in shards for utterance in shard.utterances)
+        tokenizer = make_tokenizer(run.tokens, texts)
+        session = _Session(run, corpus, tokenizer, directory, device)
+        session.run_to_end(position)
+        return session.result()
+
+
+def _cuda_devices(device: torch.device) -> list[int]:
+    return [device.index or 0] if device.type == "cuda" else []
+
+
+class _Session:
+    """The state of a training: objective, optimizer, history; `run_to_end` is the loop."""
+
+    def __init__(
+        self, run: TrainingRun, corpus: Corpus, tokenizer: Tokenizer, directory: Path, device: torch.device
+    ) -> None:
+        self.run, self.corpus, self.tokenizer = run, corpus, tokenizer
+        self.directory, self.device = directory, device
+        self.history = History()
+        torch.manual_seed(run.seed)
+        self.objective = Objective(run)
+        mean, std = corpus.feature_statistics()
+        self.objective.model.feature_mean.copy_(torch.from_numpy(mean))
+        self.objective.model.feature_std.copy_(torch.from_numpy(std))
+        self.initial = {name: tensor.clone() for name, tensor in self.objective.model.state_dict().items()}
+        self.objective.to(device)
+        settings = run.training
+        self.optimizer = torch.optim.AdamW(
+            [p for p in self.objective.parameters() if p.requires_grad],
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self._restore()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.directory / "checkpoint.safetensors"
+
+    @property
+    def step(self) -> int:
+        return len(self.history.losses)
+
+    def run_to_end(self, position: int) -> None:
+        """Trains from the current step to the last."""
+        settings, run = self.run.training, self.run
+        self.objective.train()
+        if self.step == 0:
+            save_tensors(self.directory / "initial.safetensors", self.initial)
+        began = time.perf_counter() - self.history.seconds
+        label = f"train {run.model.encoder.dim}x{run.model.encoder.layers} seed {run.seed}"
+        with tqdm(total=settings.steps, initial=self.step, desc=label, position=position, unit="step") as bar:
+            for batch in self._batches():
+                loss = self._update(batch)
+                self.history.losses.append(loss)
+                bar.set_postfix(loss=f"{loss:.2f}", dev_wer=self._last_dev_wer(), refresh=False)
+                bar.update()
+                last = self.step == settings.steps
+                if self.step % settings.distance_every == 0 or last:
+                    self._record_distances()
+                if self.step % settings.checkpoint_every == 0 or last:
+                    self._measure_dev_wer()
+                    self.history.seconds = time.perf_counter() - began
+                    self._save()
+
+    def _batches(self) -> Iterator[Batch]:
+        """Yields the batches that are left, each collated while the one before it is trained on where that helps."""
+        left = islice(training_batches(self.corpus, self.run.training.batch_frames, self.run.seed), self.step, None)
+        for items in islice(left, self.run.training.steps - self.step):
+            yield collate(items, self.tokenizer).to(self.device)
+
+    def _update(self, batch: Batch) -> float:
+        settings = self.run.training
+        seed = int(np.random.SeedSequence((self.run.seed, self.step)).generate_state(1)[0])
+        torch.manual_seed(seed)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(settings, self.step)
+        loss = self.objective(batch, torch.Generator().manual_seed(seed))
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            ids = ", ".join(utterance.id for utterance in batch.utterances)
+            raise NonFiniteLossError(f"the loss is {value} at step {self.step}; utterances of the batch: {ids}")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.objective.parameters(), settings.clip_norm)
+        self.optimizer.step()
+        return value
+
+    @torch.no_grad()
+    def _record_distances(self) -> None:
+        self.history.distance_steps.append(self.step)
+        for name, weight in weight_matrices(self.objective.model).items():
+            start = self.initial[f"encoder.{name}"].to(self.device)
+            self.history.distances.setdefault(name, []).append(float(torch.linalg.vector_norm(weight - start)))
+
+    def _measure_dev_wer(self) -> None:
+        batches = evaluation_batches(self.corpus, "dev", 4 * self.run.training.batch_frames, DEV_UTTERANCES)
+        pairs = transcribe(self.objective.model, batches, self.tokenizer, self.device)
+        self.history.dev_wer[self.step] = wer(pairs)
+        self.objective.train()
+
+    def _last_dev_wer(self) -> str:
+        return f"{100 * list(self.history.dev_wer.values())[-1]:.1f}%" if self.history.dev_wer else "-"
+
+    def _save(self) -> None:
+        tensors = {f"objective.{name}": tensor for name, tensor in self.objective.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
+        self.digest = save_tensors(self.checkpoint, tensors, {"history": json.dumps(asdict(self.history))})
+
+    def _restore(self) -> None:
+        """Takes up the last checkpoint; a damaged one is reported and the training starts anew."""
+        try:
+            tensors, metadata = load_tensors(self.checkpoint)
+        except FileNotFoundError:
+            return
+        except DamagedFileError as error:
+            logger.warning("%s: training starts anew", error)
+            return
+        self.digest = metadata["digest"]
+        self.history = History(**json.loads(metadata["history"]))
+        self.history.dev_wer = {int(step): value for step, value in self.history.dev_wer.items()}
+        self.objective.load_state_dict(
+            {name.removeprefix("objective."): t for name, t in tensors.items() if name.startswith("objective.")}
+        )
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind == "optimizer":
+                index, key = rest.split(".")
+                state.setdefault(int(index), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+    def result(self) -> Fit:
+        model = self.objective.model.eval()
+        return Fit(model, self.initial, self.tokenizer, self.history, self.digest)

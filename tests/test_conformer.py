@@ -1,0 +1,170 @@
+"""The Conformer against direct formulas, and the promise that padding never changes an answer."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from paper_lib.conformer.attention import RelativeAttention, relative_positions
+from paper_lib.conformer.decoding import greedy_decode
+from paper_lib.conformer.encoder import Encoder
+from paper_lib.conformer.layer import ConformerLayer, depthwise
+from paper_lib.conformer.sizes import SLIDE, count_parameters, millions, table
+from paper_lib.conformer.transducer import BLANK, Transducer
+from paper_lib.profiles import SIZES, mini_size, paper_size
+from paper_lib.settings import EncoderSettings, TransducerSettings
+
+
+def small(norm: str = "group", groups: int = 2, kernel: int = 6) -> EncoderSettings:
+    return EncoderSettings(dim=16, layers=3, heads=2, kernel=kernel, norm=norm, groups=groups, dropout=0.0)
+
+
+def small_transducer(norm: str = "group") -> Transducer:
+    torch.manual_seed(1)
+    settings = TransducerSettings(encoder=small(norm), vocabulary=7, embedding=8, prediction=12, joint=10)
+    return Transducer(settings)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("training", [False, True])
+def test_padding_changes_nothing(norm: str, training: bool) -> None:
+    """An utterance alone and beside longer ones, in a batch padded with garbage, has the same encoding."""
+    torch.manual_seed(0)
+    encoder = Encoder(small(norm)).train(training)
+    lengths = [61, 37, 90]
+    features = torch.randn(3, 97, 80) * 5 + 3
+    together, frames = encoder(features, torch.tensor(lengths))
+    assert frames.tolist() == [math.ceil(n / 4) for n in lengths]
+    if norm == "batch" and training:
+        # Statistics of the batch differ from those of one utterance, by design: compare against less padding instead.
+        again, _ = encoder(torch.where(torch.arange(97)[:, None] < 90, features, 0.0)[:, :90], torch.tensor(lengths))
+        for row, count in enumerate(frames):
+            torch.testing.assert_close(together[row, :count], again[row, :count], rtol=1e-4, atol=1e-5)
+        return
+    for row, length in enumerate(lengths):
+        alone, _ = encoder(features[row : row + 1, :length], torch.tensor([length]))
+        torch.testing.assert_close(together[row, : frames[row]], alone[0], rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_statistics_leave_padding_out() -> None:
+    """Running statistics after one step equal those of torch's BatchNorm over the valid frames alone."""
+    torch.manual_seed(0)
+    from paper_lib.conformer.normalization import MaskedBatchNorm
+
+    x, valid = torch.randn(3, 10, 4), (torch.arange(10) < torch.tensor([[10], [4], [7]]))[..., None].float()
+    ours, reference = MaskedBatchNorm(4), torch.nn.BatchNorm1d(4)
+    y = ours(x * valid, valid)
+    rows = valid[..., 0].bool()
+    torch.testing.assert_close(y[rows], reference(x[rows]))
+    torch.testing.assert_close(ours.running_mean, reference.running_mean)
+    torch.testing.assert_close(ours.running_var, reference.running_var)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_group_norm_equals_torch_on_unpadded_input(groups: int) -> None:
+    from paper_lib.conformer.normalization import MaskedGroupNorm
+
+    x = torch.randn(3, 10, 8)
+    y = MaskedGroupNorm(8, groups)(x, torch.ones(3, 10, 1))
+    reference = torch.nn.GroupNorm(groups, 8)(x.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(y, reference)
+
+
+def test_relative_attention_equals_the_direct_formula() -> None:
+    """Transformer-XL, equation of section 3.3, one query, key and head at a time."""
+    torch.manual_seed(0)
+    time, dim, heads = 7, 8, 2
+    attention = RelativeAttention(dim, heads, dropout=0.0).double()
+    torch.nn.init.normal_(attention.content_bias)
+    torch.nn.init.normal_(attention.position_bias)
+    x = torch.randn(1, time, dim, dtype=torch.double)
+    positions = relative_positions(time, dim, x.device).double()
+    y = attention(x, positions, torch.zeros(1, 1, 1, time))
+
+    normed, width = attention.norm(x)[0], dim // heads
+    q, k, v = (projection(normed) for projection in (attention.q, attention.k, attention.v))
+    mixed = torch.zeros(time, dim, dtype=torch.double)
+    for head in range(heads):
+        part = slice(head * width, (head + 1) * width)
+        for i in range(time):
+            scores = []
+            for j in range(time):
+                angle = (i - j) * torch.exp(torch.arange(0, dim, 2) * (-math.log(10_000.0) / dim)).double()
+                sinusoid = torch.stack((angle.sin(), angle.cos()), -1).flatten()
+                r = attention.pos(sinusoid)[part]
+                content = (q[i, part] + attention.content_bias[head]) @ k[j, part]
+                scores.append((content + (q[i, part] + attention.position_bias[head]) @ r) / math.sqrt(width))
+            mixed[i, part] = torch.stack(scores).softmax(0) @ v[:, part]
+    torch.testing.assert_close(y[0], attention.out(mixed), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", [1, 5, 6, 32])
+def test_depthwise_convolution_equals_conv1d(kernel: int) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(2, 9, 3), torch.randn(3, 1, kernel), torch.randn(3)
+    before = (kernel - 1) // 2
+    padded = torch.nn.functional.pad(x.transpose(1, 2), (before, kernel - 1 - before))
+    expected = torch.nn.functional.conv1d(padded, weight, bias, groups=3).transpose(1, 2)
+    torch.testing.assert_close(depthwise(x, weight, bias), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_two_feed_forward_modules_are_different_modules() -> None:
+    layer = ConformerLayer(small())
+    assert not torch.equal(layer.ffn1.w1.weight, layer.ffn2.w1.weight)
+    x = torch.randn(1, 5, 16)
+    assert not torch.allclose(layer.ffn1(x), layer.ffn2(x))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_sizes_reproduce_every_digit_of_the_slides(size: str) -> None:
+    settings = paper_size(size)
+    count = count_parameters(settings)
+    dim = settings.encoder.dim
+    assert count.layer == 24 * dim**2 + 64 * dim
+    ours = (millions(count.layers), f"{settings.encoder.layers} × {millions(count.layer)}", millions(count.total))
+    assert ours == SLIDE[size]
+    assert all(part in table() for part in SLIDE[size])
+
+
+def test_mini_sizes_keep_the_order_of_width_depth_and_parameters() -> None:
+    counts = [count_parameters(mini_size(size)).total for size in SIZES]
+    assert counts == sorted(counts)
+    assert 100_000 < counts[0] < counts[-1] < 5_000_000
+    widths = [mini_size(size).encoder.dim for size in SIZES]
+    depths = [mini_size(size).encoder.layers for size in SIZES]
+    assert widths == sorted(set(widths))
+    assert depths[0] <= depths[1] < depths[2]
+
+
+def test_groups_and_heads_must_divide_the_width() -> None:
+    with pytest.raises(ValueError, match="groups is 3; it must divide dim, which is 16"):
+        small(groups=3)
+
+
+def greedy_one_by_one(model: Transducer, encoded: torch.Tensor, max_symbols: int) -> list[int]:
+    """Textbook greedy search of one utterance [time, dim]: the oracle of the batched one."""
+    labels: list[int] = []
+    predicted, state = model.prediction(torch.tensor([[BLANK]]))
+    for frame in encoded:
+        for _ in range(max_symbols):
+            joint = model.joint(model.joint.encoder(frame), model.joint.prediction(predicted[0, 0]))
+            best = int(joint.argmax())
+            if best == BLANK:
+                break
+            labels.append(best)
+            predicted, state = model.prediction(torch.tensor([[best]]), state)
+    return labels
+
+
+@torch.inference_mode()
+def test_batched_decoding_equals_one_utterance_at_a_time() -> None:
+    model = small_transducer().eval()
+    torch.nn.init.normal_(model.joint.out.weight, std=2.0)
+    frames = torch.tensor([9, 4, 1, 6])
+    encoded = torch.randn(4, 9, 16) * 2
+    batched = greedy_decode(model, encoded, frames, max_symbols_per_frame=3)
+    expected = [greedy_one_by_one(model, encoded[row, :count], 3) for row, count in enumerate(frames)]
+    assert batched == expected
+    assert any(batched)

@@ -1,0 +1,79 @@
+"""The transducer loss against torchaudio and against the sum over every alignment."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+import torchaudio
+
+from paper_lib.conformer.loss import transducer_loss
+
+
+def brute_force(logits: torch.Tensor, target: list[int], frames: int) -> float:
+    """-log of the summed probability of every order of `frames` blanks and the labels that ends with a blank."""
+    scores = logits.log_softmax(-1)
+    total = []
+    steps = frames - 1 + len(target)
+    for places in itertools.combinations(range(steps), len(target)):
+        t = u = 0
+        score = torch.zeros((), dtype=logits.dtype)
+        for step in range(steps):
+            if step in places:
+                score = score + scores[t, u, target[u]]
+                u += 1
+            else:
+                score = score + scores[t, u, 0]
+                t += 1
+        total.append(score + scores[t, u, 0])
+    return -float(torch.stack(total).logsumexp(0))
+
+
+@pytest.mark.parametrize(("frames", "labels"), [(1, 0), (1, 3), (4, 0), (4, 1), (3, 3), (5, 4)])
+def test_equals_the_sum_over_all_alignments(frames: int, labels: int) -> None:
+    torch.manual_seed(frames * 10 + labels)
+    logits = torch.randn(1, frames, labels + 1, 5)
+    target = torch.randint(1, 5, (1, labels))
+    loss = transducer_loss(logits, target, torch.tensor([frames]), torch.tensor([labels]))
+    assert math.isclose(float(loss), brute_force(logits[0], target[0].tolist(), frames), rel_tol=1e-5)
+
+
+def test_value_and_gradient_equal_torchaudio_in_a_padded_batch() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(4, 40, 13, 11, requires_grad=True)
+    targets = torch.randint(1, 11, (4, 12))
+    frames, lengths = torch.tensor([40, 25, 1, 31]), torch.tensor([12, 0, 5, 7])
+    ours = transducer_loss(logits, targets, frames, lengths)
+    reference = torchaudio.functional.rnnt_loss(
+        logits, targets.int(), frames.int(), lengths.int(), blank=0, reduction="none"
+    )
+    torch.testing.assert_close(ours, reference, rtol=1e-5, atol=1e-4)
+    weights = torch.tensor([1.0, 2.0, 0.5, 3.0])
+    (gradient,) = torch.autograd.grad((ours * weights).sum(), logits)
+    (expected,) = torch.autograd.grad((reference * weights).sum(), logits)
+    torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_gradient_agrees_with_finite_differences_in_the_lattice() -> None:
+    """In double precision up to the cast of the logits, a step in any direction changes the loss by gradient times step."""
+    torch.manual_seed(0)
+    logits = torch.randn(2, 5, 4, 3)
+    arguments = (torch.tensor([[1, 2, 1], [2, 2, 1]]), torch.tensor([5, 3]), torch.tensor([3, 2]))
+    leaf = logits.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(transducer_loss(leaf, *arguments).sum(), leaf)
+    for _ in range(5):
+        direction = torch.randn_like(logits)
+        ahead, back = (transducer_loss(logits + step * direction, *arguments).sum() for step in (1e-2, -1e-2))
+        assert math.isclose(float(ahead - back) / 2e-2, float((gradient * direction).sum()), rel_tol=2e-2, abs_tol=2e-3)
+
+
+def test_long_utterances_keep_their_precision() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(1, 300, 61, 30)
+    targets = torch.randint(1, 30, (1, 60))
+    frames, lengths = torch.tensor([300]), torch.tensor([60])
+    ours = transducer_loss(logits, targets, frames, lengths)
+    reference = torchaudio.functional.rnnt_loss(logits, targets.int(), frames.int(), lengths.int(), blank=0)
+    torch.testing.assert_close(ours[0], reference, rtol=1e-5, atol=1e-3)
