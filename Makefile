@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/installed
+# A file of tests stays in one process, so that its book is built once.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: help setup book test test-fast lint format lock clean
 .DEFAULT_GOAL := help
@@ -21,10 +23,10 @@ book: $(INSTALLED) ## run the chapters and build _build/html (PROFILE=quick; als
 	$(BIN)/python -m paper_lib book --profile $(PROFILE)
 
 test: lint ## check the code and pass every test, the whole book at profile smoke included
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: lint ## the same without the whole book
-	$(BIN)/python -m pytest -m "not book"
+	$(PYTEST) -m "not book"
 
 lint: $(INSTALLED) ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .

@@ -54,7 +54,9 @@ def report_provenance() -> None:
     from paper_lib import results
 
     content = {
-        "records": [{name: asdict(record)[name] for name in ("kind", "digest", "provenance")} for record in results.consulted()],
+        "records": [
+            {name: asdict(record)[name] for name in ("kind", "digest", "provenance")} for record in results.consulted()
+        ],
         "corpora": _running.corpora if _running else [],
         "seeds": _running.seeds if _running else [],
         "machine": results.machine(),
@@ -71,6 +73,8 @@ def _assigned_before_begin(cells: Iterable[str]) -> list[str]:
             break
         with contextlib.suppress(SyntaxError):
             for statement in ast.parse(cell).body:
-                targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+                targets = (
+                    statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+                )
                 names += [target.id for target in targets if isinstance(target, ast.Name)]
     return names

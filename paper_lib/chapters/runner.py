@@ -16,6 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from paper_lib.chapters.parameters import check
 from paper_lib.chapters.provenance import take_provenance, with_header
+from paper_lib.chapters.sources import source_of
 
 REPORT_CELL = "from paper_lib.chapters.notebook import report_provenance\n\nreport_provenance()"
 
@@ -44,7 +45,7 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path) -> Path:
     checked = check(chapter, parameters)
     finished = root / "_build" / "chapters" / f"{chapter}.ipynb"
     finished.parent.mkdir(parents=True, exist_ok=True)
-    source = jupytext.read(root / "book" / f"{chapter}.py")
+    source = jupytext.read(source_of(chapter, root))
     source.cells.append(nbformat.v4.new_code_cell(REPORT_CELL))
     with TemporaryDirectory(dir=finished.parent, prefix=f".{chapter}-") as scratch:
         executed = Path(scratch) / finished.name
@@ -57,11 +58,13 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path) -> Path:
                 cwd=root,
                 progress_bar={"desc": chapter, "unit": "cell"},
                 stderr_file=sys.stderr,
+                # A kernel warns at every start that its local sockets are not encrypted.
+                extra_arguments=["--log-level=ERROR"],
             )
         except PapermillExecutionError as error:
             os.replace(executed, finished)
             raise ChapterError(chapter, error, finished) from None
         notebook = nbformat.read(executed, as_version=4)
-        nbformat.write(with_header(take_provenance(notebook, source=f"book/{chapter}.py")), executed)
+        nbformat.write(with_header(take_provenance(notebook, chapter)), executed)
         os.replace(executed, finished)
     return finished

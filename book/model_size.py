@@ -1,0 +1,27 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Model size
+#
+# This chapter is being written.
+
+# %% tags=["parameters", "hide-input"]
+profile = "quick"
+seeds = None
+draws = None
+sizes = ["S", "M", "L"]
+
+# %% tags=["hide-input"]
+from paper_lib.chapters import begin
+
+chapter = begin("model_size", globals())

@@ -1,0 +1,70 @@
+"""Builds the book: runs every chapter, then lets Jupyter Book render what they left, without executing again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import nbformat
+
+from paper_lib.chapters.parameters import CHAPTERS
+from paper_lib.chapters.provenance import page_provenance
+from paper_lib.chapters.runner import execute
+from paper_lib.chapters.status import status_page
+from paper_lib.profiles import ProfileName
+
+
+class BuildError(RuntimeError):
+    """Jupyter Book refused the pages, or warned of them, which counts as much."""
+
+
+def build_book(profile: ProfileName, root: Path) -> Path:
+    """Runs all chapters at `profile` and returns the first page of the rendered book, `root/_build/html/index.html`.
+
+    Raises:
+        ChapterError: a cell of a chapter raised an exception; the chapters after it have not run.
+        BuildError: see there.
+    """
+    return render([execute(chapter, {"profile": profile}, root) for chapter in CHAPTERS], root)
+
+
+def render(notebooks: Sequence[Path], root: Path) -> Path:
+    """Renders executed notebooks by `root`'s `_config.yml` and `_toc.yml`; returns the first page.
+
+    A book that stands in `root/_build/html` is replaced once the new one is complete.
+
+    Raises:
+        BuildError: see there.
+    """
+    html = root / "_build" / "html"
+    with TemporaryDirectory(dir=html.parent, prefix=".html-") as scratch:
+        pages, output = Path(scratch) / "pages", Path(scratch) / "output"
+        gather(notebooks, root, pages)
+        jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
+        command = [str(jupyter_book), "build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going"]
+        build = subprocess.run(command, capture_output=True, text=True, check=False)
+        if build.returncode:
+            raise BuildError(f"Jupyter Book did not build the pages without a warning:\n{build.stderr.strip()}")
+        if html.exists():
+            os.rename(html, Path(scratch) / "replaced")
+        os.rename(output / "_build" / "html", html)
+    return html / "index.html"
+
+
+def gather(notebooks: Sequence[Path], root: Path, pages: Path) -> None:
+    """Puts into `pages` what Jupyter Book reads: configuration, executed notebooks, status page and static files."""
+    chapters = pages / "book"
+    chapters.mkdir(parents=True)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(root / name, pages)
+    if (static := root / "book" / "_static").is_dir():
+        shutil.copytree(static, pages / "_static")
+    for notebook in notebooks:
+        shutil.copy(notebook, chapters)
+    status = status_page(page_provenance(nbformat.read(notebook, as_version=4)) for notebook in notebooks)
+    (chapters / "status.md").write_text(status, encoding="utf-8")

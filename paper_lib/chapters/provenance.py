@@ -1,0 +1,150 @@
+"""How a page came to be: read out of an executed notebook, and written at its top."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from paper_lib.chapters.notebook import PROVENANCE_MIME
+
+SMOKE_WARNING = """\
+<div class="admonition warning">
+<p class="admonition-title">The numbers on this page mean nothing</p>
+<p>Profile <code>smoke</code> runs every line of the chapter on a handful of utterances, to test the book.
+<code>make book PROFILE=quick</code> computes real ones.</p>
+</div>"""
+
+
+@dataclass(frozen=True)
+class PageProvenance:
+    """What produced one page.
+
+    Attributes:
+        computed: records that were computed while the page ran; `stored` ones were read from the store.
+        record_seconds: what all these records took to compute, on the `machines` that computed them.
+        page_seconds: what the page took to run, in which it computed the new ones.
+    """
+
+    chapter: str
+    parameters: dict[str, Any]
+    seeds: tuple[int, ...]
+    corpora: tuple[str, ...]
+    machines: tuple[str, ...]
+    versions: dict[str, str]
+    computed: int
+    stored: int
+    stored_since: datetime | None
+    record_seconds: float
+    page_seconds: float
+    started: datetime
+
+
+def take_provenance(notebook: NotebookNode, chapter: str) -> NotebookNode:
+    """Returns the notebook without its last cell, whose output becomes `metadata.paper_lib`."""
+    *cells, report = notebook.cells
+    content = next(
+        output.data[PROVENANCE_MIME] for output in report.outputs if PROVENANCE_MIME in output.get("data", {})
+    )
+    notebook.cells = cells
+    notebook.metadata["paper_lib"] = {"chapter": chapter, **content}
+    # papermill puts whole notebooks and this machine's paths there.
+    notebook.metadata.papermill.update(input_path=f"book/{chapter}.py", output_path=f"{chapter}.ipynb")
+    return notebook
+
+
+def page_provenance(notebook: NotebookNode) -> PageProvenance:
+    """Returns what produced an executed notebook that `take_provenance` has seen."""
+    page, run = notebook.metadata.paper_lib, notebook.metadata.papermill
+    started = datetime.fromisoformat(run.start_time)
+    records = [record.provenance for record in page.records]
+    # Records tell the time to the second.
+    earlier = [date for r in records if (date := datetime.fromisoformat(r.created)) < started.replace(microsecond=0)]
+    return PageProvenance(
+        chapter=page.chapter,
+        parameters=dict(run.parameters),
+        seeds=tuple(sorted({*page.seeds, *(seed for record in records for seed in record.seeds)})),
+        corpora=_distinct([*page.corpora, *(record.corpus for record in records if record.corpus)]),
+        machines=_distinct(_machine(record.machine) for record in records) or (_machine(page.machine),),
+        versions=dict(page.versions),
+        computed=len(records) - len(earlier),
+        stored=len(earlier),
+        stored_since=min(earlier, default=None),
+        record_seconds=sum(record.seconds for record in records),
+        page_seconds=run.duration,
+        started=started,
+    )
+
+
+def with_header(notebook: NotebookNode) -> NotebookNode:
+    """Returns the notebook with its provenance under its title, below a warning where its numbers mean nothing."""
+    page = page_provenance(notebook)
+    header = [nbformat.v4.new_markdown_cell(_header(page))]
+    if page.parameters["profile"] == "smoke":
+        header.insert(0, nbformat.v4.new_markdown_cell(SMOKE_WARNING))
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("remove-cell")
+    first, *rest = notebook.cells
+    title, _, text = first.source.partition("\n")
+    first.source = title
+    below = [nbformat.v4.new_markdown_cell(text.strip())] if text.strip() else []
+    notebook.cells = [first, *header, *below, *rest]
+    return notebook
+
+
+def duration(seconds: float) -> str:
+    """Returns a time to two units at most: "8 s", "3 min 20 s", "2 h 5 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def how_computed(page: PageProvenance) -> str:
+    """Returns in words whether the page's records were computed with it or read from the store."""
+    if not page.computed + page.stored:
+        return "the page rests on no stored result"
+    computed = f"{page.computed} computed with this page" if page.computed else ""
+    stored = f"{page.stored} read from the store ({page.stored_since:%Y-%m-%d} or later)" if page.stored else ""
+    origin = ", ".join(filter(None, [computed, stored]))
+    return f"{page.computed + page.stored} results: {origin}; {duration(page.record_seconds)} of computing in all"
+
+
+def page_facts(page: PageProvenance) -> dict[str, str]:
+    """Returns what a reader must know of a page, by name, in the order in which it is shown."""
+    chosen = {name: value for name, value in page.parameters.items() if name != "profile" and value is not None}
+    return {
+        "Profile": page.parameters["profile"],
+        "Parameters": ", ".join(f"{name} = {_plain(value)}" for name, value in chosen.items())
+        or "none beside the profile",
+        "Seeds": _plain(page.seeds) or "none",
+        "Corpus": _plain(page.corpora) or "none",
+        "Machine": "; ".join(page.machines),
+        "Run": f"{page.started:%Y-%m-%d %H:%M} UTC, {duration(page.page_seconds)}",
+        "Results": how_computed(page),
+        "Versions": ", ".join(f"{name} {version}" for name, version in page.versions.items()),
+    }
+
+
+def _header(page: PageProvenance) -> str:
+    facts = page_facts(page).items()
+    rows = "\n".join(f"<div><dt>{name}</dt><dd>{html.escape(fact)}</dd></div>" for name, fact in facts)
+    return f'<dl class="provenance">\n{rows}\n</dl>'
+
+
+def _machine(machine: NotebookNode) -> str:
+    return f"{machine.cpu}, {machine.cores} cores, {machine.gpu or 'no GPU'}, {machine.system}"
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))

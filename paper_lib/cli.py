@@ -1,0 +1,113 @@
+"""The command line: chapters, the book, and studies without a notebook.
+
+Commands import what they need when they run: help and refusals come at once, and `run` works on a machine that has no
+notebook stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check_text, describe
+from paper_lib.profiles import ProfileName
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+root_option = click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    default=CHECKOUT,
+    help="Directory that holds _config.yml, _toc.yml and book/; what is built goes to _build in it.",
+)
+
+profile_names = click.Choice(get_args(ProfileName))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """A book on the layers of a Conformer speech recogniser, and the experiments behind it."""
+
+
+@main.command()
+@click.argument("name")
+@click.option("-p", "parameters", type=(str, str), multiple=True, metavar="NAME VALUE", help="A parameter; repeatable.")
+@root_option
+def chapter(name: str, parameters: Iterable[tuple[str, str]], root: Path) -> None:
+    """Run chapter NAME with other parameters; writes _build/chapters/NAME.ipynb."""
+    try:
+        checked = check_text(name, dict(parameters))
+    except ParameterError as error:
+        raise click.UsageError(str(error)) from None
+
+    from paper_lib.chapters.runner import ChapterError, execute
+
+    try:
+        click.echo(execute(name, checked.model_dump(), root))
+    except ChapterError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@root_option
+def chapters(root: Path) -> None:
+    """List the chapters with their parameters, types, defaults and ranges."""
+    from paper_lib.chapters.sources import title_of
+
+    for name, declared in CHAPTERS.items():
+        click.echo(f"{name}: {title_of(name, root)}")
+        for parameter, field in declared.model_fields.items():
+            click.echo(f"  -p {parameter:<9}{describe(declared, parameter)}; default {_typed(field.default)}")
+            click.echo(f"{'':<14}{field.description}")
+
+
+@main.command()
+@click.option("--profile", type=profile_names, default="quick", show_default=True)
+@root_option
+def book(profile: ProfileName, root: Path) -> None:
+    """Run all chapters and build the HTML in _build/html."""
+    from paper_lib.chapters.book import BuildError, build_book
+    from paper_lib.chapters.runner import ChapterError
+
+    try:
+        click.echo(build_book(profile, root))
+    except (ChapterError, BuildError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@click.option("--study", type=click.Choice(["model_size"]), required=True)
+@click.option("--profile", type=profile_names, required=True)
+@click.option("--seeds", type=click.IntRange(1, 20), help="Trainings per model; default: the profile's.")
+def run(study: str, profile: ProfileName, seeds: int | None) -> None:
+    """Compute the records of a study in the terminal, without a notebook."""
+    from paper_lib import studies
+
+    studies.run(study, profile, seeds)
+
+
+@main.command()
+def sizes() -> None:
+    """Print the parameters of the paper's model sizes beside the slides' numbers."""
+    from paper_lib.conformer.sizes import table
+
+    click.echo(table())
+
+
+@main.command()
+@click.argument("corpus", type=click.Choice(["librispeech"]))
+@click.option("--root", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where to put it.")
+def download(corpus: str, root: Path) -> None:
+    """Fetch the paper's corpus."""
+    from paper_lib.corpus import librispeech
+    from paper_lib.settings import LibriSpeechSettings
+
+    librispeech.download(LibriSpeechSettings(root=str(root)))
+
+
+def _typed(default: Any) -> str:
+    """Returns a default as one types it after `-p NAME`."""
+    return ",".join(default) if isinstance(default, tuple) else str(default)

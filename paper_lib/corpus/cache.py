@@ -1,0 +1,143 @@
+"""Shards on disk: made once, checked on reading, made again where they are damaged.
+
+A shard is a directory with `features.npy` (float16, [total frames, 80]), `utterances.json`, and `manifest.json` with
+the sizes and SHA-256 checksums of the other two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+from numpy.typing import NDArray
+
+logger = logging.getLogger("paper_lib")
+
+FEATURES, UTTERANCES, MANIFEST = "features.npy", "utterances.json", "manifest.json"
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What was said, by whom and how it was heard."""
+
+    id: str
+    text: str
+    speaker: str
+    domain: str
+    channel: str
+    frames: int  # of 10 ms
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Utterances that are stored together, and their features, memory-mapped."""
+
+    utterances: list[Utterance]
+    matrix: NDArray[np.float16]  # [total frames, 80], one utterance after another
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def features(self, index: int) -> NDArray[np.float16]:
+        """Returns the log-mel features of utterance `index`, [frames, 80], a view."""
+        return self.matrix[self._starts[index] : self._starts[index + 1]]
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *(utterance.frames for utterance in self.utterances)])
+
+
+class DamagedShardError(RuntimeError):
+    """A shard's directory lacks a file, or a file is not what its manifest says."""
+
+
+def open_or_make(directory: Path, make: Callable[[], Shard]) -> Shard:
+    """Returns the shard in `directory`, made first where there is none or where it is damaged.
+
+    Of several processes that want one shard, one makes it. A damaged shard is reported in one line of the log.
+    """
+    try:
+        return _read(directory)
+    except (FileNotFoundError, DamagedShardError):
+        pass
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{directory}.lock"):
+        try:
+            return _read(directory)
+        except FileNotFoundError:
+            pass
+        except DamagedShardError as error:
+            logger.warning("%s: it is made again", error)
+        _write(directory, make())
+    return _read(directory)
+
+
+def is_made(directory: Path) -> bool:
+    """Returns whether there is a shard in `directory`, without checking it."""
+    return directory.is_dir()
+
+
+# Checked by this process: (path, size, time of modification) of every file that had its checksum.
+_checked: set[tuple[Path, int, int]] = set()
+
+
+def _read(directory: Path) -> Shard:
+    """Returns the shard in `directory`; raises FileNotFoundError where there is none, or DamagedShardError."""
+    if not is_made(directory):
+        raise FileNotFoundError(directory)
+    try:
+        manifest: dict[str, dict[str, Any]] = json.loads((directory / MANIFEST).read_text())
+        for name in (FEATURES, UTTERANCES):
+            _check(directory / name, **manifest[name])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedShardError(f"the shard {directory} is damaged ({error})") from error
+    utterances = [Utterance(**fields) for fields in json.loads((directory / UTTERANCES).read_text())]
+    return Shard(utterances, np.load(directory / FEATURES, mmap_mode="r"))
+
+
+def _check(path: Path, size: int, sha256: str) -> None:
+    """Raises ValueError unless the file has its size and its checksum."""
+    status = path.stat()
+    if status.st_size != size:
+        raise ValueError(f"{path.name} has {status.st_size} bytes instead of {size}")
+    if (key := (path, status.st_size, status.st_mtime_ns)) in _checked:
+        return
+    if _sha256(path) != sha256:
+        raise ValueError(f"{path.name} has changed")
+    _checked.add(key)
+
+
+def _write(directory: Path, shard: Shard) -> None:
+    """Puts `shard` in `directory` in one step, in place of what was there. The caller holds the lock."""
+    new, old = directory.with_name(f"{directory.name}.new"), directory.with_name(f"{directory.name}.old")
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    new.mkdir()
+    try:
+        np.save(new / FEATURES, shard.matrix)
+        (new / UTTERANCES).write_text(json.dumps([asdict(utterance) for utterance in shard.utterances]))
+        manifest = {
+            name: {"size": (new / name).stat().st_size, "sha256": _sha256(new / name)}
+            for name in (FEATURES, UTTERANCES)
+        }
+        (new / MANIFEST).write_text(json.dumps(manifest))
+        if is_made(directory):
+            directory.rename(old)
+        new.rename(directory)
+    finally:
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,16 @@
+"""Where the library keeps what it makes and finds what is published."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_root() -> Path:
+    """Returns the directory of corpora, models and records: `PAPER_LIB_CACHE`, else .cache/paper_lib where one is."""
+    return Path(os.environ.get("PAPER_LIB_CACHE") or ".cache/paper_lib").absolute()
+
+
+def published_records(profile: str) -> Path:
+    """Returns the directory, kept in git, of the records of `profile`."""
+    return Path(__file__).resolve().parents[1] / "book" / "records" / profile

@@ -1,0 +1,57 @@
+"""The whole book at profile smoke: every chapter by papermill, then the strict HTML build."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from tiny_book import CHECKOUT
+
+from paper_lib.chapters.parameters import CHAPTERS
+
+pytestmark = pytest.mark.book
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The book, built with an empty cache: nothing is read from an earlier run."""
+    root = tmp_path_factory.mktemp("book")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(CHECKOUT / name, root)
+    shutil.copytree(CHECKOUT / "book", root / "book")
+    environment = os.environ | {"PAPER_LIB_CACHE": str(root / "cache")}
+    command = [sys.executable, "-m", "paper_lib", "book", "--profile", "smoke", "--root", str(root)]
+    result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == str(root / "_build" / "html" / "index.html")
+    return root
+
+
+def test_the_first_page_leads_to_the_introduction(root: Path) -> None:
+    assert "book/intro.html" in (root / "_build" / "html" / "index.html").read_text()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_cell_of_a_chapter_ran(root: Path, chapter: str) -> None:
+    notebook = nbformat.read(root / "_build" / "chapters" / f"{chapter}.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_page_warns_of_its_numbers_and_tells_what_produced_it(root: Path, chapter: str) -> None:
+    page = (root / "_build" / "html" / "book" / f"{chapter}.html").read_text()
+    assert "The numbers on this page mean nothing" in page
+    assert '<dl class="provenance">' in page
+
+
+def test_the_status_page_links_to_every_chapter(root: Path) -> None:
+    status = (root / "_build" / "html" / "book" / "status.html").read_text()
+    for chapter in CHAPTERS:
+        assert f'class="reference internal" href="{chapter}.html"' in status

@@ -1,0 +1,125 @@
+"""Pages: the provenance at their top, the status page, the strict HTML build."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nbformat
+import pytest
+from tiny_book import write_chapter, write_configuration
+
+from paper_lib.chapters.book import BuildError, render
+from paper_lib.chapters.provenance import duration, how_computed, page_provenance
+from paper_lib.chapters.runner import execute
+from paper_lib.chapters.status import status_page
+
+# Two records of the real store, the second of another corpus.
+BODY = """\
+from pathlib import Path
+
+from paper_lib.results import Store
+from paper_lib.settings import ResetSettings
+
+store = Store(Path("records"))
+for draws, seed in ((1, 0), (2, 7)):
+    store.get_or_compute("toy", ResetSettings(draws=draws), lambda: {"wer": 0.5}, corpus=f"c0ffee{draws}", seeds=[seed])
+chapter.note(corpus="decaf", seeds=[3])
+"""
+
+
+@dataclass(frozen=True)
+class Book:
+    """A book of one chapter, run twice: at profile smoke, and at quick when its records were stored."""
+
+    root: Path
+    computed: Path
+    stored: Path
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
+    root = tmp_path_factory.mktemp("book")
+    write_chapter(root, "intro", BODY)
+    write_configuration(root, "intro")
+    computed = Path(shutil.copy(execute("intro", {"profile": "smoke"}, root), root / "computed.ipynb"))
+    time.sleep(1)  # Records tell the time to the second.
+    return Book(root, computed, execute("intro", {"profile": "quick"}, root))
+
+
+def sources(notebook: Path) -> list[str]:
+    return [cell.source for cell in nbformat.read(notebook, as_version=4).cells]
+
+
+def test_the_header_stands_right_under_the_title(book: Book) -> None:
+    title, warning, header, text, *_ = sources(book.computed)
+    assert title == "# All about intro"
+    assert "The numbers on this page mean nothing" in warning
+    assert header.startswith('<dl class="provenance">')
+    assert text == "What this chapter says."
+
+
+def test_the_header_tells_what_produced_the_page(book: Book) -> None:
+    header = sources(book.computed)[2]
+    for fact in ("<dd>smoke</dd>", "<dd>0, 3, 7</dd>", "<dd>decaf, c0ffee1, c0ffee2</dd>", " cores, ", "torch 2.11"):
+        assert fact in header
+    assert f"<dt>Run</dt><dd>{datetime.now(UTC):%Y}-" in header
+
+
+def test_only_smoke_is_warned_of(book: Book) -> None:
+    assert not any("mean nothing" in source for source in sources(book.stored))
+
+
+def test_records_computed_now_and_read_from_the_store_are_told_apart(book: Book) -> None:
+    computed, stored = (page_provenance(nbformat.read(path, as_version=4)) for path in (book.computed, book.stored))
+    assert (computed.computed, computed.stored) == (2, 0)
+    assert (stored.computed, stored.stored) == (0, 2)
+    assert "2 results: 2 computed with this page" in how_computed(computed)
+    assert f"2 results: 2 read from the store ({computed.started:%Y-%m-%d}" in how_computed(stored)
+
+
+def test_no_plumbing_and_no_machine_path_is_left(book: Book) -> None:
+    assert not any("report_provenance" in source for source in sources(book.computed))
+    assert str(book.root) not in book.computed.read_text()
+
+
+def test_the_status_page_has_a_row_for_every_chapter(book: Book) -> None:
+    page = page_provenance(nbformat.read(book.computed, as_version=4))
+    *_, first, second = status_page([page, page]).splitlines()
+    assert first == second
+    assert first.startswith("| {doc}`intro` | <span>smoke</span> |")
+    assert "0, 3, 7" in first
+    assert "decaf, c0ffee1, c0ffee2" in first
+
+
+def test_the_strict_build_passes(book: Book) -> None:
+    index = render([book.stored], book.root)
+    assert index == book.root / "_build" / "html" / "index.html"
+    assert "book/intro.html" in index.read_text()
+    html = index.with_name("book")
+    assert '<dl class="provenance">' in (html / "intro.html").read_text()
+    assert '<a class="reference internal" href="intro.html">' in (html / "status.html").read_text()
+
+
+def test_a_warning_fails_the_build_and_leaves_the_book_that_was_there(book: Book, tmp_path: Path) -> None:
+    notebook = nbformat.read(book.stored, as_version=4)
+    notebook.cells.append(nbformat.v4.new_markdown_cell("See {doc}`nowhere`."))
+    faulty = tmp_path / "intro.ipynb"
+    nbformat.write(notebook, faulty)
+    html = book.root / "_build" / "html"
+    html.mkdir(parents=True, exist_ok=True)
+    (html / "mark").touch()
+    with pytest.raises(BuildError, match="nowhere"):
+        render([faulty], book.root)
+    assert (html / "mark").exists()
+    assert sorted(path.name for path in html.parent.iterdir()) == ["chapters", "html"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "0 s"), (59.4, "59 s"), (59.7, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")]
+)
+def test_durations_in_two_units_at_most(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

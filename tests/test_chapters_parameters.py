@@ -1,0 +1,122 @@
+"""Parameters of chapters: what is accepted, what is refused and in which words."""
+
+from __future__ import annotations
+
+import ast
+
+import jupytext
+import pytest
+import yaml
+from tiny_book import CHECKOUT
+
+from paper_lib.chapters import begin
+from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check, check_text
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ({}, {"profile": "quick", "seeds": None, "draws": None, "sizes": ("S", "M", "L")}),
+        ({"seeds": "2", "draws": "None"}, {"seeds": 2, "draws": None}),
+        ({"seeds": "null"}, {"seeds": None}),
+        ({"sizes": "S, M"}, {"sizes": ("S", "M")}),
+        ({"sizes": '["L"]', "profile": "smoke"}, {"sizes": ("L",), "profile": "smoke"}),
+    ],
+)
+def test_text_is_read_by_the_declared_type(texts: dict[str, str], expected: dict[str, object]) -> None:
+    values = check_text("model_size", texts).model_dump()
+    assert {name: values[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("text", ["2x", "007", "2.0", "true", "0", "21", "-1", "", "two"])
+def test_text_that_is_no_such_number_is_refused_with_what_would_do(text: str) -> None:
+    with pytest.raises(
+        ParameterError, match=r"chapter model_size: seeds is .*; it must be an integer from 1 to 20, or None"
+    ):
+        check_text("model_size", {"seeds": text})
+
+
+@pytest.mark.parametrize("sizes", ["", "S,X", "S,S", "[]", "3", "s"])
+def test_sizes_are_some_of_the_three_once_each(sizes: str) -> None:
+    with pytest.raises(ParameterError, match=r"sizes is .*; it must be one or more of S, M, L, each once"):
+        check_text("model_size", {"sizes": sizes})
+
+
+@pytest.mark.parametrize("value", [True, "2", 2.0, [2]])
+def test_python_values_are_not_converted(value: object) -> None:
+    with pytest.raises(ParameterError, match="seeds is"):
+        check("model_size", {"seeds": value})
+
+
+def test_unknown_profile_names_all_profiles() -> None:
+    with pytest.raises(
+        ParameterError, match="profile is 'fast'; it must be one of smoke, quick, laptop, gpu, librispeech"
+    ):
+        check("intro", {"profile": "fast"})
+
+
+def test_unknown_parameter_names_the_nearest_and_all() -> None:
+    with pytest.raises(
+        ParameterError, match=r"no parameter 'sedes' \(did you mean 'seeds'\?\); it takes profile, seeds, draws"
+    ):
+        check("model_size", {"sedes": 3})
+
+
+def test_all_refusals_are_told_at_once() -> None:
+    with pytest.raises(ParameterError) as refusal:
+        check("model_size", {"seeds": 0, "draws": 99, "size": "S"})
+    assert [line.partition(": ")[2].split(" is ")[0] for line in str(refusal.value).splitlines()] == [
+        "seeds",
+        "draws",
+        "there",
+    ]
+
+
+def test_unknown_chapter_names_the_nearest() -> None:
+    with pytest.raises(ParameterError, match=r"no chapter 'model_sise' \(did you mean 'model_size'\?\)"):
+        check("model_sise", {})
+
+
+def test_begin_reads_the_notebooks_namespace() -> None:
+    chapter = begin("model_size", {"profile": "smoke", "seeds": 2, "sizes": ["S"], "numpy": object()})
+    assert (chapter.parameters.profile, chapter.parameters.model_dump()["sizes"]) == ("smoke", ("S",))
+
+
+def test_begin_refuses_names_that_papermill_injected() -> None:
+    cells = ["", "seeds = None", "# Parameters\nsedes = 3\n", 'chapter = begin("model_size", globals())']
+    with pytest.raises(ParameterError, match="did you mean 'seeds'"):
+        begin("model_size", {"In": cells, "seeds": None, "sedes": 3})
+
+
+def test_begin_can_be_run_again_after_the_rest_of_the_notebook() -> None:
+    call = 'chapter = begin("model_size", globals())'
+    cells = ["", "seeds = None", call, "table = 3", call]
+    assert begin("model_size", {"In": cells, "seeds": 4, "table": 3}).parameters.model_dump()["seeds"] == 4
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_defaults_in_a_source_are_the_declared_ones(name: str) -> None:
+    notebook = jupytext.read(CHECKOUT / "book" / f"{name}.py")
+    (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    written = {}
+    for statement in ast.parse(cell.source).body:
+        assert isinstance(statement, ast.Assign), "papermill understands plain assignments"
+        (target,) = statement.targets
+        assert isinstance(target, ast.Name)
+        written[target.id] = ast.literal_eval(statement.value)
+    assert check(name, written) == CHAPTERS[name]()
+    assert list(written) == list(CHAPTERS[name].model_fields)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_source_names_the_kernel_and_begins_with_its_title(name: str) -> None:
+    notebook = jupytext.read(CHECKOUT / "book" / f"{name}.py")
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.cells[0].cell_type == "markdown"
+    assert notebook.cells[0].source.startswith("# ")
+
+
+def test_the_table_of_contents_is_the_list_of_chapters() -> None:
+    toc = yaml.safe_load((CHECKOUT / "_toc.yml").read_text())
+    files = [toc["root"], *(entry["file"] for entry in toc["chapters"])]
+    assert files == [f"book/{name}" for name in (*CHAPTERS, "status")]

@@ -1,0 +1,135 @@
+"""Chapters run by papermill: success, failure, interruption, and papermill without our runner."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from tiny_book import write_chapter
+
+from paper_lib.chapters.parameters import ParameterError
+from paper_lib.chapters.runner import ChapterError, execute
+
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+
+
+def outputs(notebook: Path) -> str:
+    cells = nbformat.read(notebook, as_version=4).cells
+    return "\n".join(str(output) for cell in cells for output in cell.get("outputs", []))
+
+
+def plain_papermill(source: Path, parameters: str) -> subprocess.CompletedProcess[str]:
+    """The README's command: jupytext piped into papermill."""
+    command = (
+        f"set -o pipefail; {SCRIPTS}/jupytext --to ipynb --output - {shlex.quote(str(source))}"
+        f" | {SCRIPTS}/papermill - out.ipynb {parameters}"
+    )
+    return subprocess.run(["bash", "-c", command], cwd=source.parent, capture_output=True, text=True, check=False)
+
+
+def test_a_chapter_runs_with_its_parameters_in_the_books_root(tmp_path: Path) -> None:
+    body = "from pathlib import Path\n\nprint(chapter.parameters.seeds, chapter.parameters.sizes, Path.cwd())"
+    write_chapter(tmp_path, "model_size", body, 'profile = "quick"\nseeds = None\nsizes = ["S", "M", "L"]')
+    executed = execute("model_size", {"seeds": 2, "sizes": ("S", "L")}, tmp_path)
+    assert executed == tmp_path / "_build" / "chapters" / "model_size.ipynb"
+    assert f"2 ('S', 'L') {tmp_path}" in outputs(executed)
+    assert [path.name for path in executed.parent.iterdir()] == ["model_size.ipynb"]
+
+
+def test_nothing_runs_when_a_parameter_is_refused(tmp_path: Path) -> None:
+    write_chapter(tmp_path, "intro", "print('ran')")
+    with pytest.raises(ParameterError, match="no parameter 'seeds'"):
+        execute("intro", {"seeds": 2}, tmp_path)
+    assert not (tmp_path / "_build").exists()
+
+
+def test_a_failing_chapter_leaves_the_notebook_with_its_error(tmp_path: Path) -> None:
+    write_chapter(tmp_path, "intro", "print('so far so good')\n1 / 0\n\n# %%\nprint('never reached')")
+    with pytest.raises(
+        ChapterError, match=r"chapter intro failed in cell .* with ZeroDivisionError: division by zero"
+    ) as error:
+        execute("intro", {}, tmp_path)
+    notebook = error.value.notebook
+    assert notebook == tmp_path / "_build" / "chapters" / "intro.ipynb"
+    text = outputs(notebook)
+    assert "so far so good" in text
+    assert "ZeroDivisionError" in text
+    assert "never reached" not in text
+    assert [path.name for path in notebook.parent.iterdir()] == ["intro.ipynb"]
+
+
+def test_a_failing_chapter_exits_non_zero_without_our_traceback(tmp_path: Path) -> None:
+    write_chapter(tmp_path, "intro", "raise RuntimeError('out of luck')")
+    command = [sys.executable, "-m", "paper_lib", "chapter", "intro", "--root", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "chapter intro failed in cell" in result.stderr
+    assert "RuntimeError: out of luck" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_interrupted_chapter_leaves_what_was_there_before(tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    write_chapter(
+        tmp_path,
+        "intro",
+        f"import os, pathlib, time\n\npathlib.Path({str(started)!r}).write_text(str(os.getpid()))\ntime.sleep(100)",
+    )
+    before = tmp_path / "_build" / "chapters" / "intro.ipynb"
+    before.parent.mkdir(parents=True)
+    before.write_text("as it was")
+    command = [sys.executable, "-m", "paper_lib", "chapter", "intro", "--root", tmp_path]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    await_(lambda: started.exists() and started.read_text() != "")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) != 0
+    assert before.read_text() == "as it was"
+    assert [path.name for path in before.parent.iterdir()] == ["intro.ipynb"]
+    kernel = int(started.read_text())
+    await_(lambda: not is_running(kernel))
+
+
+def test_plain_papermill_runs_a_chapter(tmp_path: Path) -> None:
+    source = write_chapter(tmp_path, "corpus", "print('seed', chapter.parameters.seed)", 'profile = "quick"\nseed = 0')
+    result = plain_papermill(source, "-p profile smoke -p seed 3")
+    assert result.returncode == 0, result.stderr
+    assert "seed 3" in outputs(source.parent / "out.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ("-p seeed 3", "no parameter 'seeed' (did you mean 'seed'?)"),
+        ("-p seed 2x", "seed is '2x'; it must be an integer"),
+        ("-p seed -1", "seed is -1; it must be an integer"),
+    ],
+)
+def test_plain_papermill_refuses_before_the_chapter_begins(tmp_path: Path, parameters: str, message: str) -> None:
+    source = write_chapter(tmp_path, "corpus", "print('the chapter ran')", 'profile = "quick"\nseed = 0')
+    result = plain_papermill(source, parameters)
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "the chapter ran" not in outputs(source.parent / "out.ipynb")
+
+
+def await_(condition, seconds: float = 30) -> None:
+    """Waits until `condition` holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process is there and no zombie."""
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
+    ).stdout
+    return bool(state.strip()) and not state.startswith("Z")

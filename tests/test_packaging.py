@@ -1,0 +1,90 @@
+"""Packaging: the lock, the conda environment and the make targets agree with pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from tiny_book import CHECKOUT
+
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+LOCK = (CHECKOUT / "requirements.lock").read_text()
+LOCKED = [Requirement(line) for line in LOCK.splitlines() if line and not line.lstrip().startswith("#")]
+REQUIRED = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+ENVIRONMENTS = [
+    {"sys_platform": platform, "python_version": python, "python_full_version": f"{python}.7"}
+    for platform in ("linux", "darwin")
+    for python in ("3.11", "3.12", "3.13")
+]
+
+
+def test_every_line_of_the_lock_is_an_exact_version() -> None:
+    for requirement in LOCKED:
+        assert re.fullmatch(r"==[\w.+!]+", str(requirement.specifier)), requirement
+        assert "*" not in str(requirement.specifier)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda e: f"{e['sys_platform']}-{e['python_version']}")
+def test_the_lock_pins_every_requirement_once_on_every_platform(environment: dict[str, str]) -> None:
+    active = [pin for pin in LOCKED if pin.marker is None or pin.marker.evaluate(environment)]
+    pins = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in active}
+    assert len(pins) == len(active)
+    for requirement in map(Requirement, REQUIRED):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+
+
+def test_the_lock_names_its_command_and_no_host() -> None:
+    assert "make lock" in LOCK[:200]
+    assert "://" not in LOCK
+    assert "--" not in LOCK.replace("# ---", "")
+
+
+def test_conda_installs_the_lock_and_the_package() -> None:
+    environment = yaml.safe_load((CHECKOUT / "environment.yml").read_text())
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert pip == ["-r requirements.lock", "-e ."]
+    (python,) = [entry for entry in environment["dependencies"] if str(entry).startswith("python=")]
+    assert Requirement("python" + PROJECT["requires-python"]).specifier.contains(python.removeprefix("python="))
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (CHECKOUT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    listed = subprocess.run(["make", "-s"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    assert [line.split()[1] for line in listed.splitlines()] == phony.split()
+
+
+def test_make_refuses_an_old_python_with_one_line(tmp_path: Path) -> None:
+    shutil.copy(CHECKOUT / "Makefile", tmp_path)
+    for name in ("pyproject.toml", "requirements.lock"):
+        (tmp_path / name).touch()
+    old = tmp_path / "python3.10"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+    result = subprocess.run(
+        ["make", "setup", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode != 0
+    assert f"Python 3.11 or newer is needed, and {old} is not" in result.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_installing_is_done_once(tmp_path: Path) -> None:
+    shutil.copy(CHECKOUT / "Makefile", tmp_path)
+    for name in ("pyproject.toml", "requirements.lock", ".venv/bin/uv", ".venv/installed"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert subprocess.run(["make", "--question", "setup"], cwd=tmp_path, check=False).returncode == 0
+
+
+def test_the_ci_script_runs_the_readmes_test_command() -> None:
+    script = CHECKOUT / ".ci" / "run"
+    assert script.stat().st_mode & 0o111
+    assert "make test" in script.read_text()
