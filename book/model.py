@@ -13,7 +13,8 @@
 # %% [markdown]
 # # The model
 #
-# This chapter is being written.
+# Every experiment of this book trains a speech recogniser, breaks one of its layers and counts the errors. This page
+# shows the recogniser: what is in it, where its parameters are, and what breaking a layer means.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -22,3 +23,421 @@ profile = "quick"
 from paper_lib.chapters import begin
 
 chapter = begin("model", globals())
+
+# %% tags=["hide-input"]
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from paper_lib.conformer.loss import transducer_loss
+from paper_lib.conformer.sizes import SLIDE, count_modules, count_parameters, count_weights, millions
+from paper_lib.conformer.transducer import BLANK, Transducer
+from paper_lib.corpus import open_corpus
+from paper_lib.figures import architecture
+from paper_lib.figures.lattice import lattice
+from paper_lib.figures.parameters import stacked_shares
+from paper_lib.figures.style import show
+from paper_lib.figures.tables import table
+from paper_lib.profiles import SIZES, paper_size, profile_of
+from paper_lib.settings import SyntheticSettings
+
+profile = profile_of(chapter.parameters.profile)
+
+# %% [markdown]
+# ## The whole: a transducer
+#
+# **Question.** What turns sound into text?
+#
+# **Method.** A transducer (RNN-T, Graves 2012) has three parts. The *encoder* turns the sound into one vector for every
+# 40 ms. The *prediction network* is a small language model over the labels written so far. The *joint network* adds the
+# two and gives a probability to every label, and to the *blank*, which means: write nothing more, go on to the next
+# frame.
+
+# %% tags=["hide-input"]
+show(
+    architecture.transducer(),
+    caption="The Conformer transducer. The paper resets Conformer layers, one at a time; it leaves all else as it was "
+    "trained.",
+    alt="Block diagram. Above, the encoder: log-mel features, subsampling, a stack of Conformer layers. Below, the "
+    "prediction network: labels so far, embedding, LSTM. Both feed the joint network, which gives the probability of "
+    "label k at frame t after u labels. A blank moves on to the next frame, a label is fed back.",
+)
+
+# %% [markdown]
+# **What it shows.** The encoder begins by *subsampling*: two convolutions of stride two keep every fourth frame, so
+# that everything above works on 40 ms instead of 10. Most of the model is the stack of layers, and that is what this
+# book takes apart.
+
+# %% [markdown]
+# ## One Conformer layer
+#
+# **Question.** What is in the unit that is reset?
+#
+# **Method.** A Conformer layer (Gulati et al. 2020) has four modules beside a *residual stream*. Each reads the stream
+# and adds its answer to it. The two feed-forward modules add only half of theirs.
+
+# %% tags=["hide-input"]
+show(
+    architecture.conformer_layer(paper_size("S").encoder.kernel),
+    caption="One Conformer layer of the paper's sizes, of width d. Outlined: the only norm that differs between the "
+    "paper's models, BatchNorm or GroupNorm. Dropout is not drawn.",
+    alt="Diagram of a layer. A vertical residual stream passes four modules, whose outputs are added to it: "
+    "feed-forward module 1 with weight one half, self-attention with weight one, convolution with weight one, "
+    "feed-forward module 2 with weight one half. A LayerNorm ends the layer. Inside the convolution, the norm after "
+    "the depthwise convolution is outlined: group or batch norm.",
+)
+
+# %% [markdown]
+# - *Feed-forward*: works on every frame alone, in four times the width.
+# - *Self-attention*: every frame looks at all frames of the utterance. It knows how far away they are from sinusoids of
+#   the distance (relative positions, as in Transformer-XL).
+# - *Convolution*: every channel looks at its neighbours in time.
+# - *The outlined norm*: Conformer has BatchNorm there, whose statistics mix the utterances of a batch. The paper
+#   replaces it by **GroupNorm**, which looks at one utterance at a time. With BatchNorm no ambient layers had been
+#   found, and clients in federated learning do not share a batch.
+#
+# **What it shows.** Because of the residual stream, a layer that is reset does not cut the path from sound to text:
+# the stream still carries what the layers below have written into it. But the LayerNorm at the end belongs to the
+# layer, and the reset layer adds the noise of untrained modules. Whether the layers above can live with that is the
+# question of this book.
+
+# %% [markdown]
+# ## Sizes: the slides' numbers and ours
+#
+# **Question.** Are these the paper's models?
+#
+# **Method.** The paper names three sizes and prints rounded counts. We build each model and count its weights.
+
+# %%
+sizes = {size: paper_size(size) for size in SIZES}
+counts = {size: count_parameters(settings) for size, settings in sizes.items()}
+rows = []
+for size, count in counts.items():
+    layers = sizes[size].encoder.layers
+    ours = (millions(count.layers), f"{layers} × {millions(count.layer)}", millions(count.total))
+    rows.append((f"Conformer{size}", *(value for pair in zip(SLIDE[size], ours, strict=True) for value in pair)))
+    assert ours == SLIDE[size]
+table(
+    rows,
+    ["model", "in layers: slide", "ours", "layers: slide", "ours", "in all: slide", "ours"],
+    "Parameters as the slide “Experiment 1” prints them, beside those that we count, rounded likewise.",
+)
+
+# %% [markdown]
+# **What it shows.** Every digit that the slides print comes out.
+#
+# **What it does not show.** That all is the same inside. The counts fix the width, the layers, the kernel of 32 and
+# relative attention: without the fifth matrix of relative attention, L comes out too small. They do not fix what holds
+# no weights, such as the number of heads or of groups in GroupNorm. Those are from Gulati et al. (2020) or our choice.
+
+# %%
+NAMES = {
+    "subsampling.conv1": "subsampling: first convolution",
+    "subsampling.conv2": "subsampling: second convolution",
+    "subsampling.linear": "subsampling: linear",
+    "prediction.embedding": "prediction: embedding of labels",
+    "prediction.lstm": "prediction: LSTM",
+    "joint.encoder": "joint: from the encoder",
+    "joint.prediction": "joint: from the prediction",
+    "joint.out": "joint: to the labels",
+}
+weights = {size: count_weights(settings) for size, settings in sizes.items()}
+table(
+    [
+        ("width d", *(settings.encoder.dim for settings in sizes.values())),
+        ("attention heads", *(settings.encoder.heads for settings in sizes.values())),
+        ("layers", *(settings.encoder.layers for settings in sizes.values())),
+        ("one Conformer layer", *(count.layer for count in counts.values())),
+        ("all Conformer layers", *(count.layers for count in counts.values())),
+        *((text, *(weights[size][name] for size in SIZES)) for name, text in NAMES.items()),
+        ("in all", *(count.total for count in counts.values())),
+    ],
+    ["part", *(f"Conformer{size}" for size in SIZES)],
+    "Exact counts of the paper's sizes, with a vocabulary of 1,024 word-pieces. The LSTM has one vector of biases.",
+)
+
+# %% [markdown]
+# ## Where the parameters of a layer are
+#
+# **Question.** Which module holds the weights that are reset, or dropped in federated learning?
+#
+# **Method.** Add up the matrices of the drawing, for width d and a depthwise kernel of k frames.
+#
+# | module | parameters |
+# |---|---|
+# | each of two feed-forward modules | 8d² + 7d |
+# | self-attention | 5d² + 8d |
+# | convolution | 3d² + (k + 8)d |
+# | LayerNorm at the end | 2d |
+# | **one layer** | **24d² + (k + 32)d**; with k = 32, **24d² + 64d** |
+
+# %%
+for size, settings in sizes.items():
+    d = settings.encoder.dim
+    assert counts[size].layer == 24 * d**2 + 64 * d, size
+print(
+    ", ".join(f"{size}: 24·{s.encoder.dim}² + 64·{s.encoder.dim} = {counts[size].layer:,}" for size, s in sizes.items())
+)
+
+# %% tags=["hide-input"]
+MODULES = {
+    "ffn1": "feed-forward 1",
+    "attention": "self-attention",
+    "convolution": "convolution",
+    "ffn2": "feed-forward 2",
+    "norm": "LayerNorm",
+}
+settings_of = {f"paper {size}": paper_size(size) for size in SIZES}
+settings_of |= {f"{profile.name} {size}": profile.models[size] for size in SIZES if profile.models[size] != sizes[size]}
+modules = {row: count_modules(settings.encoder) for row, settings in settings_of.items()}
+feed_forward = [(m["ffn1"] + m["ffn2"]) / sum(m.values()) for m in modules.values()]
+show(
+    stacked_shares(
+        {row: {MODULES[name]: count for name, count in parts.items()} for row, parts in modules.items()},
+        {text: architecture.MODULE_FILLS[name] for name, text in MODULES.items()},
+        "one layer",
+    ),
+    caption=f"Parameters of one layer by module: the paper's sizes and those of profile {profile.name}. The last "
+    "LayerNorm is too small to be seen.",
+    alt=f"Stacked bars, one per model. The two feed-forward modules hold {min(feed_forward):.0%} to "
+    f"{max(feed_forward):.0%} of a layer's parameters, then self-attention, then convolution.",
+)
+
+# %% [markdown]
+# **What it shows.** Two thirds of a layer are in its feed-forward modules, at every size. This is why Federated Dropout
+# takes its units there.
+#
+# **What it does not show.** Importance. Many parameters need not mean much influence; that has to be measured.
+
+# %% [markdown]
+# ## The models of this page's profile
+#
+# **Question.** What is trained where a GPU is not at hand?
+#
+# **Method.** The mini sizes keep the proportions of the paper's: widths of about 1 : 1.8 : 3.6, and L one layer deeper.
+# They have a shorter kernel, characters instead of word-pieces, and a subsampling of 16 channels: no layer that is
+# reset, it took a third of a training step.
+
+# %%
+own = {size: count_parameters(settings) for size, settings in profile.models.items()}
+encoders = {size: settings.encoder for size, settings in profile.models.items()}
+table(
+    [
+        ("width d", *(e.dim for e in encoders.values())),
+        ("attention heads", *(e.heads for e in encoders.values())),
+        ("layers", *(e.layers for e in encoders.values())),
+        ("depthwise kernel, frames", *(e.kernel for e in encoders.values())),
+        ("channels of the subsampling", *(e.channels or e.dim for e in encoders.values())),
+        ("vocabulary, blank included", *(settings.vocabulary for settings in profile.models.values())),
+        ("one Conformer layer", *(count.layer for count in own.values())),
+        ("all Conformer layers", *(count.layers for count in own.values())),
+        ("subsampling", *(count.subsampling for count in own.values())),
+        ("prediction network", *(count.prediction for count in own.values())),
+        ("joint network", *(count.joint for count in own.values())),
+        ("in all", *(count.total for count in own.values())),
+        ("share of the layers", *(f"{count.layers / count.total:.0%}" for count in own.values())),
+        ("share in the paper's size", *(f"{counts[size].layers / counts[size].total:.0%}" for size in own)),
+    ],
+    ["", *own],
+    f"Models of profile {profile.name}: settings, and exact counts of parameters.",
+)
+
+# %% [markdown]
+# **What it shows.** How small the trained models of a profile are. Findings about them are findings about them.
+#
+# **What it does not show.** That what holds for a layer of a small model holds for a layer of the paper's. Profiles
+# `gpu` and `librispeech` train the paper's sizes.
+
+# %% [markdown]
+# ## What it means to reset a layer
+#
+# **Question.** How does one ask a trained model whether it needs a layer?
+#
+# **Method.** Train it to the end. Then put untrained weights in the place of one layer, train nothing, and count the
+# word errors on the test set. There are two ways:
+#
+# - *Re-initialisation* puts back the very weights that this layer had at step 0 of this run.
+# - *Re-randomisation* puts there fresh weights, drawn by the same initialiser from another seed.
+
+# %% tags=["hide-input"]
+show(
+    architecture.two_resets(),
+    caption="The two resets, of layer 3 of a model with six layers. Blue: trained. Grey: the weights of step 0. "
+    "Hatched: a new draw. Numbers count from the layer next to the sound.",
+    alt="Four stacks of six layers: at step 0 all grey; trained, all blue; re-initialised, blue but for layer 3, which "
+    "has its grey weights of step 0; re-randomised, blue but for layer 3, which is hatched, a new draw.",
+)
+
+# %% [markdown]
+# A layer whose reset costs nothing is *ambient*, one whose reset costs much is *critical*. The layer is reset with all
+# that the drawing of a layer shows. BatchNorm's running statistics belong to it and are reset too.
+#
+# **What it does not show.** What training *without* that layer would give. The other layers were trained with it and
+# rely on it.
+
+# %% [markdown]
+# ## Padding must not change an answer
+#
+# **Question.** Utterances of a batch are padded to the longest one. Does the answer for an utterance depend on its
+# neighbours?
+#
+# **Method.** An encoder with random weights reads one utterance alone; the same utterance followed by two seconds of
+# padding; and the same beside a longer one. The encoder is told which frames are valid. It zeroes the padding before
+# the depthwise convolution, hides it from attention, and keeps it out of the norms' statistics. The last column shows
+# what happens if the encoder is not told.
+
+# %%
+corpus = open_corpus(
+    SyntheticSettings(domains={"short_form": 1, "prose": 1}, utterances={"train": 8}, speakers={"train": 8})
+)
+chapter.note(corpus=corpus.digest, seeds=[0])
+shard = corpus.shard("train", 0)
+by_length = sorted(range(len(shard)), key=lambda index: shard.utterances[index].frames)
+mean, deviation = corpus.feature_statistics()
+short, long = (
+    torch.from_numpy((shard.features(index).astype(np.float32) - mean) / deviation)
+    for index in (by_length[0], by_length[-1])
+)
+frames = len(short)
+padded = torch.nn.functional.pad(short, (0, 0, 0, 200))
+pair = torch.nn.utils.rnn.pad_sequence([short, long], batch_first=True)
+
+
+def encode(norm, training, features, frames):
+    """Returns the encoder's output for the first utterance: [its frames / 4, d]."""
+    torch.manual_seed(0)
+    encoder = profile.models["S"].encoder.model_copy(update={"norm": norm, "dropout": 0.0})
+    model = Transducer(profile.models["S"].model_copy(update={"encoder": encoder})).train(training)
+    with torch.no_grad():
+        output, _ = model.encode(features, torch.tensor(frames))
+    return output[0, : -(-len(short) // 4)]
+
+
+rows = []
+for norm in ("group", "batch"):
+    for training in (True, False):
+        alone = encode(norm, training, short[None], [frames])
+        others = (
+            encode(norm, training, padded[None], [frames]),
+            encode(norm, training, pair, [frames, len(long)]),
+            encode(norm, training, padded[None], [len(padded)]),
+        )
+        differences = [f"{(alone - other).abs().max():.1e}" for other in others]
+        rows.append(
+            (f"{norm} norm, {'training' if training else 'evaluation'}", f"{alone.abs().mean():.2f}", *differences)
+        )
+table(
+    rows,
+    ["", "mean magnitude", "with padding", "beside a longer one", "padding taken for speech"],
+    f"Largest difference to the output for the utterance alone ({frames / 100:.1f} s; the longer one has "
+    f"{len(long) / 100:.1f} s). Model S of profile {profile.name}, random weights of seed 0.",
+)
+
+# %% [markdown]
+# **What it shows.** With padding the difference is the rounding of 32-bit floats. There is one exception, and it is
+# meant to be there: BatchNorm *in training* takes its statistics over the whole batch, so the longer neighbour counts.
+# That is what GroupNorm avoids. If padding is taken for speech, the answer moves by as much as the answer is large.
+#
+# **What it does not show.** How much word errors would suffer. This is a test of the code: common implementations fail
+# it.
+
+# %% [markdown]
+# ## The loss
+#
+# **Question.** The training data say *what* was said, not *when*. How can the model be trained?
+#
+# **Method.** Between frames and labels there are many *alignments*: paths through a lattice that write the right
+# labels in the right order. The loss adds up the probability of all of them.
+
+# %% tags=["hide-input"]
+word, time = "cat", 5
+show(
+    lattice(word, time, labels_before=[1, 1, 3]),
+    caption="The lattice of “cat” over five frames. Each path from the lower left to “end” is an alignment; the thick "
+    "one writes “c” and “a” in frame 2, and “t” in frame 4.",
+    alt="Grid of five frames by four states: nothing, c, ca, cat. Arrows to the right write a blank, arrows upwards a "
+    "label. One path from nothing in frame 1 to cat in frame 5 is highlighted.",
+)
+
+# %% [markdown]
+# For the sound *x* and the labels *y* = *y*₁ … *y*<sub>U</sub>,
+#
+# <p style="text-align: center; font-size: 1.1em">loss(<i>x</i>, <i>y</i>) = −log P(<i>y</i> | <i>x</i>) = −log
+# Σ<sub>alignments</sub> Π<sub>arrows</sub> P(<i>k</i> | <i>t</i>, <i>u</i>)</p>
+#
+# The sum runs over all alignments of *y*; the product over the arrows of one of them, where *k* is what the arrow at
+# frame *t*, after *u* labels, writes. There are too many alignments to list them for a real sentence, but a recursion
+# along the lattice adds them up in a time that grows with its area. For a lattice as small as the one above, the next
+# cell lists them all and compares.
+
+# %%
+torch.manual_seed(0)
+labels = [1 + "abcdefghijklmnopqrstuvwxyz".index(letter) for letter in word]
+logits = torch.randn(1, time, len(word) + 1, 27)
+log_p = logits.log_softmax(-1)[0]  # [frame, labels written, label]
+
+alignments = []
+for writes in combinations(range(time - 1 + len(word)), len(word)):  # the last arrow is always a blank
+    t = u = 0
+    total = torch.tensor(0.0)
+    for arrow in range(time + len(word)):
+        if arrow in writes:
+            total += log_p[t, u, labels[u]]
+            u += 1
+        else:
+            total += log_p[t, u, BLANK]
+            t += 1
+    alignments.append(total)
+
+listed = -torch.stack(alignments).logsumexp(0)
+recursion = transducer_loss(logits, torch.tensor([labels]), torch.tensor([time]), torch.tensor([len(word)]))[0]
+assert torch.isclose(listed, recursion, rtol=1e-5)
+print(f"{len(alignments)} alignments, one by one: {listed:.5f} nats; recursion of the library: {recursion:.5f} nats")
+
+# %% [markdown]
+# **What it shows.** The loss is exact. It leaves *when* to the model: in training, the alignments that suit the sound
+# gain.
+#
+# **What it does not show.** Decoding. Word error rates in this book come from *greedy* decoding: at each step the most
+# probable label or blank is taken. The slides do not say how the paper decodes.
+
+# %% [markdown]
+# ## Where this differs from the paper
+#
+# **Question.** What else could explain a difference between the paper's results and ours?
+
+# %%
+mini, paper = profile.training["S"], paper_size("S").encoder
+model = profile.models["S"]
+table(
+    [
+        ("speech", "LibriSpeech, 960 h", f"profile {profile.name}: see the chapter on the corpus"),
+        ("labels", "about 1,000 word-pieces", f"{profile.tokens.vocabulary} {profile.tokens.kind.replace('_', '-')}"),
+        ("width of S, M, L", "144, 256, 512", ", ".join(str(e.dim) for e in encoders.values())),
+        ("depthwise kernel", "32 frames", f"{model.encoder.kernel} frames"),
+        ("subsampling", "d channels", f"{model.encoder.channels or 'd'} channels"),
+        ("GroupNorm", "number of groups not given", f"{model.encoder.groups} groups"),
+        ("loss", "transducer", f"transducer + {mini.ctc_weight:g} × CTC on the encoder, in training only"),
+        ("optimiser", "Adam, weight decay 1e-6 *", f"AdamW, weight decay {mini.weight_decay:g}"),
+        (
+            "learning rate",
+            "warm-up of 10,000 steps to 0.05/√d, then 1/√step *",
+            f"warm-up of {mini.warmup_steps:,} steps to {mini.learning_rate:.2g}, then a cosine to 0",
+        ),
+        ("steps", "not on the slides", f"{mini.steps:,}"),
+        ("dropout", f"{paper.dropout:g} *", f"{model.encoder.dropout:g}"),
+        ("weight noise", "variational noise *", "none"),
+    ],
+    ["", "paper", f"profile {profile.name}, size S"],
+    "What differs, or may differ. * not on the slides; from Gulati et al. (2020), on which the paper builds.",
+)
+
+# %% [markdown]
+# - **The auxiliary CTC loss** is a second head on the encoder. It makes a small transducer learn sooner. It is thrown
+#   away after training and not counted in any size, but it may well change what the upper layers learn.
+# - **Characters** instead of word-pieces, for the mini sizes: see the chapter on the corpus.
+# - **The streaming model** of the paper's experiment 2 is not on this page. It has causal convolutions and a limited
+#   left context, and its exact shape was never published.
+#
+# The page on model size shows what these models make of a reset.

@@ -24,6 +24,10 @@ root_option = click.option(
     help="Directory that holds _config.yml, _toc.yml and book/; what is built goes to _build in it.",
 )
 
+parameter_option = click.option(
+    "-p", "parameters", type=(str, str), multiple=True, metavar="NAME VALUE", help="A parameter; repeatable."
+)
+
 profile_names = click.Choice(get_args(ProfileName))
 
 
@@ -34,7 +38,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("name")
-@click.option("-p", "parameters", type=(str, str), multiple=True, metavar="NAME VALUE", help="A parameter; repeatable.")
+@parameter_option
 @root_option
 def chapter(name: str, parameters: Iterable[tuple[str, str]], root: Path) -> None:
     """Run chapter NAME with other parameters; writes _build/chapters/NAME.ipynb."""
@@ -79,14 +83,27 @@ def book(profile: ProfileName, root: Path) -> None:
 
 
 @main.command()
-@click.option("--study", type=click.Choice(["model_size"]), required=True)
-@click.option("--profile", type=profile_names, required=True)
-@click.option("--seeds", type=click.IntRange(1, 20), help="Trainings per model; default: the profile's.")
-def run(study: str, profile: ProfileName, seeds: int | None) -> None:
-    """Compute the records of a study in the terminal, without a notebook."""
-    from paper_lib import studies
+@click.option("--study", required=True, help="The chapter whose records are computed.")
+@click.option("--profile", required=True, help="How much is computed, on what corpus, with which models.")
+@parameter_option
+def run(study: str, profile: str, parameters: Iterable[tuple[str, str]]) -> None:
+    """Compute the records of a study in the terminal, without a notebook; it takes the chapter's parameters."""
+    try:
+        values = check_text(study, {**dict(parameters), "profile": profile}).model_dump()
+    except ParameterError as error:
+        raise click.UsageError(str(error)) from None
 
-    studies.run(study, profile, seeds)
+    from paper_lib.layers.ranking import intact_wer
+    from paper_lib.profiles import profile_of
+    from paper_lib.studies import STUDIES
+
+    if study not in STUDIES:
+        raise click.UsageError(f"chapter {study} computes no records; these do: {', '.join(STUDIES)}")
+    for records in STUDIES[study](profile_of(values.pop("profile")), **values):
+        wer = intact_wer(records.reset.result)
+        interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
+        files = f"training/{records.training.digest}.json reset_sweep/{records.reset.digest}.json"
+        click.echo(f"{records.size} seed {records.seed}: WER {interval}  {files}")
 
 
 @main.command()
@@ -99,13 +116,12 @@ def sizes() -> None:
 
 @main.command()
 @click.argument("corpus", type=click.Choice(["librispeech"]))
-@click.option("--root", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where to put it.")
-def download(corpus: str, root: Path) -> None:
-    """Fetch the paper's corpus."""
+def download(corpus: str) -> None:
+    """Fetch the paper's corpus to where PAPER_LIB_LIBRISPEECH says, by default data/ in the cache."""
     from paper_lib.corpus import librispeech
     from paper_lib.settings import LibriSpeechSettings
 
-    librispeech.download(LibriSpeechSettings(root=str(root)))
+    librispeech.download(LibriSpeechSettings())
 
 
 def _typed(default: Any) -> str:

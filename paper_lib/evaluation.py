@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import jiwer
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from paper_lib.conformer.decoding import greedy_decode
@@ -58,6 +58,19 @@ def wer_interval(errors: ArrayLike, words: ArrayLike, confidence: float = 0.95, 
         rng=seed,
     )
     return Estimate(value, float(result.confidence_interval.low), float(result.confidence_interval.high))
+
+
+def bootstrap_interval(statistic: Callable[[NDArray[np.int64]], float], utterances: int, seed: int = 0) -> Estimate:
+    """Returns `statistic` of all utterances with a 95 % percentile bootstrap over them.
+
+    `statistic` is given the indices of the utterances of a resample, [utterances]. With the same `seed` two statistics
+    see the same resamples.
+    """
+    every = np.arange(utterances)
+    interval = stats.bootstrap(
+        (every,), statistic, vectorized=False, n_resamples=RESAMPLES, method="percentile", rng=seed
+    ).confidence_interval
+    return Estimate(float(statistic(every)), float(interval.low), float(interval.high))
 
 
 @torch.inference_mode()

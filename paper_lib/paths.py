@@ -11,6 +11,11 @@ def cache_root() -> Path:
     return Path(os.environ.get("PAPER_LIB_CACHE") or ".cache/paper_lib").absolute()
 
 
+def librispeech_root() -> Path:
+    """Returns the directory that holds LibriSpeech/: `PAPER_LIB_LIBRISPEECH`, else "data" in the cache."""
+    return Path(os.environ.get("PAPER_LIB_LIBRISPEECH") or cache_root() / "data").absolute()
+
+
 def published_records(profile: str) -> Path:
     """Returns the directory, kept in git, of the records of `profile`."""
     return Path(__file__).resolve().parents[1] / "book" / "records" / profile

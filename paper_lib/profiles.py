@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 from pydantic import Field
 
 from paper_lib.settings import (
     CorpusSettings,
+    Domain,
     EncoderSettings,
     LibriSpeechSettings,
     Norm,
@@ -34,7 +36,9 @@ def paper_size(size: Size, norm: Norm = "group", vocabulary: int = 1024) -> Tran
     dim, heads, layers = {"S": (144, 4, 16), "M": (256, 4, 16), "L": (512, 8, 17)}[size]
     embedding, units = (320, 320) if size == "S" else (128, 640)
     encoder = EncoderSettings(dim=dim, heads=heads, layers=layers, kernel=32, norm=norm, groups=8, dropout=0.1)
-    return TransducerSettings(encoder=encoder, vocabulary=vocabulary, embedding=embedding, prediction=units, joint=units)
+    return TransducerSettings(
+        encoder=encoder, vocabulary=vocabulary, embedding=embedding, prediction=units, joint=units
+    )
 
 
 def mini_size(size: Size, norm: Norm = "group") -> TransducerSettings:
@@ -68,14 +72,16 @@ class Profile(Settings):
         )
 
 
+SIZES: tuple[Size, ...] = ("S", "M", "L")
+
 MINI_AUGMENT = SpecAugmentSettings(frequency_masks=1, frequency_bins=15, time_masks=2, time_fraction=0.05)
 
 
-def _mini_training(steps: int) -> TrainingSettings:
+def _mini_training(steps: int, learning_rate: float = 2e-3) -> TrainingSettings:
     return TrainingSettings(
         steps=steps,
         batch_frames=1500,
-        learning_rate=2e-3,
+        learning_rate=learning_rate,
         warmup_steps=min(100, steps // 4),
         weight_decay=1e-2,
         augment=MINI_AUGMENT,
@@ -84,22 +90,104 @@ def _mini_training(steps: int) -> TrainingSettings:
     )
 
 
-def _commands(train: int, heldout: int, train_speakers: int, heldout_speakers: int) -> SyntheticSettings:
-    return SyntheticSettings(
-        domains={"short_form": 1.0},
-        utterances={"train": train, "dev": heldout, "test": heldout},
-        speakers={"train": train_speakers, "dev": heldout_speakers, "test": heldout_speakers},
+def _paper_training(size: Size, steps: int, batch_frames: int) -> TrainingSettings:
+    """Returns Gulati et al. 2020, section 3.2, but for the length, the batch and the decay by a cosine."""
+    return TrainingSettings(
+        steps=steps,
+        batch_frames=batch_frames,
+        learning_rate=0.05 / paper_size(size).encoder.dim ** 0.5,
+        warmup_steps=steps // 10,
+        augment=SpecAugmentSettings(),
+        distance_every=max(1, steps // 40),
+        checkpoint_every=max(1, steps // 10),
     )
 
 
-SIZES: tuple[Size, ...] = ("S", "M", "L")
+def _smoke() -> Profile:
+    encoder = EncoderSettings(dim=16, heads=2, layers=2, kernel=7, channels=4, groups=2, dropout=0.0)
+    model = TransducerSettings(encoder=encoder, vocabulary=CHARACTERS.vocabulary, embedding=8, prediction=16, joint=16)
+    return Profile(
+        name="smoke",
+        corpus=SyntheticSettings(
+            domains={"short_form": 1.0},
+            utterances={"train": 24, "dev": 8, "test": 12},
+            speakers={"train": 8, "dev": 4, "test": 4},
+        ),
+        tokens=CHARACTERS,
+        models=dict.fromkeys(SIZES, model),
+        training=dict.fromkeys(SIZES, _mini_training(4)),
+        reset=ResetSettings(draws=2),
+        seeds=1,
+    )
 
-QUICK = Profile(
-    name="quick",
-    corpus=_commands(3600, 600, 40, 20),
-    tokens=CHARACTERS,
-    models={size: mini_size(size) for size in SIZES},
-    training={size: _mini_training(2000) for size in SIZES},
-    reset=ResetSettings(draws=3),
-    seeds=1,
-)
+
+def _quick() -> Profile:
+    return Profile(
+        name="quick",
+        corpus=SyntheticSettings(
+            domains={"short_form": 1.0},
+            utterances={"train": 3600, "dev": 600, "test": 600},
+            speakers={"train": 40, "dev": 20, "test": 20},
+        ),
+        tokens=CHARACTERS,
+        models={size: mini_size(size) for size in SIZES},
+        training={size: _mini_training(2000) for size in SIZES},
+        reset=ResetSettings(draws=3),
+        seeds=1,
+    )
+
+
+def _laptop() -> Profile:
+    return Profile(
+        name="laptop",
+        corpus=SyntheticSettings(
+            domains=ALL_DOMAINS,
+            utterances={"train": 8000, "dev": 600, "test": 1200},
+            speakers={"train": 120, "dev": 40, "test": 80},
+        ),
+        tokens=CHARACTERS,
+        models={size: mini_size(size) for size in SIZES},
+        training={size: _mini_training(6000) for size in SIZES},
+        reset=ResetSettings(draws=5),
+        seeds=5,
+    )
+
+
+def _gpu() -> Profile:
+    return Profile(
+        name="gpu",
+        corpus=SyntheticSettings(
+            domains=ALL_DOMAINS,
+            channels={"clean": 0.4, "telephone": 0.2, "far_field": 0.2, "noise": 0.2},
+            utterances={"train": 160_000, "dev": 1000, "test": 2000},
+            speakers={"train": 400, "dev": 60, "test": 100},
+        ),
+        tokens=WORD_PIECES,
+        models={size: paper_size(size) for size in SIZES},
+        training={size: _paper_training(size, 8000, 6000) for size in SIZES},
+        reset=ResetSettings(draws=3, batch_frames=12_000),
+        seeds=1,
+    )
+
+
+def _librispeech() -> Profile:
+    return Profile(
+        name="librispeech",
+        corpus=LibriSpeechSettings(),
+        tokens=WORD_PIECES,
+        models={size: paper_size(size) for size in SIZES},
+        training={size: _paper_training(size, 100_000, 60_000) for size in SIZES},
+        reset=ResetSettings(draws=3, batch_frames=12_000),
+        seeds=5,
+    )
+
+
+ALL_DOMAINS: dict[Domain, float] = {"short_form": 0.4, "prose": 0.2, "dictation": 0.2, "telephone": 0.2}
+
+_MAKERS = {"smoke": _smoke, "quick": _quick, "laptop": _laptop, "gpu": _gpu, "librispeech": _librispeech}
+
+
+@cache
+def profile_of(name: ProfileName) -> Profile:
+    """Returns the profile called `name`."""
+    return _MAKERS[name]()

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from paper_lib.checkpoint import atomic_write
-from paper_lib.paths import cache_root
 from paper_lib.settings import Settings
 
 logger = logging.getLogger("paper_lib")
@@ -47,7 +46,9 @@ def machine() -> dict[str, Any]:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         cpu = names[0] if names else cpu
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {"cpu": cpu, "cores": os.cpu_count(), "gpu": gpu, "system": f"{platform.system()} {platform.machine()}"}
@@ -59,9 +60,12 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in VERSIONED}
 
 
-def record_digest(kind: str, settings: Settings) -> str:
-    """Returns the name of the record of `kind` for `settings`."""
-    return hashlib.sha256(f"{kind}:{settings.digest()}".encode()).hexdigest()[:16]
+def record_digest(kind: str, settings: Settings, corpus: str) -> str:
+    """Returns the name of the record of `kind` for `settings`, measured on the corpus with the digest `corpus`.
+
+    Two corpora of the same settings differ where another version of the synthesiser spoke them.
+    """
+    return hashlib.sha256(f"{kind}:{settings.digest()}:{corpus}".encode()).hexdigest()[:16]
 
 
 _consulted: dict[tuple[str, str], Record] = {}
@@ -73,21 +77,24 @@ def consulted() -> list[Record]:
 
 
 class Store:
-    """Records in `directory`; `published` directories, kept in git, are read first and never written."""
+    """Records in `directory`, one file each."""
 
-    def __init__(self, directory: Path | None = None, published: Sequence[Path] = ()) -> None:
-        self.directory = directory or cache_root() / "records"
-        self.published = tuple(published)
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
 
-    def get(self, kind: str, settings: Settings) -> Record | None:
-        """Returns the record of `kind` for `settings`, or nothing where none is stored or the stored one is damaged."""
-        digest = record_digest(kind, settings)
-        for directory in (*self.published, self.directory):
-            path = directory / kind / f"{digest}.json"
-            if (record := _read(path)) is not None and record.settings == settings.model_dump(mode="json"):
-                _consulted[kind, digest] = record
-                return record
-        return None
+    def get(self, kind: str, settings: Settings, corpus: str) -> Record | None:
+        """Returns the record of `kind` for `settings` on the corpus with the digest `corpus`.
+
+        Nothing is returned where none is stored or the stored one is damaged.
+        """
+        digest = record_digest(kind, settings, corpus)
+        record = _read(self._path(kind, digest), settings)
+        if record is not None:
+            _consulted[kind, digest] = record
+        return record
+
+    def _path(self, kind: str, digest: str) -> Path:
+        return self.directory / kind / f"{digest}.json"
 
     def get_or_compute(
         self,
@@ -95,14 +102,11 @@ class Store:
         settings: Settings,
         compute: Callable[[], Mapping[str, Any]],
         *,
-        corpus: str | None = None,
+        corpus: str,
         seeds: Sequence[int] = (),
     ) -> Record:
-        """Returns the stored record, or computes, stores and returns it.
-
-        `corpus` is the digest of the corpus and `seeds` are the seeds that `compute` depends on, both for provenance.
-        """
-        if (record := self.get(kind, settings)) is not None:
+        """Returns the stored record, or computes, stores and returns it; `seeds` are for the provenance."""
+        if (record := self.get(kind, settings, corpus)) is not None:
             return record
         began = time.perf_counter()
         result = dict(compute())
@@ -114,11 +118,11 @@ class Store:
             "machine": machine(),
             "versions": versions(),
         }
-        digest = record_digest(kind, settings)
+        digest = record_digest(kind, settings, corpus)
         record = Record(kind, digest, settings.model_dump(mode="json"), provenance, result)
-        atomic_write(self.directory / kind / f"{digest}.json", _serialize(record))
+        atomic_write(self._path(kind, digest), _serialize(record))
         # What is stored is what is returned: the same types, computed now or read later.
-        stored = self.get(kind, settings)
+        stored = self.get(kind, settings, corpus)
         if stored is None:
             raise OSError(f"the record {digest} of {kind} could not be read back from {self.directory}")
         return stored
@@ -130,17 +134,21 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 def _serialize(record: Record) -> bytes:
     content = asdict(record)
-    return json.dumps({**content, "checksum": _checksum(content)}, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    line = json.dumps({**content, "checksum": _checksum(content)}, sort_keys=True, separators=(",", ":"))
+    return line.encode() + b"\n"
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: Path, settings: Settings) -> Record | None:
     try:
         content = json.loads(path.read_text())
         checksum = content.pop("checksum")
         # Serialised JSON is compared, so that a record survives being reformatted and nothing else.
-        if checksum == _checksum(content):
+        if checksum != _checksum(content):
+            reason = "its checksum does not match"
+        elif content["settings"] != settings.model_dump(mode="json"):
+            reason = "it is of other settings"
+        else:
             return Record(**content)
-        reason = "its checksum does not match"
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

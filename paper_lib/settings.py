@@ -50,7 +50,6 @@ class LibriSpeechSettings(Settings):
     """The paper's corpus (Panayotov et al. 2015), as `torchaudio.datasets.LIBRISPEECH` lays it out."""
 
     source: Literal["librispeech"] = "librispeech"
-    root: str = Field(description="directory that holds LibriSpeech/")
     subsets: dict[Split, tuple[str, ...]] = Field(
         default={
             "train": ("train-clean-100", "train-clean-360", "train-other-500"),
@@ -128,8 +127,12 @@ class TrainingSettings(Settings):
 
 
 class TrainingRun(Settings):
-    """All that determines a trained model."""
+    """All that determines a trained model.
 
+    `version` is raised by one when a change of the code makes another model of the same settings.
+    """
+
+    version: int = 1
     corpus: CorpusSettings
     tokens: TokenSettings
     model: TransducerSettings
@@ -139,12 +142,15 @@ class TrainingRun(Settings):
     @model_validator(mode="after")
     def _same_vocabulary(self) -> TrainingRun:
         if self.tokens.vocabulary != self.model.vocabulary:
-            raise ValueError(f"vocabulary is {self.model.vocabulary} in the model, {self.tokens.vocabulary} in the tokens")
+            raise ValueError(
+                f"vocabulary is {self.model.vocabulary} in the model, {self.tokens.vocabulary} in the tokens"
+            )
         return self
 
 
 class ResetSettings(Settings):
-    """The measurement of one model with each of its layers reset."""
+    """The measurement of one model with each of its layers reset; `version` as in TrainingRun."""
 
+    version: int = 1
     draws: int = Field(default=3, ge=0, description="re-randomisations of every layer, each from another seed")
     batch_frames: Positive = Field(default=6000, description="most frames of 10 ms in a batch, padding included")

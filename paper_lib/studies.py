@@ -5,9 +5,8 @@ A chapter asks for records here and draws them; `python -m paper_lib run` comput
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,8 +56,9 @@ def compute_device() -> torch.device:
 
 
 def trained_model(run: TrainingRun, position: int = 0) -> Fit:
-    """Returns the model of `run`, trained now or loaded from the cache."""
-    return fit(run, open_corpus(run.corpus), cache_root() / "runs" / run.digest(), compute_device(), position)
+    """Returns the model of `run`, trained now or loaded from the cache; `position` is the progress bar's line."""
+    corpus = open_corpus(run.corpus)
+    return fit(run, corpus, cache_root() / "runs" / f"{run.digest()}-{corpus.digest}", compute_device(), position)
 
 
 def training_record(run: TrainingRun, store: Store, position: int = 0) -> Record:
@@ -79,8 +79,7 @@ def training_record(run: TrainingRun, store: Store, position: int = 0) -> Record
             "checkpoint": fitted.digest,
         }
 
-    corpus = open_corpus(run.corpus)
-    return store.get_or_compute("training", run, compute, corpus=corpus.digest, seeds=[run.seed])
+    return store.get_or_compute("training", run, compute, corpus=open_corpus(run.corpus).digest, seeds=[run.seed])
 
 
 def reset_record(study: ResetStudy, store: Store, position: int = 0) -> Record:
@@ -99,21 +98,16 @@ def reset_record(study: ResetStudy, store: Store, position: int = 0) -> Record:
     return store.get_or_compute("reset_sweep", study, compute, corpus=corpus.digest, seeds=[study.run.seed])
 
 
-def _train_and_reset(study: ResetStudy, store: Store, position: int = 0) -> None:
-    training_record(study.run, store, position)
-    reset_record(study, store, position)
-
-
 def model_size(
     profile: Profile,
-    sizes: Sequence[Size] = SIZES,
     seeds: int | None = None,
     draws: int | None = None,
+    sizes: Sequence[Size] = SIZES,
     workers: int | None = None,
 ) -> list[ModelRecords]:
     """Trains every size from every seed and resets its layers (slide "Model Size"); returns the records.
 
-    `seeds` and `draws` default to the profile's.
+    `seeds` and `draws` default to the profile's; `workers` is the number of models trained side by side.
     """
     store = store_of(profile)
     reset = profile.reset if draws is None else profile.reset.model_copy(update={"draws": draws})
@@ -129,15 +123,27 @@ def model_size(
     ]
 
 
+STUDIES: dict[str, Callable[..., list[ModelRecords]]] = {"model_size": model_size}
+
+
 def compute_missing(studies: Iterable[ResetStudy], store: Store, workers: int | None = None) -> None:
     """Computes what the store lacks of `studies`, side by side."""
-    missing = [s for s in studies if store.get("training", s.run) is None or store.get("reset_sweep", s) is None]
-    if not missing:
-        return
-    for corpus in {study.run.corpus.digest(): study.run.corpus for study in missing}.values():
-        open_corpus(corpus).prepare(workers=workers)
-    jobs = [Job(_train_and_reset, (study, store), cost=_cost(study.run)) for study in missing]
-    run_jobs(jobs, workers)
+    missing = [study for study in studies if not _is_stored(study, store)]
+    for settings in {study.run.corpus.digest(): study.run.corpus for study in missing}.values():
+        # While a GPU trains, the CPU's cores make the training speech.
+        splits = ("dev", "test") if compute_device().type == "cuda" else ("train", "dev", "test")
+        open_corpus(settings).prepare(splits)
+    run_jobs([Job(_train_and_reset, (study, store), _cost(study.run)) for study in missing], workers)
+
+
+def _is_stored(study: ResetStudy, store: Store) -> bool:
+    corpus = open_corpus(study.run.corpus).digest
+    return bool(store.get("training", study.run, corpus) and store.get("reset_sweep", study, corpus))
+
+
+def _train_and_reset(study: ResetStudy, store: Store, position: int = 0) -> None:
+    training_record(study.run, store, position)
+    reset_record(study, store, position)
 
 
 def _cost(run: TrainingRun) -> float:

@@ -1,11 +1,12 @@
 """Runs many jobs: in this process, or side by side in others, one thread each.
 
-Two single-threaded trainings side by side beat one training on two threads at every mini size.
+Two single-threaded trainings side by side beat one training on two threads at every mini size. Every job has one thread
+even when it is alone, for the order of a sum, and so its last bits, depends on the number of threads.
 """
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,10 @@ import torch
 
 @dataclass(frozen=True)
 class Job:
-    """A call of a module-level `function` with `arguments`; `cost` orders jobs, the longest first."""
+    """A call of a module-level `function` with `arguments` and, last, the line of its progress bar.
+
+    `cost` orders jobs: the longest begins first.
+    """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -25,7 +29,7 @@ class Job:
 
 def default_workers() -> int:
     """Returns the number of jobs to run at once: one per CPU core, or one where a GPU does the work."""
-    return 1 if torch.cuda.is_available() else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if torch.cuda.is_available() else int(joblib.cpu_count())
 
 
 def run_jobs(jobs: Sequence[Job], workers: int | None = None) -> list[Any]:
@@ -33,9 +37,28 @@ def run_jobs(jobs: Sequence[Job], workers: int | None = None) -> list[Any]:
 
     With one worker or one job everything runs in this process.
     """
+    if not jobs:
+        return []
     workers = min(workers or default_workers(), len(jobs))
     order = sorted(range(len(jobs)), key=lambda index: -jobs[index].cost)
-    calls = [joblib.delayed(_call)(jobs[index], place) for place, index in enumerate(order)]
-    parallel = joblib.Parallel(n_jobs=workers, batch_size=1, pre_dispatch=workers)
-    results = dict(zip(order, parallel(calls), strict=True)) if workers > 1 else {i: _call(jobs[i]) for i in order}
-    return [results[index] for index in range(len(jobs))]
+    if workers == 1:
+        results = [_call(jobs[index], 0) for index in order]
+    else:
+        parallel = joblib.Parallel(n_jobs=workers, batch_size=1, pre_dispatch=workers)
+        results = parallel(joblib.delayed(_call_in_worker)(jobs[index], workers) for index in order)
+    return [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
+
+
+def _call(job: Job, position: int) -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return job.function(*job.arguments, position)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _call_in_worker(job: Job, workers: int) -> Any:
+    # Worker processes are numbered, so each keeps its own line for progress bars.
+    number = multiprocessing.current_process().name.rpartition("-")[2]
+    return _call(job, int(number) % workers if number.isdigit() else 0)

@@ -1,7 +1,7 @@
 """One resumable `fit`: killed at any step and started again, it ends with the same bits as if it had never stopped.
 
-Every step's batch, masks and dropout are functions of (seed, step), so a checkpoint needs weights, optimizer moments and
-the history, and no state of a random generator.
+Every step's batch, masks and dropout are functions of (seed, step), so a checkpoint needs weights, optimizer moments
+and the history, and no state of a random generator.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import json
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -34,8 +36,8 @@ from paper_lib.settings import TrainingRun, TrainingSettings
 logger = logging.getLogger("paper_lib")
 
 DEV_UTTERANCES = 200
-# Shards that other processes make ahead of the one being trained on, where a corpus is made on the fly.
-AHEAD = 32
+# Batches that a thread puts together while a GPU trains.
+AHEAD = 4
 
 
 class NonFiniteLossError(RuntimeError):
@@ -77,7 +79,7 @@ class Objective(nn.Module):
         self.ctc = nn.Linear(run.model.encoder.dim, run.model.vocabulary)
 
     def forward(self, batch: Batch, masks: torch.Generator) -> Tensor:
-        """Returns the loss, nats per utterance, with the encoder under bf16 autocast on CUDA and all losses in float32."""
+        """Returns the loss, nats per utterance; on CUDA the networks run in bf16, the losses in float32."""
         device_type = batch.features.device.type
         with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
             features = self.model.normalize(batch.features)
@@ -111,10 +113,15 @@ def weight_matrices(model: Transducer) -> dict[str, Tensor]:
 def fit(run: TrainingRun, corpus: Corpus, directory: Path, device: torch.device, position: int = 0) -> Fit:
     """Trains the model of `run` in `directory`, from its last checkpoint if there is one, and returns it.
 
-    A finished training is loaded. `position` is the progress bar's line. Raises NonFiniteLossError.
+    A finished training is loaded. Training speech that is not in the cache is made by other processes meanwhile.
+    `position` is the progress bar's line. Raises NonFiniteLossError.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(directory / ".lock"), torch.random.fork_rng(devices=_cuda_devices(device)):
+    with (
+        filelock.FileLock(directory / ".lock"),
+        torch.random.fork_rng(devices=_cuda_devices(device)),
+        corpus.prefetch("train", range(corpus.shards("train"))),
+    ):
         shards = (corpus.shard("train", k) for k in range(min(WINDOW, corpus.shards("train"))))
         texts = (utterance.text for shard in shards for utterance in shard.utterances)
         tokenizer = make_tokenizer(run.tokens, texts)
@@ -185,9 +192,19 @@ class _Session:
 
     def _batches(self) -> Iterator[Batch]:
         """Yields the batches that are left, each collated while the one before it is trained on where that helps."""
-        left = islice(training_batches(self.corpus, self.run.training.batch_frames, self.run.seed), self.step, None)
-        for items in islice(left, self.run.training.steps - self.step):
-            yield collate(items, self.tokenizer).to(self.device)
+        batches = training_batches(self.corpus, self.run.training.batch_frames, self.run.seed)
+        left = islice(batches, self.step, self.run.training.steps)
+        if self.device.type == "cpu":
+            yield from (collate(items, self.tokenizer) for items in left)
+            return
+        with ThreadPoolExecutor(1) as thread:
+            ahead: deque[Future[Batch]] = deque()
+            for items in left:
+                ahead.append(thread.submit(collate, items, self.tokenizer))
+                if len(ahead) > AHEAD:
+                    yield ahead.popleft().result().to(self.device)
+            while ahead:
+                yield ahead.popleft().result().to(self.device)
 
     def _update(self, batch: Batch) -> float:
         settings = self.run.training

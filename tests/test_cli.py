@@ -61,8 +61,13 @@ def test_chapters_lists_every_parameter_with_type_range_default_and_help() -> No
         (("chapter", "modelsize"), "did you mean 'model_size'?"),
         (("book", "--profile", "fast"), "'smoke', 'quick'"),
         (("run", "--study", "model_size"), "Missing option '--profile'"),
-        (("run", "--study", "model_sizes", "--profile", "smoke"), "'model_size'"),
-        (("run", "--study", "model_size", "--profile", "smoke", "--seeds", "0"), "1<=x<=20"),
+        (("run", "--study", "model_sizes", "--profile", "smoke"), "did you mean 'model_size'?"),
+        (
+            ("run", "--study", "corpus", "--profile", "smoke"),
+            "chapter corpus computes no records; these do: model_size",
+        ),
+        (("run", "--study", "model_size", "--profile", "fast"), "one of smoke, quick, laptop, gpu, librispeech"),
+        (("run", "--study", "model_size", "--profile", "smoke", "-p", "seeds", "0"), "an integer from 1 to 20"),
     ],
 )
 def test_user_errors_exit_with_2_and_say_what_is_valid(arguments: tuple[str, ...], message: str) -> None:

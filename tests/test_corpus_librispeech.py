@@ -43,17 +43,25 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _places(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PAPER_LIB_LIBRISPEECH", str(root))
 
 
-def settings_of(root: Path, **changes: Any) -> LibriSpeechSettings:
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another place to look for the corpus, in which there is nothing yet."""
+    monkeypatch.setenv("PAPER_LIB_LIBRISPEECH", str(tmp_path / "elsewhere"))
+    return tmp_path / "elsewhere"
+
+
+def settings_of(**changes: Any) -> LibriSpeechSettings:
     fields: dict[str, Any] = {"subsets": {"train": ("train-clean-100", "train-other-500"), "dev": ("dev-clean",)}}
-    return LibriSpeechSettings(root=str(root), **fields | changes)
+    return LibriSpeechSettings(**fields | changes)
 
 
-def test_every_utterance_is_there_once_with_its_own_text(root: Path) -> None:
-    corpus = open_corpus(settings_of(root, shard_utterances=4))
+def test_every_utterance_is_there_once_with_its_own_text() -> None:
+    corpus = open_corpus(settings_of(shard_utterances=4))
     assert (corpus.shards("train"), corpus.shards("dev"), corpus.shards("test")) == (2, 1, 0)
     utterances = [u for k in range(2) for u in corpus.shard("train", k).utterances]
     assert {u.id: (u.text, u.speaker) for u in utterances} == {
@@ -69,7 +77,7 @@ def test_every_utterance_is_there_once_with_its_own_text(root: Path) -> None:
 
 
 def test_features_are_those_of_the_recording(root: Path) -> None:
-    corpus = open_corpus(settings_of(root))
+    corpus = open_corpus(settings_of())
     shard = corpus.shard("dev", 0)
     for index, utterance in enumerate(shard.utterances):
         recording, rate = soundfile.read(root / f"LibriSpeech/dev-clean/84/121123/{utterance.id}.flac", dtype="float32")
@@ -78,58 +86,59 @@ def test_features_are_those_of_the_recording(root: Path) -> None:
         np.testing.assert_array_equal(shard.features(index), log_mel(recording).astype(np.float16))
 
 
-def test_it_is_prepared_by_several_processes(root: Path) -> None:
-    corpus = open_corpus(settings_of(root, shard_utterances=3))
+def test_it_is_prepared_by_several_processes() -> None:
+    corpus = open_corpus(settings_of(shard_utterances=3))
     corpus.prepare(workers=2)
     assert [len(corpus.shard("train", k)) for k in range(2)] == [3, 3]
 
 
-def test_missing_data_say_where_how_much_and_how(tmp_path: Path) -> None:
-    corpus = open_corpus(LibriSpeechSettings(root=str(tmp_path)))
+def test_missing_data_say_where_how_much_and_how(elsewhere: Path) -> None:
+    corpus = open_corpus(LibriSpeechSettings())
     with pytest.raises(MissingDataError) as error:
         corpus.shard("dev", 0)
     message = str(error.value)
-    assert str(tmp_path / "LibriSpeech" / "dev-clean") in message
+    assert str(elsewhere / "LibriSpeech" / "dev-clean") in message
     assert "60.0 GB" in message
-    assert f"python -m paper_lib download librispeech --root {tmp_path}" in message
+    assert f"PAPER_LIB_LIBRISPEECH={elsewhere} python -m paper_lib download librispeech" in message
 
 
-def test_a_recording_at_another_rate_is_refused(tmp_path: Path) -> None:
-    write_subset(tmp_path / "LibriSpeech", "test-clean")
-    path = tmp_path / "LibriSpeech/test-clean/61/70968/61-70968-0000.flac"
+def test_a_recording_at_another_rate_is_refused(elsewhere: Path) -> None:
+    write_subset(elsewhere / "LibriSpeech", "test-clean")
+    path = elsewhere / "LibriSpeech/test-clean/61/70968/61-70968-0000.flac"
     soundfile.write(path, np.zeros(8000, np.float32), 8000)
     with pytest.raises(ValueError, match="8000 Hz instead of one at 16000 Hz"):
-        open_corpus(settings_of(tmp_path, subsets={"test": ("test-clean",)})).shard("test", 0)
+        open_corpus(settings_of(subsets={"test": ("test-clean",)})).shard("test", 0)
 
 
-def test_an_unknown_subset_is_refused(root: Path) -> None:
+def test_an_unknown_subset_is_refused() -> None:
     with pytest.raises(ValueError, match="no subset dev-cleen; it has train-clean-100"):
-        open_corpus(settings_of(root, subsets={"dev": ("dev-cleen",)}))
+        open_corpus(settings_of(subsets={"dev": ("dev-cleen",)}))
 
 
-def pack(tmp_path: Path, subset: str) -> LibriSpeechSettings:
+def pack(elsewhere: Path, subset: str) -> LibriSpeechSettings:
     """Puts a tiny archive of `subset` where a download leaves it; returns settings that want it."""
-    write_subset(tmp_path / "packed" / "LibriSpeech", subset)
-    staging = tmp_path / "root" / ".download"
+    packed = elsewhere.with_name("packed") / "LibriSpeech"
+    write_subset(packed, subset)
+    staging = elsewhere / ".download"
     staging.mkdir(parents=True)
     with tarfile.open(staging / f"{subset}.tar.gz", "w:gz") as archive:
-        archive.add(tmp_path / "packed" / "LibriSpeech", "LibriSpeech")
-    return settings_of(tmp_path / "root", subsets={"dev": (subset,)})
+        archive.add(packed, "LibriSpeech")
+    return settings_of(subsets={"dev": (subset,)})
 
 
-def test_a_download_unpacks_and_leaves_only_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = pack(tmp_path, "dev-clean")
+def test_a_download_unpacks_and_leaves_only_the_data(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = pack(elsewhere, "dev-clean")
     monkeypatch.setitem(SUBSETS, "dev-clean", Subset(0.001, 2))
     # What an interrupted unpacking leaves.
-    (tmp_path / "root/.download/LibriSpeech/dev-clean/84").mkdir(parents=True)
+    (elsewhere / ".download/LibriSpeech/dev-clean/84").mkdir(parents=True)
     download(settings)
-    assert [path.name for path in (tmp_path / "root").iterdir()] == ["LibriSpeech"]
+    assert [path.name for path in elsewhere.iterdir()] == ["LibriSpeech"]
     assert len(open_corpus(settings).shard("dev", 0)) == 2
     download(settings)
 
 
-def test_an_incomplete_download_is_refused(tmp_path: Path) -> None:
-    settings = pack(tmp_path, "dev-clean")
+def test_an_incomplete_download_is_refused(elsewhere: Path) -> None:
+    settings = pack(elsewhere, "dev-clean")
     with pytest.raises(IncompleteDownloadError, match="has 2 utterances instead of 2703"):
         download(settings)
     with pytest.raises(MissingDataError):

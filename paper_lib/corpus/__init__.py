@@ -61,9 +61,13 @@ class Corpus:
         # Not an attribute: a corpus is pickled for other processes, and a module cannot be.
         return SOURCES[self.settings.source]
 
+    def count(self, split: Split) -> int:
+        """Returns the number of utterances of `split`."""
+        return self._source.count(self.settings, split)
+
     def shards(self, split: Split) -> int:
         """Returns the number of shards of `split`."""
-        return -(-self._source.count(self.settings, split) // self.settings.shard_utterances)
+        return -(-self.count(split) // self.settings.shard_utterances)
 
     def shard(self, split: Split, k: int) -> Shard:
         """Returns shard `k` of `split`, made first if it is not in the cache or is damaged there.

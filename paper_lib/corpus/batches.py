@@ -49,6 +49,12 @@ def bucket(items: Sequence[Item], batch_frames: int) -> list[list[Item]]:
     return batches
 
 
+def padding_share(batches: Sequence[Sequence[Item]]) -> float:
+    """Returns the share of `batches` that is padding: frames that hold no speech, of all frames."""
+    lengths = [[shard.utterances[index].frames for shard, index in batch] for batch in batches]
+    return 1 - sum(map(sum, lengths)) / sum(len(batch) * max(batch) for batch in lengths)
+
+
 def collate(items: Sequence[Item], tokenizer: Tokenizer) -> Batch:
     """Reads and pads the features and labels of `items`."""
     utterances = [shard.utterances[index] for shard, index in items]

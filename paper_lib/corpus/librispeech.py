@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from paper_lib.corpus.cache import Shard, Utterance
 from paper_lib.corpus.features import SAMPLE_RATE, log_mel
+from paper_lib.paths import librispeech_root
 from paper_lib.settings import LibriSpeechSettings, Split
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ SUBSETS = {
 
 
 class MissingDataError(FileNotFoundError):
-    """A subset of LibriSpeech is not where the settings say; the message tells how to get it."""
+    """A subset of LibriSpeech is not in `librispeech_root()`; the message tells how to get it."""
 
 
 class IncompleteDownloadError(RuntimeError):
@@ -76,7 +77,7 @@ def make_shard(settings: LibriSpeechSettings, split: Split, k: int) -> Shard:
     for place in order[k * settings.shard_utterances : (k + 1) * settings.shard_utterances]:
         number = int(np.searchsorted(starts, place, side="right")) - 1
         path, _, text, speaker, _, _ = subsets[number].get_metadata(int(place - starts[number]))
-        frames = log_mel(_read(_home(settings) / path)).astype(np.float16)
+        frames = log_mel(_read(_home() / path)).astype(np.float16)
         utterances.append(Utterance(Path(path).stem, text.lower(), str(speaker), "librispeech", "clean", len(frames)))
         features.append(frames)
     return Shard(utterances, np.concatenate(features))
@@ -86,22 +87,22 @@ def waveform(settings: LibriSpeechSettings, utterance: Utterance) -> NDArray[np.
     """Returns the recording of `utterance`, [samples] at 16 kHz. Raises MissingDataError."""
     speaker, chapter, _ = utterance.id.split("-")
     names = [name for names in settings.subsets.values() for name in names]
-    paths = [_home(settings) / name / speaker / chapter / f"{utterance.id}.flac" for name in names]
+    paths = [_home() / name / speaker / chapter / f"{utterance.id}.flac" for name in names]
     for path in paths:
         if path.exists():
             return _read(path)
-    raise MissingDataError(f"no recording of {utterance.id} in {_home(settings)}, subsets {', '.join(names)}")
+    raise MissingDataError(f"no recording of {utterance.id} in {_home()}, subsets {', '.join(names)}")
 
 
 def download(settings: LibriSpeechSettings) -> None:
-    """Downloads and unpacks the subsets of `settings` that are not in its root yet.
+    """Downloads and unpacks the subsets of `settings` that are not in `librispeech_root()` yet.
 
     A subset appears there when it is whole; an interrupted download goes on with the next call at the last archive.
     Raises IncompleteDownloadError.
     """
     from torchaudio.datasets import LIBRISPEECH
 
-    staging = Path(settings.root) / ".download"
+    staging = librispeech_root() / ".download"
     for name in _missing(settings):
         unpacked = staging / "LibriSpeech" / name
         shutil.rmtree(unpacked, ignore_errors=True)
@@ -112,23 +113,23 @@ def download(settings: LibriSpeechSettings) -> None:
                 f"{unpacked} has {found} utterances instead of {SUBSETS[name].utterances}; "
                 f"delete {staging / name}.tar.gz and download again"
             )
-        _home(settings).mkdir(exist_ok=True)
-        unpacked.rename(_home(settings) / name)
+        _home().mkdir(exist_ok=True)
+        unpacked.rename(_home() / name)
         (staging / f"{name}.tar.gz").unlink()
     shutil.rmtree(staging, ignore_errors=True)
 
 
-def _home(settings: LibriSpeechSettings) -> Path:
-    return Path(settings.root) / "LibriSpeech"
+def _home() -> Path:
+    return librispeech_root() / "LibriSpeech"
 
 
 def _missing(settings: LibriSpeechSettings) -> list[str]:
     names = [name for names in settings.subsets.values() for name in names]
-    return [name for name in names if not (_home(settings) / name).is_dir()]
+    return [name for name in names if not (_home() / name).is_dir()]
 
 
 @cache
-def _index(root: str, name: str) -> LIBRISPEECH:
+def _index(root: Path, name: str) -> LIBRISPEECH:
     # Imported here: it takes seconds, and synthetic speech does without.
     from torchaudio.datasets import LIBRISPEECH
 
@@ -141,11 +142,11 @@ def _subsets(settings: LibriSpeechSettings, split: Split) -> list[LIBRISPEECH]:
         if name in missing:
             size = sum(SUBSETS[name].gigabytes for name in missing)
             raise MissingDataError(
-                f"{_home(settings) / name} does not exist; missing of LibriSpeech: {', '.join(missing)}, "
+                f"{_home() / name} does not exist; missing of LibriSpeech: {', '.join(missing)}, "
                 f"{size:.1f} GB to download by\n"
-                f"    python -m paper_lib download librispeech --root {settings.root}"
+                f"    PAPER_LIB_LIBRISPEECH={librispeech_root()} python -m paper_lib download librispeech"
             )
-    return [_index(settings.root, name) for name in settings.subsets.get(split, ())]
+    return [_index(librispeech_root(), name) for name in settings.subsets.get(split, ())]
 
 
 def _read(path: Path) -> NDArray[np.float32]:

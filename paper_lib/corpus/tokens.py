@@ -62,6 +62,11 @@ class WordPieceTokenizer:
     def encode(self, text: str) -> list[int]:
         return [piece + 1 for piece in self._processor.encode(text)]
 
+    def pieces(self, text: str) -> list[str]:
+        """Returns the pieces of `text` as they are written; "▁" begins a word."""
+        pieces: list[str] = self._processor.encode(text, out_type=str)
+        return pieces
+
     def decode(self, ids: Sequence[int]) -> str:
         text: str = self._processor.decode([label - 1 for label in ids])
         return text

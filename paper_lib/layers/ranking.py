@@ -3,7 +3,8 @@
 The paper gives no threshold. Here a layer is
 
 - *critical* if the WER change of its reset is larger than `MARGIN` with confidence,
-- *ambient* if the change is smaller than `MARGIN` with confidence (a test of equivalence: not seeing harm is not enough),
+- *ambient* if the change is smaller than `MARGIN` with confidence (a test of equivalence: that no harm is seen is not
+  enough),
 - *unresolved* if its interval holds `MARGIN`.
 
 Intervals are paired bootstraps over utterances. A model's L layers are L tests at once, so each interval has confidence
@@ -12,14 +13,15 @@ Intervals are paired bootstraps over utterances. A model's L layers are L tests 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paper_lib.evaluation import Estimate, wer_interval
-from paper_lib.layers.reset_sweep import Kind
+from paper_lib.layers.reset_sweep import KINDS, Kind
 
 MARGIN = 0.02  # WER, absolute
 CONFIDENCE = 0.95
@@ -51,28 +53,49 @@ def intact_wer(result: Mapping[str, Any]) -> Estimate:
     return wer_interval(result["intact"], result["words"], CONFIDENCE)
 
 
+def pooled(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the results of several trainings of one model, on the same utterances, as one: errors are averaged."""
+    return {
+        "words": results[0]["words"],
+        "intact": np.mean([result["intact"] for result in results], axis=0),
+        "resets": [reset for result in results for reset in result["resets"]],
+    }
+
+
+def layer_errors(result: Mapping[str, Any], kind: Kind) -> NDArray[np.float64]:
+    """Returns the word errors with each layer reset, [layers, utterances]; draws are averaged."""
+    draws = _by_layer(result, kind)
+    return np.array([np.mean(draws[layer], axis=0) for layer in sorted(draws)])
+
+
 def layer_effects(result: Mapping[str, Any], margin: float = MARGIN) -> list[LayerEffect]:
     """Returns the effect of every layer's resets, from the result of a reset sweep's record.
 
     The draws of a re-randomisation are averaged within each utterance before the bootstrap.
     """
     words, intact = np.array(result["words"]), np.array(result["intact"])
-    grouped: dict[tuple[int, Kind], list[np.ndarray]] = {}
-    for reset in result["resets"]:
-        grouped.setdefault((reset["layer"], reset["kind"]), []).append(np.array(reset["errors"]))
-    layers = 1 + max(layer for layer, _ in grouped)
     effects = []
-    for (layer, kind), draws in grouped.items():
-        errors = np.mean(draws, axis=0)
-        change = wer_interval(errors - intact, words, 1 - (1 - CONFIDENCE) / layers)
-        effects.append(
-            LayerEffect(
-                layer=layer,
-                kind=kind,
-                wer=wer_interval(errors, words, CONFIDENCE),
-                change=change,
-                draws=tuple(float(draw.sum() / words.sum()) for draw in draws),
-                classification=classify(change, margin),
+    for kind in KINDS:
+        for layer, draws in sorted(_by_layer(result, kind).items()):
+            errors = np.mean(draws, axis=0)
+            change = wer_interval(errors - intact, words, 1 - (1 - CONFIDENCE) / len(_by_layer(result, kind)))
+            effects.append(
+                LayerEffect(
+                    layer=layer,
+                    kind=kind,
+                    wer=wer_interval(errors, words, CONFIDENCE),
+                    change=change,
+                    draws=tuple(float(np.sum(draw) / words.sum()) for draw in draws),
+                    classification=classify(change, margin),
+                )
             )
-        )
     return effects
+
+
+def _by_layer(result: Mapping[str, Any], kind: Kind) -> dict[int, list[list[int]]]:
+    """Returns the errors of every draw, by layer."""
+    draws: dict[int, list[list[int]]] = {}
+    for reset in result["resets"]:
+        if reset["kind"] == kind:
+            draws.setdefault(reset["layer"], []).append(reset["errors"])
+    return draws

@@ -21,6 +21,7 @@ from paper_lib.layers.reset import reinitialized, rerandomized
 from paper_lib.settings import ResetSettings
 
 Kind = Literal["re-initialisation", "re-randomisation"]
+KINDS: tuple[Kind, ...] = ("re-initialisation", "re-randomisation")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def reset_sweep(
     device: torch.device,
     position: int = 0,
 ) -> SweepResult:
-    """Decodes `batches` with the intact model and with every layer reset, and counts the word errors of each utterance."""
+    """Decodes `batches` with the intact model and with every layer reset; counts the word errors of each utterance."""
     model.eval()
     resets = replacements(model, initial, settings)
     for module in resets.values():

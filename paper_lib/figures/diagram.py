@@ -1,0 +1,97 @@
+"""Boxes and arrows, in inches from the lower left corner of a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
+
+from paper_lib.figures.style import WIDTH
+
+Point = tuple[float, float]
+
+INK = "#333333"
+# Tints of the palette, light enough for black text.
+PALE_BLUE, PALE_ORANGE, PALE_GREEN, PALE_PURPLE, PALE_GREY = "#cfe3f2", "#fbe5b6", "#cdeade", "#f3dce9", "#ececec"
+
+
+def canvas(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
+    """Returns an empty figure and its axes, whose data coordinates are inches."""
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(0, height))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def box(
+    axes: Axes,
+    centre: Point,
+    size: Point,
+    text: str = "",
+    fill: str = "white",
+    edge: str = INK,
+    *,
+    bold: bool = False,
+    line: float = 0.9,
+    hatch: str | None = None,
+    fontsize: float = 8.5,
+) -> None:
+    """Draws a rounded box of `size` (width, height) around `centre`, with `text` in it."""
+    (x, y), (width, height) = centre, size
+    shape = FancyBboxPatch(
+        (x - width / 2, y - height / 2),
+        width,
+        height,
+        boxstyle="round,pad=0,rounding_size=0.06",
+        facecolor=fill,
+        edgecolor=edge,
+        linewidth=line,
+        hatch=hatch,
+    )
+    axes.add_patch(shape)
+    weight = "bold" if bold else "normal"
+    axes.text(x, y, text, ha="center", va="center", fontsize=fontsize, fontweight=weight, linespacing=1.25)
+
+
+def arrow(axes: Axes, points: Sequence[Point], *, colour: str = INK, line: float = 1.0, dashed: bool = False) -> None:
+    """Draws an arrow along `points`, with its head at the last one."""
+    axes.add_patch(
+        FancyArrowPatch(
+            path=Path(list(points)),
+            arrowstyle="-|>,head_length=4,head_width=2",
+            color=colour,
+            linewidth=line,
+            linestyle="--" if dashed else "-",
+            joinstyle="round",
+            capstyle="butt",
+        )
+    )
+
+
+def plus(axes: Axes, centre: Point, radius: float = 0.1) -> None:
+    """Draws the sum of two streams."""
+    axes.add_patch(Circle(centre, radius, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=3))
+    (x, y), arm = centre, radius * 0.6
+    axes.plot([x - arm, x + arm], [y, y], color=INK, linewidth=1.0, zorder=4)
+    axes.plot([x, x], [y - arm, y + arm], color=INK, linewidth=1.0, zorder=4)
+
+
+def label(
+    axes: Axes,
+    place: Point,
+    text: str,
+    *,
+    bold: bool = False,
+    align: Literal["left", "center", "right"] = "center",
+    size: float = 8.5,
+    colour: str = "black",
+) -> None:
+    """Writes `text` at `place`, vertically centred."""
+    weight = "bold" if bold else "normal"
+    x, y = place
+    axes.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=colour, linespacing=1.3)

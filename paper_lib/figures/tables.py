@@ -1,0 +1,59 @@
+"""Tables with a caption and headers that a screen reader can follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from paper_lib.figures.markup import Markup, escaped
+
+
+def table(
+    rows: Sequence[Sequence[object]],
+    columns: Sequence[str | Markup],
+    caption: str | Markup,
+    *,
+    row_headers: int = 1,
+) -> Markup:
+    """Returns an HTML table: `columns` are its headers, units included, and the first `row_headers` cells head a row.
+
+    A cell is text, a whole number (it gets commas) or `Markup`; other numbers are formatted by the caller, who knows
+    their precision. Columns of numbers, of either kind, are set to the right.
+
+    Raises:
+        ValueError: a row has more or fewer cells than there are columns.
+    """
+    for row in rows:
+        if len(row) != len(columns):
+            raise ValueError(f"the table has {len(columns)} columns, and a row has {len(row)} cells: {list(row)}")
+    right = [bool(rows) and all(_is_numeric(row[place]) for row in rows) for place in range(len(columns))]
+
+    def cells(row: Sequence[object], heads: int, scope: str) -> str:
+        return "".join(
+            (f'<th scope="{scope}"{_aligned(right[place])}>{escaped(cell)}</th>')
+            if place < heads
+            else f"<td{_aligned(right[place])}>{escaped(cell)}</td>"
+            for place, cell in enumerate(row)
+        )
+
+    head = f"<tr>{cells(columns, len(columns), 'col')}</tr>"
+    body = "\n".join(f"<tr>{cells(row, row_headers, 'row')}</tr>" for row in rows)
+    return Markup(
+        f'<div class="scroll" tabindex="0"><table class="dataframe"><caption>{escaped(caption)}</caption>\n'
+        f"<thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table></div>",
+        text="\n".join("\t".join(map(_plain, row)) for row in (columns, *rows)),
+    )
+
+
+def _aligned(right: bool) -> str:
+    return ' class="number"' if right else ""
+
+
+def _is_numeric(cell: object) -> bool:
+    """Returns whether a cell is a number, or text such as "8.1M", "12.5 %", "16 × 0.5M" or "–" for none."""
+    if isinstance(cell, int | float):
+        return True
+    return isinstance(cell, str) and bool(cell) and (cell[0] in "0123456789+−-±<" or cell == "–")
+
+
+def _plain(cell: object) -> str:
+    return cell.text if isinstance(cell, Markup) else f"{cell:,}" if isinstance(cell, int) else str(cell)

@@ -1,0 +1,215 @@
+"""Resets of layers, and the sweep over all of them against whole models that are reset and decoded one by one."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from typing import Any
+
+import jiwer
+import pytest
+import torch
+from tiny_runs import CPU, Words, babbling
+from torch import Tensor
+
+from paper_lib.conformer.decoding import greedy_decode
+from paper_lib.conformer.layer import ConformerLayer
+from paper_lib.conformer.transducer import Transducer
+from paper_lib.corpus import Corpus
+from paper_lib.corpus.batches import Item, collate, evaluation_batches
+from paper_lib.layers.reset import reinitialized, rerandomized
+from paper_lib.layers.reset_sweep import SweepResult, Variant, replacements, reset_sweep
+from paper_lib.settings import EncoderSettings, ResetSettings
+from paper_lib.training import Fit
+
+DRAWS = ResetSettings(draws=2)
+
+
+@pytest.fixture(scope="module")
+def heldout(tiny_corpus: Corpus) -> list[list[Item]]:
+    batches = evaluation_batches(tiny_corpus, "test", 500)
+    assert sorted(map(len, batches)) == [2, 2, 2]
+    return batches
+
+
+@pytest.fixture(scope="module", params=["group", "batch"])
+def babbler(request: pytest.FixtureRequest, tiny_corpus: Corpus) -> tuple[Transducer, dict[str, Tensor]]:
+    return babbling(request.param, tiny_corpus)
+
+
+@pytest.fixture(scope="module")
+def model(babbler: tuple[Transducer, dict[str, Tensor]]) -> Transducer:
+    return babbler[0]
+
+
+@pytest.fixture(scope="module")
+def initial(babbler: tuple[Transducer, dict[str, Tensor]]) -> dict[str, Tensor]:
+    return babbler[1]
+
+
+@pytest.fixture(scope="module")
+def swept(model: Transducer, initial: dict[str, Tensor], heldout: list[list[Item]]) -> SweepResult:
+    return reset_sweep(model, initial, heldout, Words(), DRAWS, CPU)
+
+
+@torch.inference_mode()
+def errors_one_by_one(model: Transducer, batches: list[list[Item]]) -> list[int]:
+    """Returns the word errors of every utterance, each encoded and decoded alone by the whole model."""
+    errors = []
+    for item in (item for batch in batches for item in batch):
+        batch = collate([item], Words())
+        (labels,) = greedy_decode(model, *model.encode(batch.features, batch.frames))
+        counts = jiwer.process_words(batch.utterances[0].text, Words().decode(labels))
+        errors.append(counts.substitutions + counts.deletions + counts.insertions)
+    return errors
+
+
+def test_word_errors_are_those_of_whole_models_with_one_layer_replaced(
+    swept: SweepResult, model: Transducer, initial: dict[str, Tensor], heldout: list[list[Item]]
+) -> None:
+    assert swept.intact == errors_one_by_one(model, heldout)
+    layers = replacements(model, initial, DRAWS)
+    assert [variant for variant, _ in swept.resets] == list(layers)
+    for variant, errors in swept.resets:
+        whole = copy.deepcopy(model)
+        weights = layers[variant].state_dict()
+        if variant.kind == "re-initialisation":
+            prefix = f"encoder.layers.{variant.layer}."
+            weights = {k.removeprefix(prefix): t for k, t in initial.items() if k.startswith(prefix)}
+        whole.encoder.layers[variant.layer].load_state_dict(weights)
+        assert errors == errors_one_by_one(whole, heldout), variant
+    # The comparison above means something: no two models make the same errors.
+    everything = [swept.intact, *(errors for _, errors in swept.resets)]
+    assert len({tuple(errors) for errors in everything}) == len(everything) == 7
+
+
+def test_words_are_those_of_the_references_in_the_order_of_the_batches(
+    swept: SweepResult, heldout: list[list[Item]]
+) -> None:
+    texts = [shard.utterances[index].text for batch in heldout for shard, index in batch]
+    assert swept.words == [len(text.split(" ")) for text in texts]
+    assert len(texts) == 6
+
+
+def test_every_layer_is_reset_in_every_way(swept: SweepResult) -> None:
+    assert [variant for variant, _ in swept.resets] == [
+        Variant(0, "re-initialisation"),
+        Variant(0, "re-randomisation", 0),
+        Variant(0, "re-randomisation", 1),
+        Variant(1, "re-initialisation"),
+        Variant(1, "re-randomisation", 0),
+        Variant(1, "re-randomisation", 1),
+    ]
+
+
+def test_without_draws_layers_are_only_re_initialised(
+    model: Transducer, initial: dict[str, Tensor], swept: SweepResult, heldout: list[list[Item]]
+) -> None:
+    result = reset_sweep(model, initial, heldout, Words(), ResetSettings(draws=0), CPU)
+    assert result.resets == [pair for pair in swept.resets if pair[0].kind == "re-initialisation"]
+    assert result.intact == swept.intact
+
+
+def test_a_model_reset_to_what_it_is_makes_the_errors_that_it_makes(
+    model: Transducer, initial: dict[str, Tensor], heldout: list[list[Item]]
+) -> None:
+    itself = model.state_dict()
+    result = reset_sweep(model, itself, heldout, Words(), ResetSettings(draws=0), CPU)
+    assert [errors for _, errors in result.resets] == [result.intact, result.intact]
+    assert sum(result.intact) > 0
+
+
+def test_a_sweep_leaves_the_model_and_the_initial_weights_as_they_were(
+    model: Transducer, initial: dict[str, Tensor], heldout: list[list[Item]]
+) -> None:
+    layers = list(model.encoder.layers)
+    before, initial_before = copy.deepcopy(model.state_dict()), copy.deepcopy(initial)
+    reset_sweep(model, initial, heldout, Words(), DRAWS, CPU)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(torch.equal(tensor, initial_before[name]) for name, tensor in initial.items())
+    assert all(now is then for now, then in zip(model.encoder.layers, layers, strict=True))
+
+
+def test_every_layer_intact_or_reset_runs_once_per_batch(
+    model: Transducer, initial: dict[str, Tensor], heldout: list[list[Item]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: Counter[int] = Counter()
+    rows: list[int] = []
+    forward = ConformerLayer.forward
+
+    def spy(self: ConformerLayer, x: Tensor, *others: Any) -> Tensor:
+        calls[id(self)] += 1
+        rows.append(len(x))
+        return forward(self, x, *others)
+
+    monkeypatch.setattr(ConformerLayer, "forward", spy)
+    subsampled: list[int] = []
+    hook = model.encoder.subsampling.register_forward_hook(lambda *_: subsampled.append(1))
+    reset_sweep(model, initial, heldout, Words(), DRAWS, CPU)
+    hook.remove()
+    assert len(calls) == 2 + 2 * 3  # the model's own layers and three resets of each
+    assert set(calls.values()) == {len(heldout)}
+    assert len(subsampled) == len(heldout)
+    # Layer 1 sees the intact stream and three that were reset below; all other layers see the intact stream alone.
+    assert sum(rows) == (1 + 3 + 4 + 3) * len([item for batch in heldout for item in batch])
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_re_initialised_weights_are_step_0s_bit_for_bit_buffers_included(layer: int, trained: Fit) -> None:
+    fresh = reinitialized(trained.model.encoder.settings, trained.initial, layer)
+    state, trained_state = fresh.state_dict(), trained.model.encoder.layers[layer].state_dict()
+    assert state.keys() == trained_state.keys()
+    assert all(torch.equal(t, trained.initial[f"encoder.layers.{layer}.{name}"]) for name, t in state.items())
+    assert not torch.equal(state["ffn1.w1.weight"], trained_state["ffn1.w1.weight"])
+    assert not fresh.training
+    if trained.model.encoder.settings.norm == "batch":
+        statistics = ("convolution.depthwise_norm.running_mean", "convolution.depthwise_norm.running_var")
+        assert [state[name].unique().tolist() for name in statistics] == [[0], [1]]
+        assert all(trained_state[name].unique().numel() > 1 for name in statistics)
+
+
+def test_re_randomised_layers_differ_from_each_other_and_from_step_0(trained: Fit) -> None:
+    layers = replacements(trained.model, trained.initial, ResetSettings(draws=3))
+    assert len(layers) == 8
+    for name in ("ffn1.w1.weight", "ffn2.w2.bias", "attention.pos.weight", "convolution.depthwise.weight"):
+        drawn = {layer.state_dict()[name].numpy().tobytes() for layer in layers.values()}
+        assert len(drawn) == 8
+    again = replacements(trained.model, trained.initial, ResetSettings(draws=2))
+    for variant, layer in again.items():
+        state = layers[variant].state_dict()
+        assert all(torch.equal(tensor, state[name]) for name, tensor in layer.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_a_re_randomised_layer_is_a_function_of_its_seed(norm: Any) -> None:
+    settings = EncoderSettings(dim=16, layers=1, heads=2, kernel=5, norm=norm, groups=2)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first = rerandomized(settings, 7)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(1)
+    same, other = rerandomized(settings, 7).state_dict(), rerandomized(settings, 8).state_dict()
+    assert all(torch.equal(tensor, same[name]) for name, tensor in first.state_dict().items())
+    assert not torch.equal(first.ffn1.w1.weight, other["ffn1.w1.weight"])
+    assert not first.training
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_re_randomised_weights_have_the_initialisers_distribution(norm: Any) -> None:
+    settings = EncoderSettings(dim=96, layers=1, heads=4, kernel=15, norm=norm, groups=4)
+    drawn, fresh = rerandomized(settings, 3).state_dict(), ConformerLayer(settings).state_dict()
+    assert drawn.keys() == fresh.keys()
+    matrices = [name for name, tensor in fresh.items() if tensor.dim() > 1 and name.endswith("weight")]
+    assert len(matrices) == 12
+    for name in matrices:
+        fan_in = fresh[name][0].numel()
+        # torch's default for linear maps and convolutions: uniform in ± 1/√fan_in, with a deviation of 1/√(3 fan_in).
+        assert drawn[name].abs().max() <= fan_in**-0.5
+        assert float(drawn[name].std()) == pytest.approx((3 * fan_in) ** -0.5, rel=0.08)
+        assert float(drawn[name].std()) == pytest.approx(float(fresh[name].std()), rel=0.12)
+    for name in set(fresh) - set(matrices):
+        constant = fresh[name].unique()
+        if len(constant) == 1:  # norms, their statistics, attention's biases
+            assert torch.equal(drawn[name], fresh[name])
+        else:
+            assert float(drawn[name].std()) == pytest.approx(float(fresh[name].std()), rel=0.3)
