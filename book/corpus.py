@@ -79,12 +79,18 @@ seed = chapter.parameters.seed
 
 # %%
 shown = open_corpus(
-    SyntheticSettings(domains=dict.fromkeys(GRAMMARS, 1.0), utterances={"test": 64}, speakers={"test": 64}, seed=seed)
+    SyntheticSettings(
+        domains=dict.fromkeys(GRAMMARS, 1.0),
+        utterances={"test": 64},
+        speakers={"test": 64},
+        seed=seed,
+    )
 )
-utterances = shown.shard("test", 0).utterances
+stored = shown.shard("test", 0)
 chapter.note(corpus=shown.digest, seeds=[seed])
 
-by_domain = {domain: [u for u in utterances if u.domain == domain] for domain in GRAMMARS}
+# %% tags=["hide-input"]
+by_domain = {domain: [u for u in stored.utterances if u.domain == domain] for domain in GRAMMARS}
 rows = [
     (domain.replace("_", " "), f"“{utterance.text}”", f"{utterance.frames / 100:.1f}", utterance.speaker)
     for domain, said in by_domain.items()
@@ -130,10 +136,13 @@ limits = (-13.8, 5.0)
 
 
 def heard(heading, waveform):
-    """Returns a sample for the page: its spectrogram and its sound."""
+    """Returns a sample for the page: its spectrogram and its sound, [samples]."""
     alt = f"Spectrogram of {len(waveform) / SAMPLE_RATE:.1f} seconds of speech, {heading}"
     return heading, speech.spectrogram(log_mel(waveform), limits), alt, waveform
 
+
+for number, utterance in enumerate(stored.utterances[:4]):  # what is heard is what a model would read
+    assert np.allclose(log_mel(shown.waveform(utterance)), stored.features(number), atol=0.05)
 
 samples(
     [
@@ -193,6 +202,7 @@ samples(
 surveys = {split: survey(corpus, split) for split in ("train", "dev", "test")}
 chapter.note(corpus=corpus.digest)
 
+# %% tags=["hide-input"]
 rows = [
     (
         split,
@@ -319,6 +329,7 @@ words = np.random.default_rng(seed)
 texts = [sentence_of_split(domain, "train", words) for domain in GRAMMARS for _ in range(500)]
 characters, pieces = CharacterTokenizer(), WordPieceTokenizer.train(texts, 512)
 
+# %% tags=["hide-input"]
 rows = []
 for domain, said in by_domain.items():
     text = said[0].text
@@ -336,8 +347,8 @@ table(
 # every piece is a class of its own that has to be seen often enough.
 #
 # The mini sizes write **characters**, 28 of them and the blank. In trials before this book (one run each, width 48, six
-# layers, an hour of commands), characters reached 10.8 % WER after 500 steps and 1.5 % after 1000. With 320 word-pieces
-# it was 75 % after 250 steps and still 44 % after 1500. The paper's sizes write the paper's **word-pieces**.
+# layers, an hour of commands), characters reached 10.8 % WER after 500 steps and 1.5 % after 1000. With 320 word-pieces
+# it was 75 % after 250 steps and still 44 % after 1500. The paper's sizes write the paper's **word-pieces**.
 #
 # **What it does not show.** Whether the kind of label moves the importance of layers. No experiment of this book
 # separates the two.
@@ -357,8 +368,12 @@ items = [(shard, index) for shard in surveys["train"].shards for index in range(
 jitter = np.random.default_rng(seed).uniform(0.95, 1.05, len(items))
 frames = np.array([shard.utterances[index].frames for shard, index in items])
 by_length = [items[place] for place in np.argsort(frames * jitter)]
-ways = {"as they come": bucket(items, batch_frames), "sorted by length": bucket(by_length, batch_frames)}
+ways = {
+    "as they come": bucket(items, batch_frames),
+    "sorted by length": bucket(by_length, batch_frames),
+}
 
+# %% tags=["hide-input"]
 table(
     [(way, len(batches), f"{padding_share(batches):.1%}") for way, batches in ways.items()],
     ["utterances are batched", "batches", "padding, share of all frames"],

@@ -13,7 +13,15 @@
 # %% [markdown]
 # # Which layers of a speech recogniser matter?
 #
-# This chapter is being written.
+# A neural network is a stack of layers, all trained alike. Do all of them need it? In 2022 five researchers at Google
+# trained Conformer speech recognisers, then put single layers back to their untrained weights and listened again
+# ([arXiv:2110.04267](https://arxiv.org/abs/2110.04267)). Some resets did nothing: *ambient* layers. Some destroyed the
+# recogniser: *critical* layers. Whoever knows which is which can train, send and store less, which counts where models
+# are trained on phones.
+#
+# The paper came without code and without data. This book rebuilds its experiments from nothing, on speech that it makes
+# itself, and puts each of the paper's claims beside what was measured here, with an interval and a verdict that is
+# computed and not written. Where our numbers contradict the paper, the page says so.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -22,3 +30,69 @@ profile = "quick"
 from paper_lib.chapters import begin
 
 chapter = begin("intro", globals())
+
+# %% [markdown]
+# ## The question, in one figure
+#
+# Each column is the word error rate (WER, the share of words that come out wrong) with **one** layer reset. The dashed
+# line is the same model, intact.
+
+# %% tags=["hide-input"]
+from paper_lib.figures.resets import reset_columns
+from paper_lib.figures.style import show
+from paper_lib.layers.ranking import intact_wer, layer_effects
+from paper_lib.profiles import profile_of
+from paper_lib.studies import model_size
+
+*_, largest = model_size(profile_of(chapter.parameters.profile), seeds=1)
+result = largest.reset.result
+show(
+    reset_columns({"L": layer_effects(result)}, {"L": intact_wer(result)}),
+    caption="The largest model of this profile, one training. Whiskers: 95 % bootstrap over test utterances. The "
+    "chapter on model size explains the figure and has the other sizes.",
+    alt="A pair of columns for each encoder layer: word error rate with that layer re-initialised or re-randomised.",
+)
+
+# %% [markdown]
+# ## How to read this book
+#
+# - [The corpus](corpus.py): the speech, to look at and to listen to.
+# - [The model](model.py): the recogniser, its sizes, and what a reset is.
+# - [Model size](model_size.py): the experiment, for three sizes.
+# - [Status](status.md): what produced each page, on what machine, in what time.
+#
+# Each page says under its title which *profile* made it: how much was computed, on what speech, with which models. The
+# default, `quick`, computes everything afresh in minutes on a laptop; its models are a hundred times smaller than the
+# paper's. The paper's own sizes need a GPU (profile `gpu`), its own speech the LibriSpeech corpus (profile
+# `librispeech`). What was measured at these profiles and published with the book:
+
+# %% tags=["hide-input"]
+from paper_lib.figures.tables import table
+from paper_lib.paths import published_records
+
+published = {
+    name: len(list(published_records(name).glob("training/*.json"))) for name in ("laptop", "gpu", "librispeech")
+}
+table(
+    [(name, f"{count} trainings" if count else "not measured") for name, count in published.items()],
+    ["Profile", "Published results"],
+    "A profile that was not measured is not spoken of in any chapter.",
+)
+
+# %% [markdown]
+# ## What is reproduced, and what cannot be
+#
+# | | paper | here |
+# |---|---|---|
+# | speech | LibriSpeech, 960 h of read books; 400,000 h in-house | sentences from grammars, spoken by a synthesiser |
+# | models | Conformer transducers of 10, 31 and 119 million parameters | the same design; mini sizes on CPUs |
+# | training | to convergence, on accelerators | until the WER is a few per cent, on CPU cores |
+# | resets | re-initialisation, re-randomisation | the same |
+# | ambient, critical | no threshold given | a test with intervals |
+#
+# The method is the subject of US patent 12,367,865 (granted 2025, same title).
+#
+# ## Run it yourself
+#
+# `make book` in a clone of the repository makes everything that you see here, audio and numbers included. Every chapter
+# takes parameters: `python -m paper_lib chapters` lists them.

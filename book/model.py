@@ -27,7 +27,6 @@ chapter = begin("model", globals())
 # %% tags=["hide-input"]
 from itertools import combinations
 
-import numpy as np
 import torch
 
 from paper_lib.conformer.loss import transducer_loss
@@ -43,6 +42,8 @@ from paper_lib.profiles import SIZES, paper_size, profile_of
 from paper_lib.settings import SyntheticSettings
 
 profile = profile_of(chapter.parameters.profile)
+# Models are small here: threads that wait for each other on a busy machine took a hundred times as long as one.
+torch.set_num_threads(1)
 
 # %% [markdown]
 # ## The whole: a transducer
@@ -93,9 +94,10 @@ show(
 # - *Self-attention*: every frame looks at all frames of the utterance. It knows how far away they are from sinusoids of
 #   the distance (relative positions, as in Transformer-XL).
 # - *Convolution*: every channel looks at its neighbours in time.
-# - *The outlined norm*: Conformer has BatchNorm there, whose statistics mix the utterances of a batch. The paper
-#   replaces it by **GroupNorm**, which looks at one utterance at a time. With BatchNorm no ambient layers had been
-#   found, and clients in federated learning do not share a batch.
+# - *The outlined norm*: Conformer has BatchNorm there, whose statistics mix the utterances of a batch. The paper puts
+#   **GroupNorm** in its place, which looks at one utterance at a time. According to the slides, BatchNorm interferes
+#   with the formation of ambient layers, GroupNorm does not, and it suits federated learning, where clients share no
+#   batch.
 #
 # **What it shows.** Because of the residual stream, a layer that is reset does not cut the path from sound to text:
 # the stream still carries what the layers below have written into it. But the LayerNorm at the end belongs to the
@@ -131,7 +133,7 @@ table(
 # relative attention: without the fifth matrix of relative attention, L comes out too small. They do not fix what holds
 # no weights, such as the number of heads or of groups in GroupNorm. Those are from Gulati et al. (2020) or our choice.
 
-# %%
+# %% tags=["hide-input"]
 NAMES = {
     "subsampling.conv1": "subsampling: first convolution",
     "subsampling.conv2": "subsampling: second convolution",
@@ -175,10 +177,8 @@ table(
 # %%
 for size, settings in sizes.items():
     d = settings.encoder.dim
-    assert counts[size].layer == 24 * d**2 + 64 * d, size
-print(
-    ", ".join(f"{size}: 24·{s.encoder.dim}² + 64·{s.encoder.dim} = {counts[size].layer:,}" for size, s in sizes.items())
-)
+    assert counts[size].layer == 24 * d**2 + 64 * d
+    print(f"Conformer{size}: 24·{d}² + 64·{d} = {counts[size].layer:,}")
 
 # %% tags=["hide-input"]
 MODULES = {
@@ -219,7 +219,7 @@ show(
 # They have a shorter kernel, characters instead of word-pieces, and a subsampling of 16 channels: no layer that is
 # reset, it took a third of a training step.
 
-# %%
+# %% tags=["hide-input"]
 own = {size: count_parameters(settings) for size, settings in profile.models.items()}
 encoders = {size: settings.encoder for size, settings in profile.models.items()}
 table(
@@ -236,8 +236,8 @@ table(
         ("prediction network", *(count.prediction for count in own.values())),
         ("joint network", *(count.joint for count in own.values())),
         ("in all", *(count.total for count in own.values())),
-        ("share of the layers", *(f"{count.layers / count.total:.0%}" for count in own.values())),
-        ("share in the paper's size", *(f"{counts[size].layers / counts[size].total:.0%}" for size in own)),
+        ("of these in Conformer layers", *(f"{count.layers / count.total:.0%}" for count in own.values())),
+        ("the same in the paper's size", *(f"{counts[size].layers / counts[size].total:.0%}" for size in own)),
     ],
     ["", *own],
     f"Models of profile {profile.name}: settings, and exact counts of parameters.",
@@ -288,17 +288,15 @@ show(
 # what happens if the encoder is not told.
 
 # %%
+domains = {"short_form": 1, "prose": 1}
 corpus = open_corpus(
-    SyntheticSettings(domains={"short_form": 1, "prose": 1}, utterances={"train": 8}, speakers={"train": 8})
+    SyntheticSettings(domains=domains, utterances={"train": 8}, speakers={"train": 8}),
 )
 chapter.note(corpus=corpus.digest, seeds=[0])
 shard = corpus.shard("train", 0)
-by_length = sorted(range(len(shard)), key=lambda index: shard.utterances[index].frames)
 mean, deviation = corpus.feature_statistics()
-short, long = (
-    torch.from_numpy((shard.features(index).astype(np.float32) - mean) / deviation)
-    for index in (by_length[0], by_length[-1])
-)
+features = [torch.from_numpy((shard.features(n) - mean) / deviation) for n in range(len(shard))]
+short, long = min(features, key=len), max(features, key=len)
 frames = len(short)
 padded = torch.nn.functional.pad(short, (0, 0, 0, 200))
 pair = torch.nn.utils.rnn.pad_sequence([short, long], batch_first=True)
@@ -307,11 +305,18 @@ pair = torch.nn.utils.rnn.pad_sequence([short, long], batch_first=True)
 def encode(norm, training, features, frames):
     """Returns the encoder's output for the first utterance: [its frames / 4, d]."""
     torch.manual_seed(0)
-    encoder = profile.models["S"].encoder.model_copy(update={"norm": norm, "dropout": 0.0})
-    model = Transducer(profile.models["S"].model_copy(update={"encoder": encoder})).train(training)
+    settings = profile.models["S"]
+    encoder = settings.encoder.model_copy(update={"norm": norm, "dropout": 0.0})
+    model = Transducer(settings.model_copy(update={"encoder": encoder})).train(training)
     with torch.no_grad():
         output, _ = model.encode(features, torch.tensor(frames))
     return output[0, : -(-len(short) // 4)]
+
+
+def difference(first, second):
+    """Returns the largest difference of two outputs, as the table prints it."""
+    largest = (first - second).abs().max().item()
+    return f"{largest:.1e}" if largest < 0.01 else f"{largest:.1f}"
 
 
 rows = []
@@ -323,10 +328,8 @@ for norm in ("group", "batch"):
             encode(norm, training, pair, [frames, len(long)]),
             encode(norm, training, padded[None], [len(padded)]),
         )
-        differences = [f"{(alone - other).abs().max():.1e}" for other in others]
-        rows.append(
-            (f"{norm} norm, {'training' if training else 'evaluation'}", f"{alone.abs().mean():.2f}", *differences)
-        )
+        setting = f"{norm} norm, {'training' if training else 'evaluation'}"
+        rows.append((setting, f"{alone.abs().mean():.1f}", *(difference(alone, other) for other in others)))
 table(
     rows,
     ["", "mean magnitude", "with padding", "beside a longer one", "padding taken for speech"],
@@ -339,8 +342,8 @@ table(
 # meant to be there: BatchNorm *in training* takes its statistics over the whole batch, so the longer neighbour counts.
 # That is what GroupNorm avoids. If padding is taken for speech, the answer moves by as much as the answer is large.
 #
-# **What it does not show.** How much word errors would suffer. This is a test of the code: common implementations fail
-# it.
+# **What it does not show.** How many words would be wrong. This is a test of the code: an encoder in which one of the
+# masks is forgotten fails it.
 
 # %% [markdown]
 # ## The loss
@@ -378,7 +381,8 @@ logits = torch.randn(1, time, len(word) + 1, 27)
 log_p = logits.log_softmax(-1)[0]  # [frame, labels written, label]
 
 alignments = []
-for writes in combinations(range(time - 1 + len(word)), len(word)):  # the last arrow is always a blank
+# Of all arrows but the last, which is a blank, some write the word.
+for writes in combinations(range(time - 1 + len(word)), len(word)):
     t = u = 0
     total = torch.tensor(0.0)
     for arrow in range(time + len(word)):
@@ -391,9 +395,11 @@ for writes in combinations(range(time - 1 + len(word)), len(word)):  # the last 
     alignments.append(total)
 
 listed = -torch.stack(alignments).logsumexp(0)
-recursion = transducer_loss(logits, torch.tensor([labels]), torch.tensor([time]), torch.tensor([len(word)]))[0]
+lengths = torch.tensor([time]), torch.tensor([len(word)])
+recursion = transducer_loss(logits, torch.tensor([labels]), *lengths)[0]
 assert torch.isclose(listed, recursion, rtol=1e-5)
-print(f"{len(alignments)} alignments, one by one: {listed:.5f} nats; recursion of the library: {recursion:.5f} nats")
+print(f"{len(alignments)} alignments, one by one:  {listed:.5f} nats")
+print(f"the recursion of the library: {recursion:.5f} nats")
 
 # %% [markdown]
 # **What it shows.** The loss is exact. It leaves *when* to the model: in training, the alignments that suit the sound
@@ -407,13 +413,17 @@ print(f"{len(alignments)} alignments, one by one: {listed:.5f} nats; recursion o
 #
 # **Question.** What else could explain a difference between the paper's results and ours?
 
-# %%
+# %% tags=["hide-input"]
 mini, paper = profile.training["S"], paper_size("S").encoder
 model = profile.models["S"]
 table(
     [
         ("speech", "LibriSpeech, 960 h", f"profile {profile.name}: see the chapter on the corpus"),
-        ("labels", "about 1,000 word-pieces", f"{profile.tokens.vocabulary} {profile.tokens.kind.replace('_', '-')}"),
+        (
+            "labels",
+            "about 1,000 word-pieces",
+            f"{profile.tokens.vocabulary - 1} {profile.tokens.kind.replace('_', '-')} and the blank",
+        ),
         ("width of S, M, L", "144, 256, 512", ", ".join(str(e.dim) for e in encoders.values())),
         ("depthwise kernel", "32 frames", f"{model.encoder.kernel} frames"),
         ("subsampling", "d channels", f"{model.encoder.channels or 'd'} channels"),

@@ -1,1 +1,1 @@
-"""Which layers of a Conformer speech recogniser matter: corpora, models, training, resets, and the book that shows them."""
+"""Which layers of a Conformer speech recogniser matter: corpora, models, training, resets, and the book on them."""

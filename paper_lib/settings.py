@@ -111,12 +111,13 @@ class SpecAugmentSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """Optimisation of one model: AdamW, linear warm-up, cosine decay to zero."""
+    """Optimisation of one model: AdamW; linear warm-up, a plateau, linear decay."""
 
     steps: Positive
     batch_frames: Positive = Field(description="most frames of 10 ms in a batch, padding included")
     learning_rate: float = Field(gt=0, description="peak")
     warmup_steps: int = Field(ge=0)
+    decay_fraction: float = Field(default=0.4, gt=0, le=1, description="share of the steps in which the rate falls")
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = Field(default=1e-6, ge=0)
     clip_norm: float = Field(default=5.0, gt=0, description="largest norm of the whole gradient")
@@ -152,5 +153,5 @@ class ResetSettings(Settings):
     """The measurement of one model with each of its layers reset; `version` as in TrainingRun."""
 
     version: int = 1
-    draws: int = Field(default=3, ge=0, description="re-randomisations of every layer, each from another seed")
+    draws: Positive = Field(default=3, description="re-randomisations of every layer, each from another seed")
     batch_frames: Positive = Field(default=6000, description="most frames of 10 ms in a batch, padding included")

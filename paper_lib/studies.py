@@ -18,7 +18,7 @@ from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.paths import cache_root, published_records
 from paper_lib.profiles import SIZES, Profile
 from paper_lib.results import Record, Store
-from paper_lib.settings import ResetSettings, Settings, Size, TrainingRun
+from paper_lib.settings import ResetSettings, Settings, Size, Split, TrainingRun
 from paper_lib.sweep import Job, run_jobs
 from paper_lib.training import Fit, fit
 
@@ -131,7 +131,7 @@ def compute_missing(studies: Iterable[ResetStudy], store: Store, workers: int | 
     missing = [study for study in studies if not _is_stored(study, store)]
     for settings in {study.run.corpus.digest(): study.run.corpus for study in missing}.values():
         # While a GPU trains, the CPU's cores make the training speech.
-        splits = ("dev", "test") if compute_device().type == "cuda" else ("train", "dev", "test")
+        splits: tuple[Split, ...] = ("dev", "test") if compute_device().type == "cuda" else ("train", "dev", "test")
         open_corpus(settings).prepare(splits)
     run_jobs([Job(_train_and_reset, (study, store), _cost(study.run)) for study in missing], workers)
 

@@ -97,11 +97,13 @@ class Objective(nn.Module):
 
 
 def learning_rate(settings: TrainingSettings, step: int) -> float:
-    """Returns the rate of update `step` (from 0): linear warm-up to the peak, then a cosine to zero."""
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    left = (step - settings.warmup_steps) / max(1, settings.steps - settings.warmup_steps)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * left))
+    """Returns the rate of update `step` (from 0): linear warm-up to the peak, a plateau, linear decay towards zero.
+
+    With so few steps the plateau matters: a cosine over all of them leaves half as much time at a rate that learns.
+    """
+    rising = (step + 1) / max(1, settings.warmup_steps)
+    falling = (settings.steps - step) / (settings.decay_fraction * settings.steps)
+    return settings.learning_rate * min(1.0, rising, falling)
 
 
 def weight_matrices(model: Transducer) -> dict[str, Tensor]:

@@ -53,7 +53,8 @@ def test_batches_are_as_large_as_the_cap_on_padded_frames_allows(jitter: int) ->
             assert (len(batch) + 1) * max(frames(batch) + frames(following)[:1]) > 1000
 
 
-def test_an_utterance_longer_than_the_cap_is_alone() -> None:
+def test_a_batch_may_fill_its_cap_and_an_utterance_longer_than_it_is_alone() -> None:
+    assert [frames(batch) for batch in bucket(items_of([250] * 6), 1000)] == [[250] * 4, [250] * 2]
     assert [frames(batch) for batch in bucket(items_of([300, 700, 1200, 1300]), 1000)] == [[300], [700], [1200], [1300]]
     assert bucket([], 1000) == []
 
@@ -240,15 +241,24 @@ def runs(row: torch.Tensor) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("fraction", [0.05, 0.2, 0.9])
-def test_a_time_mask_is_within_the_utterance_and_no_wider_than_its_share(fraction: float) -> None:
+def test_a_time_mask_covers_whole_frames_of_the_utterance_and_no_padding(fraction: float) -> None:
+    ends = torch.zeros(len(LENGTHS), dtype=torch.long)
+    for seed in range(300):
+        mask = masked(seed, time_masks=1, time_fraction=fraction)
+        assert torch.equal(mask.all(-1), mask.any(-1))
+        places = torch.arange(1, 101) * mask[..., 0]
+        ends = torch.maximum(ends, places.amax(1))
+    assert (ends <= LENGTHS).all()
+    assert ends[0] > LENGTHS[0] - 4
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.2, 0.9])
+def test_a_time_mask_is_no_wider_than_its_share_of_the_utterance(fraction: float) -> None:
     widths: list[set[int]] = [set() for _ in LENGTHS]
     for seed in range(600):
         mask = masked(seed, time_masks=1, time_fraction=fraction)
-        assert torch.equal(mask.all(-1), mask.any(-1))  # whole frames
-        for row, length in enumerate(LENGTHS.tolist()):
-            spans = runs(mask[row, :, 0])
-            assert all(start + width <= length for start, width in spans)
-            widths[row].update(width for _, width in spans or [(0, 0)])
+        for row, frame in enumerate(mask[..., 0]):
+            widths[row].add(int(frame.sum()))
     # From none to the widest, each width occurs.
     assert widths == [set(range(int(fraction * length) + 1)) for length in LENGTHS.tolist()]
 

@@ -16,8 +16,9 @@ from tiny_runs import CPU, Words, babbling
 from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import collate, evaluation_batches
-from paper_lib.evaluation import Estimate, transcribe, wer, wer_interval, word_errors
-from paper_lib.layers.ranking import CONFIDENCE, MARGIN, classify, intact_wer, layer_effects
+from paper_lib.evaluation import Estimate, bootstrap_interval, transcribe, wer, wer_interval, word_errors
+from paper_lib.layers.ranking import CONFIDENCE, MARGIN, classify, intact_wer, layer_effects, layer_errors, pooled
+from paper_lib.layers.reset_sweep import KINDS
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +71,7 @@ def test_wer_is_all_errors_over_all_words_of_the_references() -> None:
 def test_transcripts_stand_beside_their_own_references_in_the_order_of_the_batches(tiny_corpus: Corpus) -> None:
     model, _ = babbling("batch", tiny_corpus)
     batches = evaluation_batches(tiny_corpus, "dev", 500)
-    assert 1 < len(batches) < 4
+    assert 1 < len(batches) < 4  # utterances side by side, and several batches
     pairs = transcribe(model.train(), batches, Words(), CPU)
     expected = []
     for item in (item for batch in batches for item in batch):
@@ -160,6 +161,16 @@ def test_no_difference_at_all_has_no_width() -> None:
     assert estimate.low < estimate.value == 0 < estimate.high
 
 
+def test_the_interval_of_rare_errors_is_skewed_and_never_below_none() -> None:
+    errors, words = np.array([4.0, *[0.0] * 9]), np.full(10, 5.0)
+    estimate = wer_interval(errors, words)
+    # The chance that a resample leaves the one bad utterance out is 0.9^10 = 0.35.
+    assert estimate.low == 0
+    assert estimate.value == pytest.approx(0.08)
+    # That it is drawn four times or more: 0.013; three times or more: 0.07.
+    assert estimate.high == pytest.approx(0.24)
+
+
 def test_an_interval_is_a_function_of_its_arguments() -> None:
     errors, words = utterances(50)
     np.random.seed(1)
@@ -167,6 +178,22 @@ def test_an_interval_is_a_function_of_its_arguments() -> None:
     np.random.seed(2)
     assert wer_interval(errors.tolist(), words.astype(int).tolist()) == first
     assert wer_interval(errors, words, seed=1) != first
+
+
+def test_any_statistic_of_the_utterances_can_have_an_interval() -> None:
+    errors, words = utterances(60)
+
+    def rate(chosen: NDArray[np.int64]) -> float:
+        return float(errors[chosen].sum() / words[chosen].sum())
+
+    estimate = bootstrap_interval(rate, 60)
+    low, high = numpy_bootstrap(errors, words, 0.95)
+    assert estimate.value == pytest.approx(errors.sum() / words.sum())
+    assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=0.06 * (high - low))
+    # Another statistic sees the same resamples, with another seed others.
+    doubled = bootstrap_interval(lambda chosen: 2 * rate(chosen), 60)
+    assert astuple(doubled) == pytest.approx(tuple(2 * x for x in astuple(estimate)))
+    assert bootstrap_interval(rate, 60, seed=1) != estimate
 
 
 @pytest.mark.parametrize(
@@ -246,21 +273,44 @@ def test_intervals_of_a_change_hold_for_all_layers_at_once_and_widen_with_their_
 
 
 def test_draws_are_averaged_within_each_utterance() -> None:
-    draws = [more_errors(0.2, seed=seed) for seed in range(3)]
-    result = record([np.zeros(400), np.zeros(400)], _1=draws)
+    nothing, draws = np.zeros(400), [more_errors(0.2, seed=seed) for seed in range(3)]
+    result = record([nothing, nothing], _0=[nothing] * 3, _1=draws)
     words, intact = np.array(result["words"]), np.array(result["intact"])
     effects = {(effect.layer, effect.kind): effect for effect in layer_effects(result)}
-    assert list(effects) == [(0, "re-initialisation"), (1, "re-initialisation"), (1, "re-randomisation")]
+    assert effects.keys() == {(layer, kind) for layer in (0, 1) for kind in KINDS}
     effect = effects[1, "re-randomisation"]
+    # Two layers are two tests, whatever the number of draws.
     expected = wer_interval(sum(draws) / 3, words, 0.975)
     assert astuple(effect.change) == pytest.approx(astuple(expected))
     assert effect.draws == pytest.approx([(intact + draw).sum() / words.sum() for draw in draws])
     assert effect.wer.value == pytest.approx(np.mean(effect.draws))
     assert effect.change.value == pytest.approx(effect.wer.value - intact.sum() / words.sum())
     # Three draws that disagree are surer than one.
-    alone = layer_effects(record([np.zeros(400), np.zeros(400)], _1=draws[:1]))[2]
+    (alone,) = (e for e in layer_effects(record([nothing] * 2, _0=[nothing], _1=draws[:1])) if e.change.value > 0)
     assert effect.change.high - effect.change.low < alone.change.high - alone.change.low
     assert len(alone.draws) == 1
+
+
+def test_errors_by_layer_are_means_over_draws() -> None:
+    result = record([np.zeros(400), np.ones(400)], _0=[np.zeros(400), np.ones(400)], _1=[np.ones(400)])
+    intact = np.array(result["intact"])
+    result["resets"].reverse()  # layers are sorted, in whatever order they were reset
+    np.testing.assert_allclose(layer_errors(result, "re-initialisation"), [intact, intact + 1])
+    np.testing.assert_allclose(layer_errors(result, "re-randomisation"), [intact + 0.5, intact + 1])
+
+
+def test_several_trainings_are_pooled_by_averaging_the_errors_of_each_utterance() -> None:
+    results = [record([more_errors(0.2, seed=3)]), record([more_errors(0.6, seed=4)])]
+    results[1]["intact"] = (np.array(results[1]["intact"]) + more_errors(0.1, seed=5)).tolist()
+    words = np.array(results[0]["words"])
+    intact = np.mean([result["intact"] for result in results], axis=0)
+    reset = np.mean([result["resets"][0]["errors"] for result in results], axis=0)
+    both = pooled(results)
+    assert astuple(intact_wer(both)) == pytest.approx(astuple(wer_interval(intact, words)))
+    (effect,) = layer_effects(both)
+    assert astuple(effect.change) == pytest.approx(astuple(wer_interval(reset - intact, words)))
+    assert effect.draws == pytest.approx([sum(result["resets"][0]["errors"]) / words.sum() for result in results])
+    assert layer_effects(pooled(results[:1])) == layer_effects(results[0])
 
 
 def test_the_wer_of_the_intact_model_has_a_confidence_of_95_percent() -> None:

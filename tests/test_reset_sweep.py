@@ -28,7 +28,8 @@ DRAWS = ResetSettings(draws=2)
 @pytest.fixture(scope="module")
 def heldout(tiny_corpus: Corpus) -> list[list[Item]]:
     batches = evaluation_batches(tiny_corpus, "test", 500)
-    assert sorted(map(len, batches)) == [2, 2, 2]
+    assert len(batches) > 1
+    assert max(map(len, batches)) > 1
     return batches
 
 
@@ -102,20 +103,20 @@ def test_every_layer_is_reset_in_every_way(swept: SweepResult) -> None:
     ]
 
 
-def test_without_draws_layers_are_only_re_initialised(
+def test_fewer_draws_are_the_first_of_more(
     model: Transducer, initial: dict[str, Tensor], swept: SweepResult, heldout: list[list[Item]]
 ) -> None:
-    result = reset_sweep(model, initial, heldout, Words(), ResetSettings(draws=0), CPU)
-    assert result.resets == [pair for pair in swept.resets if pair[0].kind == "re-initialisation"]
+    result = reset_sweep(model, initial, heldout, Words(), ResetSettings(draws=1), CPU)
+    assert result.resets == [pair for pair in swept.resets if pair[0].draw == 0]
     assert result.intact == swept.intact
 
 
 def test_a_model_reset_to_what_it_is_makes_the_errors_that_it_makes(
-    model: Transducer, initial: dict[str, Tensor], heldout: list[list[Item]]
+    model: Transducer, heldout: list[list[Item]]
 ) -> None:
-    itself = model.state_dict()
-    result = reset_sweep(model, itself, heldout, Words(), ResetSettings(draws=0), CPU)
-    assert [errors for _, errors in result.resets] == [result.intact, result.intact]
+    result = reset_sweep(model, model.state_dict(), heldout, Words(), ResetSettings(draws=1), CPU)
+    to_itself = [errors for variant, errors in result.resets if variant.kind == "re-initialisation"]
+    assert to_itself == [result.intact, result.intact]
     assert sum(result.intact) > 0
 
 

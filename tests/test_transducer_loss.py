@@ -57,7 +57,7 @@ def test_value_and_gradient_equal_torchaudio_in_a_padded_batch() -> None:
 
 
 def test_gradient_agrees_with_finite_differences_in_the_lattice() -> None:
-    """In double precision up to the cast of the logits, a step in any direction changes the loss by gradient times step."""
+    """A step in any direction changes the loss by gradient times step."""
     torch.manual_seed(0)
     logits = torch.randn(2, 5, 4, 3)
     arguments = (torch.tensor([[1, 2, 1], [2, 2, 1]]), torch.tensor([5, 3]), torch.tensor([3, 2]))

@@ -66,8 +66,9 @@ class Changes:
         return float(np.mean([self.wer(kind, utterances) for kind in KINDS]))
 
     def rank_correlation(self, utterances: NDArray[np.int64]) -> float:
-        """Returns Spearman's ρ, over the layers, between the changes under the two resets."""
-        return float(stats.spearmanr(*(self.wer(kind, utterances) for kind in KINDS)).statistic)
+        """Returns Spearman's ρ, over the layers, between the changes by the two resets; 0 where one ranks nothing."""
+        first, second = (self.wer(kind, utterances) for kind in KINDS)
+        return float(stats.spearmanr(first, second).statistic) if np.ptp(first) and np.ptp(second) else 0.0
 
     def excess(self, utterances: NDArray[np.int64]) -> float:
         """Returns by how much re-randomisation is worse than re-initialisation, WER averaged over the layers."""

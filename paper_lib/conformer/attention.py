@@ -27,7 +27,7 @@ def shift_to_keys(scores: Tensor) -> Tensor:
 
 
 class RelativeAttention(nn.Module):
-    """softmax(((q + u) k' + (q + v) r') / sqrt(d_head)) v, with r the projected sinusoid of the distance query - key."""
+    """softmax(((q + u) k' + (q + v) r') / sqrt(d_head)) v; r is the projected sinusoid of the distance query - key."""
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -45,7 +45,8 @@ class RelativeAttention(nn.Module):
     def forward(self, x: Tensor, positions: Tensor, key_bias: Tensor) -> Tensor:
         """Maps `x` [batch, time, dim] to the same shape.
 
-        `positions` is `relative_positions(time, dim)`; `key_bias` [batch, 1, 1, time] is 0 for valid keys and -inf for padding.
+        `positions` is `relative_positions(time, dim)`; `key_bias` [batch, 1, 1, time] is 0 for valid keys, -inf for
+        padding.
         """
         batch, time, dim = x.shape
         x = self.norm(x)

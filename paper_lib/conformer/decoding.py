@@ -15,7 +15,8 @@ def greedy_decode(
     """Returns the label ids of the best path, label by label, of each utterance.
 
     `encoded` [batch, time, dim] with `frames` [batch] valid ones. Every utterance keeps its own place in time: one pass
-    emits a label or moves to the next frame for all of them, so passes number max(frames + labels), not frames * labels.
+    emits a label or moves to the next frame for all of them, so passes number max(frames + labels), not
+    frames * labels.
     """
     batch = torch.arange(len(frames), device=encoded.device)
     keys = model.joint.encoder(encoded)

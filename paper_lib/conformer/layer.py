@@ -58,8 +58,8 @@ class Convolution(nn.Module):
 def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Convolves each channel of `x` [batch, time, dim] with its row of `weight` [dim, 1, kernel], centred, zero-padded.
 
-    On the CPU a product of real FFTs: torch's own depthwise kernel took 2.6 times as long at the mini sizes and 3.7 times
-    at size S. An even kernel looks one frame further ahead than back.
+    On the CPU a product of real FFTs: torch's own depthwise kernel took 2.6 times as long at the mini sizes and 3.7
+    times at size S. An even kernel looks one frame further ahead than back.
     """
     time, kernel = x.shape[1], weight.shape[-1]
     before = (kernel - 1) // 2

@@ -22,15 +22,16 @@ IMPOSSIBLE = -1e30
 def transducer_loss(logits: Tensor, targets: Tensor, frames: Tensor, lengths: Tensor, blank: int = 0) -> Tensor:
     """Returns -log P(targets | audio) [batch], in nats, differentiable in `logits`.
 
-    `logits` [batch, time, labels + 1, vocabulary] need not be normalised; `targets` [batch, labels]; `frames` and `lengths`
-    [batch] count the valid frames (at least one) and labels. Padding contributes neither value nor gradient.
+    `logits` [batch, time, labels + 1, vocabulary] need not be normalised; `targets` [batch, labels]; `frames` and
+    `lengths` [batch] count the valid frames (at least one) and labels. Padding contributes neither value nor gradient.
     """
     logits = logits.float()
     norm = logits.logsumexp(-1)
     blanks = logits[..., blank] - norm
     index = targets[:, None, :, None].expand(-1, logits.shape[1], -1, 1)
     labels = logits[:, :, :-1].gather(-1, index).squeeze(-1) - norm[..., :-1]
-    return _LatticeLoss.apply(blanks, labels, frames, lengths)
+    loss: Tensor = _LatticeLoss.apply(blanks, labels, frames, lengths)  # type: ignore[no-untyped-call]
+    return loss
 
 
 class _LatticeLoss(torch.autograd.Function):
@@ -42,7 +43,7 @@ class _LatticeLoss(torch.autograd.Function):
         before = torch.nn.functional.pad(labels.cumsum(-1), (1, 0))
         row = torch.full_like(blanks[:, 0], IMPOSSIBLE)
         row[:, 0] = 0
-        alphas = []
+        alphas: list[Tensor] = []
         for t in range(time):
             if t > 0:
                 row = alphas[-1] + blanks[:, t - 1]
@@ -68,7 +69,8 @@ class _LatticeLoss(torch.autograd.Function):
             betas.append(torch.where((t < frames)[:, None], beta, final))
         beta = torch.stack(betas[::-1], 1)
 
-        inside = (torch.arange(time, device=frames.device) < frames[:, None])[..., None] & (u <= lengths[:, None])[:, None]
+        heard = torch.arange(time, device=frames.device) < frames[:, None]
+        inside = heard[..., None] & (u <= lengths[:, None])[:, None]
         reach = (alpha - total[:, None, None]).masked_fill(~inside, IMPOSSIBLE)
         scale = -grads[0][:, None, None]
         grad_blanks = (reach + blanks + beta[:, 1:]).exp() * scale

@@ -83,9 +83,9 @@ def _trainable(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
-def millions(count: int) -> str:
+def millions(count: int, digits: int = 1) -> str:
     """Returns `count` as the slides print it: 8110080 is "8.1M"."""
-    return f"{count / 1e6:.1f}M"
+    return f"{count / 1e6:.{digits}f}M"
 
 
 def table() -> str:

@@ -21,7 +21,7 @@ class Prediction(nn.Module):
         self.lstm = nn.LSTM(embedding, units, batch_first=True)
         # torch adds two bias vectors where one suffices; the published sizes count one.
         self.lstm.bias_hh_l0.requires_grad_(False)
-        nn.init.zeros_(self.lstm.bias_hh_l0)
+        nn.init.zeros_(self.lstm.bias_hh_l0)  # type: ignore[arg-type]
 
     def forward(self, labels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Maps `labels` [batch, n] and a state of two [1, batch, units] to ([batch, n, units], state)."""
@@ -45,7 +45,7 @@ class Joint(nn.Module):
 
 
 class Transducer(nn.Module):
-    """Log-mel features to label logits. Feature statistics travel with the weights, so a checkpoint is self-contained."""
+    """Log-mel features to label logits. Feature statistics travel with the weights: a checkpoint is self-contained."""
 
     feature_mean: Tensor
     feature_std: Tensor
@@ -69,7 +69,7 @@ class Transducer(nn.Module):
         return encoded
 
     def logits(self, encoded: Tensor, targets: Tensor) -> Tensor:
-        """Returns [batch, time, labels + 1, vocabulary] for `encoded` [batch, time, dim] and `targets` [batch, labels]."""
+        """Returns [batch, time, labels + 1, vocabulary] for `encoded` [batch, time, dim], `targets` [batch, labels]."""
         predicted, _ = self.prediction(nn.functional.pad(targets, (1, 0), value=BLANK))
         logits: Tensor = self.joint(self.joint.encoder(encoded)[:, :, None], self.joint.prediction(predicted)[:, None])
         return logits

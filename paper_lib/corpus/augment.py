@@ -9,10 +9,10 @@ from paper_lib.settings import SpecAugmentSettings
 
 
 def spec_augment(features: Tensor, frames: Tensor, settings: SpecAugmentSettings, generator: torch.Generator) -> Tensor:
-    """Returns normalised `features` [batch, time, bins] with bands of mel bins and spans of frames set to zero, their mean.
+    """Returns normalised `features` [batch, time, bins] with bands of bins and spans of frames set to zero, their mean.
 
-    A mask's width is uniform from 0 to its largest: `frequency_bins`, or `time_fraction` of the utterance's own `frames`
-    [batch]. `generator` lives on the CPU, so that every device draws the same masks.
+    A mask's width is uniform from 0 to its largest: `frequency_bins`, or `time_fraction` of the utterance's own
+    `frames` [batch]. `generator` lives on the CPU, so that every device draws the same masks.
     """
     batch, time, bins = features.shape
     widest = torch.full((batch, 1), float(settings.frequency_bins))

@@ -56,7 +56,7 @@ def _telephone_filter() -> NDArray[np.float64]:
 
 @cache
 def _half_band() -> NDArray[np.float64]:
-    """Returns the filter for 8 kHz; scipy's own leaves an image of the band, 60 dB down but above the features' floor."""
+    """Returns the filter for 8 kHz; scipy's own leaves an image of the band, 60 dB down, above the features' floor."""
     return firwin(161, 0.5, window=("kaiser", 9.0))
 
 

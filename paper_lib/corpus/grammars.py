@@ -44,11 +44,11 @@ day: monday | tuesday | wednesday | thursday | friday | saturday | sunday | toda
 contact: call | text | email | invite
 name: anna | peter | maria | james | susan | oliver | david | henry | laura
 surname: baker | fisher | mason | taylor | walker | murphy | collins
-city: london | paris | boston | tokyo | berlin | madrid | chicago | sydney | dublin | lisbon
+city: london | paris | boston | tokyo | berlin | madrid | chicago | sydney | dublin | lisbon | rome
 nearest: nearest | next | cheapest | closest
 shop: airport | station | hospital | library | museum | market | bakery | pharmacy
 music: jazz | blues | rock | folk | news | sports | opera
-item: milk | bread | eggs | butter | coffee | cheese | apples | rice | pasta | sugar | soap
+item: milk | bread | eggs | butter | coffee | cheese | apples | rice | pasta | sugar | soap | batteries
 """,
     # Read prose, as in a novel of the nineteenth century.
     "prose": """

@@ -23,7 +23,7 @@ iven4 john klatt klatt4 klatt5 klatt6 linda m1 m2 m3 m4 m5 m6 m7 m8 marcelo max 
 pedro quincy rob robert sandro shelby steph travis victor
 """
 VARIANTS = tuple(_VARIANTS.split())
-RATES = (140, 190)  # words a minute
+RATES = (170, 230)  # words a minute
 PITCHES = (35, 65)  # 50 is the variant's own
 
 _UP, _DOWN = 320, 441  # 22 050 Hz to 16 kHz

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -16,6 +17,8 @@ from paper_lib.figures.style import BLUE, COLOUR_MAP, LIGHT, PALETTE, book_style
 SECONDS_PER_FRAME = 0.01
 # Hz, at the marks of a spectrogram's vertical axis.
 MARKS = (250, 500, 1000, 2000, 4000, 7000)
+# Shades of a spectrogram: more are not told apart, and make the page's files larger.
+COLOURS = 32
 
 
 @book_style()
@@ -58,7 +61,7 @@ def _draw(axes: Axes, features: NDArray[np.float32], limits: tuple[float, float]
         extent=(0, frames * SECONDS_PER_FRAME, -0.5, BINS - 0.5),
         vmin=limits[0],
         vmax=limits[1],
-        cmap=COLOUR_MAP,
+        cmap=colormaps[COLOUR_MAP].resampled(COLOURS),
     )
     axes.set_yticks(_bins_of(MARKS), [f"{hertz / 1000:g}" for hertz in MARKS])
     return image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from paper_lib.evaluation import Estimate
 from paper_lib.figures.markup import Markup, escaped
 
 
@@ -42,6 +43,12 @@ def table(
         f"<thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table></div>",
         text="\n".join("\t".join(map(_plain, row)) for row in (columns, *rows)),
     )
+
+
+def percent(estimate: Estimate, *, sign: bool = False) -> str:
+    """Returns a fraction and its interval in per cent, or in points of WER where it is a change and shows its sign."""
+    value, low, high = (f"{100 * x:{'+' if sign else ''}.1f}" for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]".replace("-", "−")
 
 
 def _aligned(right: bool) -> str:

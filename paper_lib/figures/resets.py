@@ -1,0 +1,97 @@
+"""Figures of reset sweeps: the slide's columns, and the intervals that tell ambient layers from critical ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from paper_lib.evaluation import Estimate
+from paper_lib.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, book_style, new_figure
+from paper_lib.layers.ranking import MARGIN, Class, LayerEffect
+from paper_lib.layers.reset_sweep import KINDS, Kind
+
+KIND_COLOURS: dict[Kind, str] = {"re-initialisation": BLUE, "re-randomisation": ORANGE}
+CLASS_COLOURS: dict[Class, str] = {"ambient": BLUE, "critical": VERMILION, "unresolved": GREY}
+CLASS_MARKERS: dict[Class, str] = {"ambient": "o", "critical": "s", "unresolved": "D"}
+
+
+@book_style()
+def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[str, Estimate]) -> Figure:
+    """Returns the slide's figure: a column per layer and kind of reset, WER in %, a row of axes per model size.
+
+    Whiskers are the 95 % intervals of the columns, dots the single draws and trainings. The dashed line is the intact
+    model.
+    """
+    figure = new_figure(height=0.5 + 1.65 * len(effects))
+    rows = figure.subplots(len(effects), 1, sharey=True, squeeze=False)[:, 0]
+    for axes, (size, layers) in zip(rows, effects.items(), strict=True):
+        for offset, kind in zip((-0.2, 0.2), KINDS, strict=True):
+            _columns(axes, [effect for effect in layers if effect.kind == kind], offset, KIND_COLOURS[kind])
+        level = 100 * intact[size].value
+        axes.axhline(level, color=BLACK, linewidth=1, linestyle="--")
+        axes.set_title(f"{size}: WER of the intact model {level:.1f} %")
+        axes.set_ylabel("WER, %")
+        count = 1 + max(effect.layer for effect in layers)
+        axes.set_xticks(range(count), range(1, count + 1))
+        axes.set_xlim(-0.6, count - 0.4)
+        axes.grid(axis="y")
+    rows[-1].set_xlabel("layer that is reset, from the input (1) to the output")
+    swatches = [Line2D([], [], color=colour, linewidth=7, label=kind) for kind, colour in KIND_COLOURS.items()]
+    line = Line2D([], [], color=BLACK, linewidth=1, linestyle="--", label="intact")
+    figure.legend(handles=[*swatches, line], loc="outside upper right", ncols=3)
+    return figure
+
+
+def _columns(axes: Axes, effects: Sequence[LayerEffect], offset: float, colour: str) -> None:
+    for effect in effects:
+        x, value = effect.layer + offset, 100 * effect.wer.value
+        axes.bar(x, value, 0.36, color=colour)
+        axes.vlines(x, 100 * effect.wer.low, 100 * effect.wer.high, color=BLACK, linewidth=1.2)
+        if len(effect.draws) > 1:
+            heights = [100 * draw for draw in effect.draws]
+            axes.plot([x + 0.1] * len(heights), heights, ".", color=BLACK, markersize=3.5)
+
+
+@book_style()
+def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float = MARGIN) -> Figure:
+    """Returns, for every size and layer, the interval of the WER change, in points, against the margin.
+
+    Upper mark of a layer: re-initialisation; lower mark, hollow: re-randomisation. The scale is linear up to the
+    margin and logarithmic beyond it.
+    """
+    figure = new_figure(height=0.9 + 0.34 * max(len(layers) // len(KINDS) for layers in effects.values()))
+    panels = figure.subplots(1, len(effects), sharex=True, squeeze=False)[0]
+    for axes, (size, layers) in zip(panels, effects.items(), strict=True):
+        axes.axvspan(-100 * margin, 100 * margin, color="#eeeeee", linewidth=0)
+        axes.axvline(0, color=GREY, linewidth=0.8)
+        axes.axvline(100 * margin, color=BLACK, linewidth=1, linestyle=":")
+        for effect in layers:
+            first = effect.kind == "re-initialisation"
+            y = effect.layer + (-0.17 if first else 0.17)
+            colour = CLASS_COLOURS[effect.classification]
+            axes.hlines(y, 100 * effect.change.low, 100 * effect.change.high, color=colour, linewidth=1.4)
+            axes.plot(
+                100 * effect.change.value,
+                y,
+                CLASS_MARKERS[effect.classification],
+                color=colour,
+                markerfacecolor=colour if first else "white",
+                markersize=5,
+            )
+        count = 1 + max(effect.layer for effect in layers)
+        axes.set_yticks(range(count), range(1, count + 1))
+        axes.set_ylim(count - 0.5, -0.5)
+        axes.set_xscale("symlog", linthresh=100 * margin, linscale=0.7)
+        axes.set_xticks([0, 2, 10, 50], ["0", "2", "10", "50"])
+        axes.set_title(size)
+        axes.set_xlabel("WER change, points")
+    panels[0].set_ylabel("layer")
+    marks = [
+        Line2D([], [], color=CLASS_COLOURS[name], marker=CLASS_MARKERS[name], linewidth=1.4, markersize=5, label=name)
+        for name in CLASS_COLOURS
+    ]
+    figure.legend(handles=marks, loc="outside upper right", ncols=3)
+    return figure
