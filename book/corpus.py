@@ -207,7 +207,7 @@ rows = [
     (
         split,
         part.total,
-        f"{'' if part.complete else '≈ '}{part.hours:.2f}",
+        f"{part.hours:.2f}" if part.complete else f"≈ {part.hours:.0f}",
         len(part.utterances),
         len(part.speakers),
         len(part.sentences),
@@ -274,8 +274,8 @@ table(
 # **What it shows.** Zeros in the first two columns mean that a test speaker, never heard in training, says sentences
 # that were never said in training.
 #
-# **What it does not show.** How new the test sentences are. Those of a grammar combine known phrases anew, with hardly
-# a new word: an easy test, and the same one for every model and every reset in this book.
+# **What it does not show.** How new the test sentences are. Those of a grammar combine known phrases anew: an easy
+# test, and the same one for every model and every reset in this book.
 
 # %% [markdown]
 # ## What the model reads

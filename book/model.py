@@ -244,7 +244,8 @@ table(
 )
 
 # %% [markdown]
-# **What it shows.** How small the trained models of a profile are. Findings about them are findings about them.
+# **What it shows.** How large the models of this profile are, and that most of their weights are in the Conformer
+# layers.
 #
 # **What it does not show.** That what holds for a layer of a small model holds for a layer of the paper's. Profiles
 # `gpu` and `librispeech` train the paper's sizes.

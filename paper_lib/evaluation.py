@@ -60,17 +60,18 @@ def wer_interval(errors: ArrayLike, words: ArrayLike, confidence: float = 0.95, 
     return Estimate(value, float(result.confidence_interval.low), float(result.confidence_interval.high))
 
 
-def bootstrap_interval(statistic: Callable[[NDArray[np.int64]], float], utterances: int, seed: int = 0) -> Estimate:
+def bootstrap_interval(
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], utterances: int, seed: int = 0
+) -> Estimate:
     """Returns `statistic` of all utterances with a 95 % percentile bootstrap over them.
 
-    `statistic` is given the indices of the utterances of a resample, [utterances]. With the same `seed` two statistics
-    see the same resamples.
+    `statistic` maps counts [resamples, utterances], how often a resample holds each utterance, to values [resamples].
+    With the same `seed` all statistics see the same resamples.
     """
-    every = np.arange(utterances)
-    interval = stats.bootstrap(
-        (every,), statistic, vectorized=False, n_resamples=RESAMPLES, method="percentile", rng=seed
-    ).confidence_interval
-    return Estimate(float(statistic(every)), float(interval.low), float(interval.high))
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(utterances, np.full(utterances, 1 / utterances), RESAMPLES)
+    low, high = np.quantile(statistic(counts), (0.025, 0.975))
+    return Estimate(float(statistic(np.ones((1, utterances), np.int64))[0]), float(low), float(high))
 
 
 @torch.inference_mode()

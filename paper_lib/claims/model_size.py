@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +20,9 @@ from paper_lib.claims import Claim, Finding, Verdict
 from paper_lib.evaluation import Estimate, bootstrap_interval
 from paper_lib.layers.ranking import MARGIN, layer_effects, layer_errors
 from paper_lib.layers.reset_sweep import KINDS, Kind
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]  # [resamples, utterances], how often a resample holds each utterance
 
 LAYERS_DIFFER = Claim(
     id="layers-differ",
@@ -47,8 +51,8 @@ RESETS_ARE_SIMILAR = Claim(
 class Changes:
     """What resets add to the errors of one model: `resets[kind]` is [layers, utterances], `words` [utterances]."""
 
-    words: NDArray[np.float64]
-    resets: dict[Kind, NDArray[np.float64]]
+    words: Floats
+    resets: dict[Kind, Floats]
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> Changes:
@@ -56,23 +60,25 @@ class Changes:
         intact = np.array(result["intact"])
         return cls(np.array(result["words"], float), {kind: layer_errors(result, kind) - intact for kind in KINDS})
 
-    def wer(self, kind: Kind, utterances: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Returns the WER change of every layer, [layers], over a resample of the utterances."""
-        change: NDArray[np.float64] = self.resets[kind][:, utterances].sum(1) / self.words[utterances].sum()
+    def wer(self, kind: Kind, counts: Counts) -> Floats:
+        """Returns the WER change of every layer, [resamples, layers]."""
+        change: Floats = (counts @ self.resets[kind].T) / (counts @ self.words)[:, None]
         return change
 
-    def harm(self, utterances: NDArray[np.int64]) -> float:
-        """Returns the WER change averaged over layers and resets."""
-        return float(np.mean([self.wer(kind, utterances) for kind in KINDS]))
+    def harm(self, counts: Counts) -> Floats:
+        """Returns the WER change averaged over layers and resets, [resamples]."""
+        return np.mean([self.wer(kind, counts).mean(1) for kind in KINDS], axis=0)
 
-    def rank_correlation(self, utterances: NDArray[np.int64]) -> float:
-        """Returns Spearman's ρ, over the layers, between the changes by the two resets; 0 where one ranks nothing."""
-        first, second = (self.wer(kind, utterances) for kind in KINDS)
-        return float(stats.spearmanr(first, second).statistic) if np.ptp(first) and np.ptp(second) else 0.0
+    def rank_correlation(self, counts: Counts) -> Floats:
+        """Returns Spearman's ρ between the changes by the two resets, [resamples]; 0 where one ranks nothing."""
+        ranks = [stats.rankdata(self.wer(kind, counts), axis=1) for kind in KINDS]
+        first, second = (rank - rank.mean(1, keepdims=True) for rank in ranks)
+        scale = np.sqrt((first**2).sum(1) * (second**2).sum(1))
+        return np.divide((first * second).sum(1), scale, out=np.zeros(len(scale)), where=scale > 0)
 
-    def excess(self, utterances: NDArray[np.int64]) -> float:
-        """Returns by how much re-randomisation is worse than re-initialisation, WER averaged over the layers."""
-        first, second = (float(np.mean(self.wer(kind, utterances))) for kind in KINDS)
+    def excess(self, counts: Counts) -> Floats:
+        """Returns by how much re-randomisation is worse than re-initialisation, mean over layers, [resamples]."""
+        first, second = (self.wer(kind, counts).mean(1) for kind in KINDS)
         return second - first
 
 
@@ -104,7 +110,7 @@ def larger_is_more_robust(results: Mapping[str, Mapping[str, Any]]) -> Finding:
     evidence = [f"mean WER change {', '.join(harms)}"]
     states: list[bool | None] = []
     for (smaller, one), (larger, other) in pairwise(changes.items()):
-        step = _interval(lambda at, one=one, other=other: one.harm(at) - other.harm(at), one)  # type: ignore[misc]
+        step = _interval(partial(_difference, one, other), one)
         evidence.append(f"{smaller} − {larger} {_points(step)}")
         states.append(_sign(step))
     return Finding(LARGER_IS_MORE_ROBUST, "; ".join(evidence), _verdict(states))
@@ -140,7 +146,11 @@ def _verdict(parts: Sequence[bool | None]) -> Verdict:
     return "not reproduced" if parts and None not in parts else "not resolved"
 
 
-def _interval(statistic: Callable[[NDArray[np.int64]], float], changes: Changes) -> Estimate:
+def _difference(one: Changes, other: Changes, counts: Counts) -> Floats:
+    return one.harm(counts) - other.harm(counts)
+
+
+def _interval(statistic: Callable[[Counts], Floats], changes: Changes) -> Estimate:
     return bootstrap_interval(statistic, len(changes.words))
 
 

@@ -59,7 +59,7 @@ def _is_numeric(cell: object) -> bool:
     """Returns whether a cell is a number, or text such as "8.1M", "12.5 %", "16 × 0.5M" or "–" for none."""
     if isinstance(cell, int | float):
         return True
-    return isinstance(cell, str) and bool(cell) and (cell[0] in "0123456789+−-±<" or cell == "–")
+    return isinstance(cell, str) and bool(cell) and (cell[0] in "0123456789+−-±<≈" or cell == "–")
 
 
 def _plain(cell: object) -> str:
