@@ -56,10 +56,10 @@ show(
 # %% [markdown]
 # ## How to read this book
 #
-# - [The corpus](corpus.py): the speech, to look at and to listen to.
-# - [The model](model.py): the recogniser, its sizes, and what a reset is.
-# - [Model size](model_size.py): the experiment, for three sizes.
-# - [Status](status.md): what produced each page, on what machine, in what time.
+# - {doc}`corpus`: the speech, to look at and to listen to.
+# - {doc}`model`: the recogniser, its sizes, and what a reset is.
+# - {doc}`model_size`: the experiment, for three sizes.
+# - {doc}`status`: what produced each page, on what machine, in what time.
 #
 # Each page says under its title which *profile* made it: how much was computed, on what speech, with which models. The
 # default, `quick`, computes everything afresh in minutes on a laptop; its models are a hundred times smaller than the

@@ -216,8 +216,8 @@ show(
 # **Question.** What is trained where a GPU is not at hand?
 #
 # **Method.** The mini sizes keep the proportions of the paper's: widths of about 1 : 1.8 : 3.6, and L one layer deeper.
-# They have a shorter kernel, characters instead of word-pieces, and a subsampling of 16 channels: no layer that is
-# reset, it took a third of a training step.
+# They have a shorter kernel, characters instead of word-pieces, and the same subsampling, of 32 channels, at every size:
+# it is no layer that is reset.
 
 # %% tags=["hide-input"]
 own = {size: count_parameters(settings) for size, settings in profile.models.items()}

@@ -159,7 +159,7 @@ table(
 # %% [markdown]
 # ## What this does not show
 #
-# - The models are much smaller than the paper's, and they recognise synthetic speech; [the corpus](corpus.py) says what
+# - The models are much smaller than the paper's, and they recognise synthetic speech; {doc}`corpus` says what
 #   that leaves out. At the paper's own sizes nothing is claimed unless the page says profile `gpu` or `librispeech`.
 # - The intervals are over test utterances. They say what *these* trained models do. Another seed gives another model,
 #   and with one training a size the differences between sizes hold for these trainings only.

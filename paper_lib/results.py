@@ -88,7 +88,7 @@ class Store:
         Nothing is returned where none is stored or the stored one is damaged.
         """
         digest = record_digest(kind, settings, corpus)
-        record = _read(self._path(kind, digest), settings)
+        record = _read(self._path(kind, digest))
         if record is not None:
             _consulted[kind, digest] = record
         return record
@@ -109,7 +109,8 @@ class Store:
         if (record := self.get(kind, settings, corpus)) is not None:
             return record
         began = time.perf_counter()
-        result = dict(compute())
+        # By way of JSON: what is returned now has the types that it will have when it is read.
+        result = json.loads(json.dumps(dict(compute())))
         provenance = {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - began, 3),
@@ -121,11 +122,8 @@ class Store:
         digest = record_digest(kind, settings, corpus)
         record = Record(kind, digest, settings.model_dump(mode="json"), provenance, result)
         atomic_write(self._path(kind, digest), _serialize(record))
-        # What is stored is what is returned: the same types, computed now or read later.
-        stored = self.get(kind, settings, corpus)
-        if stored is None:
-            raise OSError(f"the record {digest} of {kind} could not be read back from {self.directory}")
-        return stored
+        _consulted[kind, digest] = record
+        return record
 
 
 def _checksum(content: Mapping[str, Any]) -> str:
@@ -138,15 +136,15 @@ def _serialize(record: Record) -> bytes:
     return line.encode() + b"\n"
 
 
-def _read(path: Path, settings: Settings) -> Record | None:
+def _read(path: Path) -> Record | None:
     try:
         content = json.loads(path.read_text())
         checksum = content.pop("checksum")
         # Serialised JSON is compared, so that a record survives being reformatted and nothing else.
         if checksum != _checksum(content):
             reason = "its checksum does not match"
-        elif content["settings"] != settings.model_dump(mode="json"):
-            reason = "it is of other settings"
+        elif (content["kind"], content["digest"]) != (path.parent.name, path.stem):
+            reason = f"it is record {content['digest']} of {content['kind']}"
         else:
             return Record(**content)
     except FileNotFoundError:

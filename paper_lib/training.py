@@ -173,6 +173,8 @@ class _Session:
     def run_to_end(self, position: int) -> None:
         """Trains from the current step to the last."""
         settings, run = self.run.training, self.run
+        if self.step == settings.steps:
+            return
         self.objective.train()
         if self.step == 0:
             save_tensors(self.directory / "initial.safetensors", self.initial)

@@ -11,8 +11,8 @@ from paper_lib.settings import SpecAugmentSettings
 def spec_augment(features: Tensor, frames: Tensor, settings: SpecAugmentSettings, generator: torch.Generator) -> Tensor:
     """Returns normalised `features` [batch, time, bins] with bands of bins and spans of frames set to zero, their mean.
 
-    A mask's width is uniform from 0 to its largest: `frequency_bins`, or `time_fraction` of the utterance's own
-    `frames` [batch]. `generator` lives on the CPU, so that every device draws the same masks.
+    A mask's width is uniform over the whole numbers from 0 to its largest: `frequency_bins`, or `time_fraction` of
+    the utterance's own `frames` [batch]. `generator` lives on the CPU, so that every device draws the same masks.
     """
     batch, time, bins = features.shape
     widest = torch.full((batch, 1), float(settings.frequency_bins))
@@ -26,7 +26,7 @@ def spec_augment(features: Tensor, frames: Tensor, settings: SpecAugmentSettings
 def _masks(length: Tensor, widest: Tensor, count: int, size: int, generator: torch.Generator) -> Tensor:
     """Returns [batch, size], true under any of `count` random intervals within `length` [batch, 1]."""
     batch = len(length)
-    width = torch.rand(batch, count, generator=generator) * (widest + 1)
+    width = torch.rand(batch, count, generator=generator) * (widest.floor() + 1)
     start = torch.rand(batch, count, generator=generator) * (length - width).clamp(min=0)
     place = torch.arange(size)
     first, last = start.floor()[..., None], (start.floor() + width.floor())[..., None]

@@ -19,7 +19,7 @@ GRAMMARS: dict[Domain, str] = {
     "short_form": """
 sentence: turn {state} the {room} {device} | {change} the {room} {device} | {change} the {room} {device} {day}
     | set the {room} {device} to {number} | is the {room} {device} {state} | {close} the {room} {opening}
-    | set a timer for {number} {unit} | add {number} {unit} | wake me at {hour} {minute} {day}
+    | timer for {number} {unit} | add {number} {unit} | wake me at {hour} {minute} {day}
     | alarm at {hour} {minute} {day} | {number} {times} {number} | what is {number} {times} {number}
     | how many {unit} until {hour} {minute}
     | {contact} {name} {surname} | {contact} {name} {surname} {day} | remind me to {contact} {name} {surname}

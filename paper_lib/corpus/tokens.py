@@ -45,12 +45,13 @@ class WordPieceTokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocabulary: int) -> WordPieceTokenizer:
-        """Learns `vocabulary` - 1 pieces; raises RuntimeError where `texts` cannot support so many."""
+        """Learns `vocabulary` - 1 pieces, or as many as `texts` support: the words of a grammar are few."""
         model = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(texts),
             model_writer=model,
             vocab_size=vocabulary - 1,
+            hard_vocab_limit=False,
             character_coverage=1.0,
             bos_id=-1,
             eos_id=-1,
