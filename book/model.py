@@ -216,7 +216,7 @@ show(
 # **Question.** What is trained where a GPU is not at hand?
 #
 # **Method.** The mini sizes keep the proportions of the paper's: widths of about 1 : 1.8 : 3.6, and L one layer deeper.
-# They have a shorter kernel, characters instead of word-pieces, and the same subsampling, of 32 channels, at every size:
+# They have a shorter kernel, characters instead of word-pieces, and at every size the same subsampling of 32 channels:
 # it is no layer that is reset.
 
 # %% tags=["hide-input"]

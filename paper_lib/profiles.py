@@ -137,10 +137,10 @@ def _quick() -> Profile:
         models={size: mini_size(size) for size in SIZES},
         training={
             "S": _mini_training(750, 2400, 5e-3, NO_AUGMENT),
-            "M": _mini_training(750, 2400, 3e-3, NO_AUGMENT),
+            "M": _mini_training(750, 2400, 4e-3, NO_AUGMENT),
             "L": _mini_training(850, 2000, 2.5e-3, NO_AUGMENT),
         },
-        reset=ResetSettings(draws=3),
+        reset=ResetSettings(draws=2),
         seeds=1,
     )
 

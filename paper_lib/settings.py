@@ -154,4 +154,4 @@ class ResetSettings(Settings):
 
     version: int = 1
     draws: Positive = Field(default=3, description="re-randomisations of every layer, each from another seed")
-    batch_frames: Positive = Field(default=6000, description="most frames of 10 ms in a batch, padding included")
+    batch_frames: Positive = Field(default=3000, description="most frames of 10 ms in a batch, padding included")

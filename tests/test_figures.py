@@ -1,0 +1,95 @@
+"""Figures and tables: what they draw is what they were given, and a page can show it without help."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+import soundfile
+
+from paper_lib.evaluation import Estimate
+from paper_lib.figures.resets import change_intervals, reset_columns
+from paper_lib.figures.sound import player
+from paper_lib.figures.style import show
+from paper_lib.figures.tables import percent, table
+from paper_lib.layers.ranking import LayerEffect
+from paper_lib.layers.reset_sweep import KINDS
+
+
+def effects(wers: list[float]) -> list[LayerEffect]:
+    return [
+        LayerEffect(
+            layer,
+            kind,
+            Estimate(wer, wer - 0.01, wer + 0.01),
+            Estimate(wer, wer - 0.02, wer + 0.02),
+            (wer,),
+            "critical",
+        )
+        for kind in KINDS
+        for layer, wer in enumerate(wers)
+    ]
+
+
+INTACT = {"S": Estimate(0.05, 0.04, 0.06), "L": Estimate(0.03, 0.02, 0.04)}
+EFFECTS = {"S": effects([0.1, 0.5]), "L": effects([0.05, 0.06, 0.9])}
+
+
+def test_columns_are_as_high_as_the_wer_and_rows_share_their_scale() -> None:
+    figure = reset_columns(EFFECTS, INTACT)
+    small, large = figure.axes
+    assert sorted(bar.get_height() for bar in small.patches) == pytest.approx([10, 10, 50, 50])
+    assert len(large.patches) == 6
+    assert small.get_ylim() == large.get_ylim()
+    assert small.get_ylabel() == "WER, %"
+    assert [label.get_text() for label in large.get_xticklabels()] == ["1", "2", "3"]
+
+
+def test_intervals_begin_and_end_where_they_should() -> None:
+    figure = change_intervals(EFFECTS)
+    spans = [path.vertices[:, 0] for lines in figure.axes[0].collections for path in lines.get_paths()]
+    assert sorted(spans[0]) == pytest.approx([8, 12])
+    assert len(spans) == 4
+
+
+def test_a_figure_stands_in_the_page_with_its_caption_and_its_alternative_text() -> None:
+    figure = show(reset_columns(EFFECTS, INTACT), caption="Errors & <resets>", alt='Columns of "L"')
+    (source,) = re.findall(r'src="data:image/svg\+xml,([^"]*)"', figure.html)
+    assert unquote(source).startswith("<svg ")
+    assert "http" not in re.sub(r"xmlns(:xlink)?='[^']*'", "", unquote(source))
+    assert 'alt="Columns of &quot;L&quot;"' in figure.html
+    assert "<figcaption>Errors &amp; &lt;resets&gt;</figcaption>" in figure.html
+
+
+def test_equal_figures_are_equal_bytes() -> None:
+    assert len({show(reset_columns(EFFECTS, INTACT), caption="", alt="").html for _ in range(2)}) == 1
+
+
+def test_a_table_escapes_text_heads_its_rows_and_sets_numbers_to_the_right() -> None:
+    text = table([("S", 12345, "<b>")], ["size", "weights", "note"], "Sizes").html
+    assert '<th scope="row">S</th>' in text
+    assert '<td class="number">12,345</td>' in text
+    assert "<td>&lt;b&gt;</td>" in text
+    assert "<caption>Sizes</caption>" in text
+
+
+def test_a_row_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"3 columns, and a row has 2 cells: \['S', 1\]"):
+        table([("S", 1)], ["size", "weights", "note"], "Sizes")
+
+
+@pytest.mark.parametrize(("sign", "text"), [(False, "12.3 [−4.0, 20.1]"), (True, "+12.3 [−4.0, +20.1]")])
+def test_estimates_in_per_cent(sign: bool, text: str) -> None:
+    assert percent(Estimate(0.1234, -0.04, 0.201), sign=sign) == text
+
+
+def test_what_is_played_is_the_waveform() -> None:
+    waveform = (0.4 * np.sin(np.arange(4000) / 5)).astype(np.float32)
+    (data,) = re.findall(r"base64,([^\"]*)", player(waveform, "a tone").html)
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(data)), dtype="float32")
+    assert rate == 16_000
+    np.testing.assert_allclose(heard, waveform, atol=1e-4)

@@ -1,0 +1,115 @@
+"""Studies from settings to records: computed once, the same however they are run; the paper's profiles at toy scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from tiny_runs import CPU
+
+from paper_lib import studies
+from paper_lib.corpus import open_corpus
+from paper_lib.layers.ranking import layer_effects
+from paper_lib.profiles import SIZES, Profile, ProfileName, profile_of
+from paper_lib.results import Store
+from paper_lib.settings import EncoderSettings, SyntheticSettings, TransducerSettings
+from paper_lib.studies import model_size, trained_model
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def toy(name: ProfileName) -> Profile:
+    """Returns a profile in miniature: its kind of speech, tokens and training, two small layers, three steps."""
+    profile = profile_of(name)
+    assert isinstance(profile.corpus, SyntheticSettings)
+    corpus = {"utterances": {"train": 30, "dev": 4, "test": 6}, "speakers": dict.fromkeys(("train", "dev", "test"), 4)}
+    vocabulary = profile.tokens.vocabulary
+    encoder = EncoderSettings(dim=16, layers=2, heads=2, kernel=8, channels=4, groups=2, dropout=0.1)
+    model = TransducerSettings(encoder=encoder, vocabulary=vocabulary, embedding=8, prediction=8, joint=8)
+    steps = {"steps": 3, "batch_frames": 1000, "warmup_steps": 1, "distance_every": 1, "checkpoint_every": 2}
+    return profile.model_copy(
+        update={
+            "corpus": profile.corpus.model_copy(update={**corpus, "shard_utterances": 10}),
+            "models": dict.fromkeys(SIZES, model),
+            "training": {size: profile.training[size].model_copy(update=steps) for size in SIZES},
+            "reset": profile.reset.model_copy(update={"draws": 1}),
+        }
+    )
+
+
+@pytest.mark.parametrize("name", get_args(ProfileName))
+def test_every_profile_says_how_each_size_is_trained(name: ProfileName) -> None:
+    profile = profile_of(name)
+    assert profile.name == name
+    for size in SIZES:
+        run = profile.run(size, 1)
+        assert run.training.distance_every <= run.training.steps
+        assert run.training.checkpoint_every <= run.training.steps
+        assert run.model.vocabulary == profile.tokens.vocabulary
+
+
+def test_the_gpu_profile_is_the_papers_sizes_on_about_100_hours() -> None:
+    profile = profile_of("gpu")
+    corpus = profile.corpus
+    assert isinstance(corpus, SyntheticSettings)
+    first = open_corpus(corpus.model_copy(update={"shard_utterances": 100}))
+    seconds = sum(u.frames for u in first._source.make_shard(first.settings, "train", 0).utterances) / 100
+    hours = corpus.utterances["train"] / 100 * seconds / 3600
+    assert 80 < hours < 130
+    assert [profile.models[size].encoder.dim for size in SIZES] == [144, 256, 512]
+
+
+@pytest.mark.parametrize("name", ["gpu", "laptop"])
+def test_a_profile_runs_from_speech_to_ranked_layers(
+    name: ProfileName, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(studies, "store_of", lambda _: Store(cache / "records"))
+    (records,) = model_size(toy(name), sizes=["M"], seeds=1, workers=1)
+    assert (records.size, records.seed) == ("M", 0)
+    assert len(records.training.result["losses"]) == 3
+    assert records.training.result["distance_steps"] == [1, 2, 3]
+    assert len(records.reset.result["words"]) == 6
+    assert [(e.layer, e.kind) for e in layer_effects(records.reset.result)] == [
+        (layer, kind) for kind in ("re-initialisation", "re-randomisation") for layer in (0, 1)
+    ]
+
+
+def test_what_is_stored_is_not_computed_again_and_workers_change_no_bit(cache: Path) -> None:
+    alone = model_size(toy("smoke"), sizes=["S"], seeds=2, workers=1)
+    files = {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")}
+    assert len(files) == 4
+    again = model_size(toy("smoke"), sizes=["S"], seeds=2)
+    assert again == alone
+    assert {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")} == files
+    for path in files:
+        path.unlink()
+    for checkpoint in (cache / "runs").rglob("*.safetensors"):
+        checkpoint.unlink()
+    beside = model_size(toy("smoke"), sizes=["S"], seeds=2, workers=2)
+    for one, other in zip(alone, beside, strict=True):
+        assert one.reset.result == other.reset.result
+        assert {**one.training.result, "seconds": 0, "checkpoint": ""} == {
+            **other.training.result,
+            "seconds": 0,
+            "checkpoint": "",
+        }
+
+
+def test_more_draws_do_not_train_again(cache: Path) -> None:
+    (one,) = model_size(toy("smoke"), sizes=["S"], seeds=1, workers=1)
+    (more,) = model_size(toy("smoke"), sizes=["S"], seeds=1, draws=3, workers=1)
+    assert more.training == one.training
+    assert len(more.reset.result["resets"]) == 2 * (1 + 3)
+
+
+def test_a_trained_model_is_the_records_model(cache: Path) -> None:
+    profile = toy("smoke")
+    (records,) = model_size(profile, sizes=["S"], seeds=1, workers=1)
+    fitted = trained_model(profile.run("S", 0))
+    assert fitted.digest == records.training.result["checkpoint"]
+    assert next(fitted.model.parameters()).device == CPU
