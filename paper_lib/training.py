@@ -124,6 +124,8 @@ def fit(run: TrainingRun, corpus: Corpus, directory: Path, device: torch.device,
         torch.random.fork_rng(devices=_cuda_devices(device)),
         corpus.prefetch("train", range(corpus.shards("train"))),
     ):
+        for leftover in directory.glob(".checkpoint.*"):  # of a process that was killed while it wrote
+            leftover.unlink()
         shards = (corpus.shard("train", k) for k in range(min(WINDOW, corpus.shards("train"))))
         texts = (utterance.text for shard in shards for utterance in shard.utterances)
         tokenizer = make_tokenizer(run.tokens, texts)

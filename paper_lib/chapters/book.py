@@ -1,7 +1,11 @@
-"""Builds the book: runs every chapter, then lets Jupyter Book render what they left, without executing again."""
+"""Builds the book: computes its records, runs every chapter, and lets Jupyter Book render what the chapters left.
+
+Nothing is executed twice: chapters find their records in the store, and Jupyter Book executes nothing.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -10,13 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import joblib
 import nbformat
 
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.chapters.provenance import page_provenance
 from paper_lib.chapters.runner import execute
 from paper_lib.chapters.status import status_page
-from paper_lib.profiles import ProfileName
+from paper_lib.profiles import ProfileName, profile_of
+from paper_lib.studies import STUDIES
 
 
 class BuildError(RuntimeError):
@@ -24,13 +30,18 @@ class BuildError(RuntimeError):
 
 
 def build_book(profile: ProfileName, root: Path) -> Path:
-    """Runs all chapters at `profile` and returns the first page of the rendered book, `root/_build/html/index.html`.
+    """Makes all chapters at `profile` and returns the first page of the rendered book, `root/_build/html/index.html`.
 
     Raises:
-        ChapterError: a cell of a chapter raised an exception; the chapters after it have not run.
+        ChapterError: a cell of a chapter raised an exception.
         BuildError: see there.
     """
-    return render([execute(chapter, {"profile": profile}, root) for chapter in CHAPTERS], root)
+    # Trainings use all cores, so they come first; then chapters, which have little left to do, run side by side.
+    with contextlib.chdir(root):
+        for study in STUDIES.values():
+            study(profile_of(profile))
+    run = joblib.Parallel(n_jobs=min(len(CHAPTERS), joblib.cpu_count()))
+    return render(run(joblib.delayed(execute)(chapter, {"profile": profile}, root) for chapter in CHAPTERS), root)
 
 
 def render(notebooks: Sequence[Path], root: Path) -> Path:

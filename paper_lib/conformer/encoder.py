@@ -35,14 +35,14 @@ class Subsampling(nn.Module):
     def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()
         channels = settings.channels or settings.dim
-        # Channels last: forward and backward took 0.7 times as long on the CPU with 32 channels, 0.4 times with 16.
-        self.conv1 = nn.Conv2d(1, channels, 3, stride=2, padding=1).to(memory_format=torch.channels_last)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride=2, padding=1).to(memory_format=torch.channels_last)
+        self.conv1 = nn.Conv2d(1, channels, 3, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
         self.linear = nn.Linear(channels * MEL_BINS // 4, settings.dim)
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the subsampled stream and its frames [batch]; padding is zeroed before each convolution."""
+        # With channels last a CPU takes about 0.7 times as long, forward and backward.
         x = features.unsqueeze(1).to(memory_format=torch.channels_last)
         for conv in (self.conv1, self.conv2):
             x = x * frame_mask(frames, x.shape[2])[:, None, :, None]
