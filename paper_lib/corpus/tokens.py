@@ -69,7 +69,9 @@ class WordPieceTokenizer:
         return pieces
 
     def decode(self, ids: Sequence[int]) -> str:
-        text: str = self._processor.decode([label - 1 for label in ids])
+        # A model may have more outputs than the texts supported pieces; untrained, it emits them too.
+        pieces = self._processor.get_piece_size()
+        text: str = self._processor.decode([label - 1 for label in ids if label <= pieces])
         return text
 
 
