@@ -62,7 +62,7 @@ show(
 # - {doc}`status`: what produced each page, on what machine, in what time.
 #
 # Each page says under its title which *profile* made it: how much was computed, on what speech, with which models. The
-# default, `quick`, computes everything afresh in minutes on a laptop; its models are a hundred times smaller than the
+# default, `quick`, computes everything afresh in minutes on a laptop; its models are fifty times smaller than the
 # paper's. The paper's own sizes need a GPU (profile `gpu`), its own speech the LibriSpeech corpus (profile
 # `librispeech`). What was measured at these profiles and published with the book:
 
