@@ -20,7 +20,7 @@
 # are *critical*, their reset is a catastrophe. The larger the model, the more robust it is. And it matters little
 # whether a layer goes back to its own initial weights or to fresh random ones.
 #
-# A layer that can be reset for free has learnt nothing that the others could not do without. For federated learning
+# A layer that can be reset for free has learnt nothing that the others cannot do without. For federated learning
 # that is a promise: such a layer need not be trained, sent or stored in full on every phone.
 
 # %% tags=["parameters", "hide-input"]
@@ -37,8 +37,8 @@ chapter = begin("model_size", globals())
 # %% [markdown]
 # ## What is trained
 #
-# Three Conformer transducers, S, M and L, are trained on the same speech, in the same order, from the same seeds. Two
-# kinds of reset are made, one layer at a time, everything else as trained:
+# Three Conformer transducers, S, M and L, are trained on the same speech, from the same seeds. Two kinds of reset are
+# made, one layer at a time, everything else as trained:
 #
 # - **re-initialisation**: the layer gets back its own weights of step 0 of this very training;
 # - **re-randomisation**: it gets weights drawn afresh from the same initialiser, several times, and the word errors of
@@ -51,14 +51,15 @@ from paper_lib.profiles import profile_of
 from paper_lib.studies import model_size
 
 chosen = chapter.parameters
-records = model_size(profile_of(chosen.profile), seeds=chosen.seeds, draws=chosen.draws, sizes=chosen.sizes)
+profile_settings = profile_of(chosen.profile)
+records = model_size(profile_settings, chosen.seeds, chosen.draws, chosen.sizes)
 
 # %% tags=["hide-input"]
 from paper_lib.conformer.sizes import count_parameters, millions
 from paper_lib.figures.tables import percent, table
 from paper_lib.layers.ranking import intact_wer, layer_effects, pooled
 
-models = {size: profile_of(chosen.profile).models[size] for size in chosen.sizes}
+models = {size: profile_settings.models[size] for size in chosen.sizes}
 counts = {size: count_parameters(settings) for size, settings in models.items()}
 results = {size: pooled([r.reset.result for r in records if r.size == size]) for size in chosen.sizes}
 intact = {size: intact_wer(result) for size, result in results.items()}
