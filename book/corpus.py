@@ -41,7 +41,7 @@ chapter = begin("corpus", globals())
 # **Method.** This book makes its own speech, so that every experiment can be run again on a laptop, without a download.
 # A *sentence grammar* writes the text, the free synthesiser espeak-ng speaks it, and an *acoustic channel* stands
 # between mouth and recogniser. Every utterance is a function of the settings and its number: the same settings give the
-# same speech on every machine. Profile `librispeech` reads the paper's own corpus instead, with the rest of the code
+# same speech on the same machine. Profile `librispeech` reads the paper's own corpus instead, with the rest of the code
 # unchanged.
 
 # %% tags=["hide-input"]

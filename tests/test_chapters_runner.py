@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shlex
 import signal
 import subprocess
@@ -56,6 +57,9 @@ def test_a_failing_chapter_leaves_the_notebook_with_its_error(tmp_path: Path) ->
         ChapterError, match=r"chapter intro failed in cell .* with ZeroDivisionError: division by zero"
     ) as error:
         execute("intro", {}, tmp_path)
+    # Chapters of a book run in other processes, whose errors arrive pickled.
+    arrived = pickle.loads(pickle.dumps(error.value))
+    assert (str(arrived), arrived.notebook) == (str(error.value), error.value.notebook)
     notebook = error.value.notebook
     assert notebook == tmp_path / "_build" / "chapters" / "intro.ipynb"
     text = outputs(notebook)

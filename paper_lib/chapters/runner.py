@@ -24,12 +24,8 @@ REPORT_CELL = "from paper_lib.chapters.notebook import report_provenance\n\nrepo
 class ChapterError(RuntimeError):
     """A chapter failed; its notebook, executed up to the error, stands at `notebook`."""
 
-    def __init__(self, chapter: str, cause: PapermillExecutionError, notebook: Path) -> None:
-        super().__init__(
-            f"chapter {chapter} failed in cell [{cause.exec_count}] with {cause.ename}: {cause.evalue}\n"
-            f"the notebook, executed up to the error, is {notebook}"
-        )
-        self.notebook = notebook
+    # Set from outside: an exception whose constructor takes more than its message does not cross processes.
+    notebook: Path
 
 
 def execute(chapter: str, parameters: Mapping[str, Any], root: Path) -> Path:
@@ -63,7 +59,12 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path) -> Path:
             )
         except PapermillExecutionError as error:
             os.replace(executed, finished)
-            raise ChapterError(chapter, error, finished) from None
+            failure = ChapterError(
+                f"chapter {chapter} failed in cell [{error.exec_count}] with {error.ename}: {error.evalue}\n"
+                f"the notebook, executed up to the error, is {finished}"
+            )
+            failure.notebook = finished
+            raise failure from None
         notebook = nbformat.read(executed, as_version=4)
         nbformat.write(with_header(take_provenance(notebook, chapter)), executed)
         os.replace(executed, finished)

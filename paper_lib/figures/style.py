@@ -38,8 +38,6 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
 YELLOW, BLUE, VERMILION, PURPLE = "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
 GREY, LIGHT = "#666666", "#d9d9d9"  # for what is not data
 PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW, BLACK)
-# From one size to the next the same colour in every chapter.
-SIZE_COLOURS = {"S": SKY, "M": ORANGE, "L": BLUE}
 # Of numbers without a sign: perceptually uniform, and legible in grey.
 COLOUR_MAP = "viridis"
 
