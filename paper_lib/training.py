@@ -41,7 +41,7 @@ AHEAD = 4
 
 
 class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite; the message names the step and the utterances of its batch."""
+    """The loss or its gradient became NaN or infinite; the message names the step and the utterances of its batch."""
 
 
 @dataclass
@@ -219,13 +219,16 @@ class _Session:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(settings, self.step)
         loss = self.objective(batch, torch.Generator().manual_seed(seed))
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            ids = ", ".join(utterance.id for utterance in batch.utterances)
-            raise NonFiniteLossError(f"the loss is {value} at step {self.step}; utterances of the batch: {ids}")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.objective.parameters(), settings.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.objective.parameters(), settings.clip_norm)
+        value, norm_value = float(loss.detach()), float(norm)
+        if not (math.isfinite(value) and math.isfinite(norm_value)):
+            ids = ", ".join(utterance.id for utterance in batch.utterances)
+            raise NonFiniteLossError(
+                f"the loss is {value} and the norm of its gradient {norm_value} at step {self.step}; "
+                f"utterances of the batch: {ids}"
+            )
         self.optimizer.step()
         return value
 

@@ -311,6 +311,9 @@ def test_several_trainings_are_pooled_by_averaging_the_errors_of_each_utterance(
     assert astuple(effect.change) == pytest.approx(astuple(wer_interval(reset - intact, words)))
     assert effect.draws == pytest.approx([sum(result["resets"][0]["errors"]) / words.sum() for result in results])
     assert layer_effects(pooled(results[:1])) == layer_effects(results[0])
+    results[1]["words"] = [*results[1]["words"][1:], 9]
+    with pytest.raises(ValueError, match="different ones"):
+        pooled(results)
 
 
 def test_the_wer_of_the_intact_model_has_a_confidence_of_95_percent() -> None:

@@ -15,9 +15,10 @@ SAMPLE_RATE = 16_000  # Hz
 
 # British "en" takes variants; its alias "en-gb" takes none.
 ACCENTS = ("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp")
-# Vocal tracts, without whispers, robots, chipmunks, and all but one of near copies.
+# Vocal tracts, without whispers, robots, chipmunks, all but one of near copies, and Reed, which never sounds the same
+# twice: its breath comes from memory that nobody has written.
 _VARIANTS = """
-Alex Alicia Andrea Andy Annie AnxiousAndy Denis Diogo Gene Henrique Hugo Jacky Lee Marco Mario Michael Mike Nguyen Reed
+Alex Alicia Andrea Andy Annie AnxiousAndy Denis Diogo Gene Henrique Hugo Jacky Lee Marco Mario Michael Mike Nguyen
 Storm adam anika antonio aunty belinda benjamin boris croak david ed edward f1 f2 f3 f4 f5 grandma grandpa gustave iven
 iven4 john klatt klatt4 klatt5 klatt6 linda m1 m2 m3 m4 m5 m6 m7 m8 marcelo max michel miguel mike2 norbert pablo paul
 pedro quincy rob robert sandro shelby steph travis victor

@@ -21,7 +21,7 @@ from paper_lib.corpus.speakers import Speaker, all_speakers, speak
 from paper_lib.settings import Channel, Domain, Split, SyntheticSettings
 
 # A change of anything that an utterance is made of (grammars, speakers, channels, features) raises this by one.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 

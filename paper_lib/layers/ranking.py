@@ -54,7 +54,12 @@ def intact_wer(result: Mapping[str, Any]) -> Estimate:
 
 
 def pooled(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns the results of several trainings of one model, on the same utterances, as one: errors are averaged."""
+    """Returns the results of several trainings of one model, on the same utterances, as one: errors are averaged.
+
+    Raises ValueError where the utterances differ.
+    """
+    if any(result["words"] != results[0]["words"] for result in results):
+        raise ValueError("trainings are pooled over the same test utterances; these were tested on different ones")
     return {
         "words": results[0]["words"],
         "intact": np.mean([result["intact"] for result in results], axis=0),

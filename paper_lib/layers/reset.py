@@ -17,8 +17,9 @@ from paper_lib.settings import EncoderSettings
 def reinitialized(settings: EncoderSettings, initial: Mapping[str, Tensor], layer: int) -> ConformerLayer:
     """Returns encoder layer `layer` (from 0) with this run's own step-0 weights, `initial` of the whole transducer."""
     prefix = f"encoder.layers.{layer}."
-    fresh = ConformerLayer(settings)
-    fresh.load_state_dict({k.removeprefix(prefix): t for k, t in initial.items() if k.startswith(prefix)})
+    with torch.device("meta"):  # draws no weights that would be thrown away
+        fresh = ConformerLayer(settings)
+    fresh.load_state_dict({k.removeprefix(prefix): t for k, t in initial.items() if k.startswith(prefix)}, assign=True)
     return fresh.eval()
 
 
