@@ -64,7 +64,7 @@ def sweep(size: str, repeats: int) -> None:
     from paper_lib.evaluation import transcribe
     from paper_lib.layers.reset_sweep import replacements, reset_sweep
     from paper_lib.profiles import profile_of
-    from paper_lib.studies import trained_model
+    from paper_lib.studies.measurements import trained_model
 
     torch.set_num_threads(1)
     profile, cpu = profile_of("quick"), torch.device("cpu")

@@ -44,7 +44,7 @@ from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.profiles import profile_of
 from paper_lib.studies import model_size
 
-*_, largest = model_size(profile_of(chapter.parameters.profile), seeds=1)
+*_, largest = model_size(profile_of(chapter.parameters.profile), seeds=1).records()
 result = largest.reset.result
 show(
     reset_columns({"L": layer_effects(result)}, {"L": intact_wer(result)}),

@@ -52,7 +52,7 @@ from paper_lib.studies import model_size
 
 chosen = chapter.parameters
 profile_settings = profile_of(chosen.profile)
-records = model_size(profile_settings, chosen.seeds, chosen.draws, chosen.sizes)
+records = model_size(profile_settings, chosen.seeds, chosen.draws, chosen.sizes).records()
 
 # %% tags=["hide-input"]
 from paper_lib.conformer.sizes import count_parameters, millions

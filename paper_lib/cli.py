@@ -99,11 +99,10 @@ def run(study: str, profile: str, parameters: Iterable[tuple[str, str]]) -> None
 
     if study not in STUDIES:
         raise click.UsageError(f"chapter {study} computes no records; these do: {', '.join(STUDIES)}")
-    for records in STUDIES[study](profile_of(values.pop("profile")), **values):
+    for records in STUDIES[study](profile_of(values.pop("profile")), **values).records():
         wer = intact_wer(records.reset.result)
         interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
-        files = f"training/{records.training.digest}.json reset_sweep/{records.reset.digest}.json"
-        click.echo(f"{records.size} seed {records.seed}: WER {interval}  {files}")
+        click.echo(f"{records.size} {records.norm} seed {records.seed}: WER {interval}  {' '.join(records.files)}")
 
 
 @main.command()

@@ -44,10 +44,10 @@ def paper_size(size: Size, norm: Norm = "group", vocabulary: int = 1024) -> Tran
 def mini_size(size: Size, norm: Norm = "group") -> TransducerSettings:
     """Returns a model with the paper's proportions that learns in minutes on one core.
 
-    Widths keep the paper's 1 : 1.8 : 3.6, and L is a layer deeper. The subsampling, no layer that is reset, has 32
-    channels at every size.
+    Widths keep the paper's 1 : 1.8 : 3.6, heads its 1 : 1 : 2, and L is a layer deeper. The subsampling, no layer that is
+    reset, has 32 channels at every size.
     """
-    dim, heads, layers = {"S": (32, 4, 6), "M": (56, 4, 6), "L": (112, 8, 7)}[size]
+    dim, heads, layers = {"S": (32, 2, 6), "M": (56, 2, 6), "L": (112, 4, 7)}[size]
     encoder = EncoderSettings(
         dim=dim, heads=heads, layers=layers, kernel=15, channels=32, norm=norm, groups=4, dropout=0.0
     )
@@ -64,6 +64,8 @@ class Profile(Settings):
     training: dict[Size, TrainingSettings]
     reset: ResetSettings
     seeds: Positive = Field(description="trainings per model, from seeds 0, 1, ...")
+    repeats: int = Field(ge=2, description="trainings per model where trainings are compared, from seeds 0, 1, ...")
+    module_repeats: Positive = Field(description="trainings per model of which single modules are reset")
 
     def run(self, size: Size, seed: int) -> TrainingRun:
         """Returns the training of one size from one seed."""
@@ -88,7 +90,7 @@ def _mini_training(
         warmup_steps=min(100, steps // 4),
         weight_decay=1e-2,
         augment=augment,
-        distance_every=max(1, steps // 40),
+        distance_every=min(25, steps // 4),  # the same steps at every size
         checkpoint_every=max(1, steps // 5),
     )
 
@@ -121,6 +123,8 @@ def _smoke() -> Profile:
         training=dict.fromkeys(SIZES, _mini_training(4, 1500, 2e-3, MINI_AUGMENT)),
         reset=ResetSettings(draws=2),
         seeds=1,
+        repeats=2,
+        module_repeats=1,
     )
 
 
@@ -142,6 +146,8 @@ def _quick() -> Profile:
         },
         reset=ResetSettings(draws=2),
         seeds=1,
+        repeats=2,
+        module_repeats=1,
     )
 
 
@@ -162,6 +168,8 @@ def _laptop() -> Profile:
         },
         reset=ResetSettings(draws=5),
         seeds=5,
+        repeats=5,
+        module_repeats=5,
     )
 
 
@@ -179,6 +187,8 @@ def _gpu() -> Profile:
         training={size: _paper_training(size, 8000, 6000) for size in SIZES},
         reset=ResetSettings(draws=3, batch_frames=12_000),
         seeds=1,
+        repeats=2,
+        module_repeats=1,
     )
 
 
@@ -191,6 +201,8 @@ def _librispeech() -> Profile:
         training={size: _paper_training(size, 100_000, 60_000) for size in SIZES},
         reset=ResetSettings(draws=3, batch_frames=12_000),
         seeds=5,
+        repeats=5,
+        module_repeats=5,
     )
 
 

@@ -150,8 +150,12 @@ class TrainingRun(Settings):
 
 
 class ResetSettings(Settings):
-    """The measurement of one model with each of its layers reset; `version` as in TrainingRun."""
+    """The measurement of one model with each of its layers, or of their modules, reset; `version` as in TrainingRun."""
 
     version: int = 1
-    draws: Positive = Field(default=3, description="re-randomisations of every layer, each from another seed")
+    unit: Literal["layer", "module"] = Field(default="layer", description="what is reset at a time")
+    statistics: Literal["reset", "kept"] = Field(
+        default="reset", description="whether BatchNorm's running statistics go with the layer; GroupNorm has none"
+    )
+    draws: int = Field(default=3, ge=0, description="re-randomisations of every unit, each from another seed")
     batch_frames: Positive = Field(default=3000, description="most frames of 10 ms in a batch, padding included")

@@ -14,7 +14,8 @@ from paper_lib.layers.ranking import layer_effects
 from paper_lib.profiles import SIZES, Profile, ProfileName, profile_of
 from paper_lib.results import Store
 from paper_lib.settings import EncoderSettings, SyntheticSettings, TransducerSettings
-from paper_lib.studies import model_size, trained_model
+from paper_lib.studies import model_size
+from paper_lib.studies.measurements import trained_model
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_profile_runs_from_speech_to_ranked_layers(
     name: ProfileName, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(studies, "store_of", lambda _: Store(cache / "records"))
-    (records,) = model_size(toy(name), sizes=["M"], seeds=1, workers=1)
+    (records,) = model_size(toy(name), sizes=["M"], seeds=1).records(workers=1)
     assert (records.size, records.seed) == ("M", 0)
     assert len(records.training.result["losses"]) == 3
     assert records.training.result["distance_steps"] == [1, 2, 3]
@@ -80,17 +81,17 @@ def test_a_profile_runs_from_speech_to_ranked_layers(
 
 
 def test_what_is_stored_is_not_computed_again_and_workers_change_no_bit(cache: Path) -> None:
-    alone = model_size(toy("smoke"), sizes=["S"], seeds=2, workers=1)
+    alone = model_size(toy("smoke"), sizes=["S"], seeds=2).records(workers=1)
     files = {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")}
     assert len(files) == 4
-    again = model_size(toy("smoke"), sizes=["S"], seeds=2)
+    again = model_size(toy("smoke"), sizes=["S"], seeds=2).records()
     assert again == alone
     assert {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")} == files
     for path in files:
         path.unlink()
     for checkpoint in (cache / "runs").rglob("*.safetensors"):
         checkpoint.unlink()
-    beside = model_size(toy("smoke"), sizes=["S"], seeds=2, workers=2)
+    beside = model_size(toy("smoke"), sizes=["S"], seeds=2).records(workers=2)
     # A checkpoint tells the time that it took.
     timed = {"seconds": 0, "checkpoint": ""}
     for one, other in zip(alone, beside, strict=True):
@@ -99,15 +100,15 @@ def test_what_is_stored_is_not_computed_again_and_workers_change_no_bit(cache: P
 
 
 def test_more_draws_do_not_train_again(cache: Path) -> None:
-    (one,) = model_size(toy("smoke"), sizes=["S"], seeds=1, workers=1)
-    (more,) = model_size(toy("smoke"), sizes=["S"], seeds=1, draws=3, workers=1)
+    (one,) = model_size(toy("smoke"), sizes=["S"], seeds=1).records(workers=1)
+    (more,) = model_size(toy("smoke"), sizes=["S"], seeds=1, draws=3).records(workers=1)
     assert more.training == one.training
     assert len(more.reset.result["resets"]) == 2 * (1 + 3)
 
 
 def test_a_trained_model_is_the_records_model(cache: Path) -> None:
     profile = toy("smoke")
-    (records,) = model_size(profile, sizes=["S"], seeds=1, workers=1)
+    (records,) = model_size(profile, sizes=["S"], seeds=1).records(workers=1)
     fitted = trained_model(profile.run("S", 0))
     assert fitted.digest == records.training.result["checkpoint"]
     assert next(fitted.model.parameters()).device == CPU

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sysconfig
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +24,7 @@ from paper_lib.chapters.runner import execute
 from paper_lib.chapters.status import status_page
 from paper_lib.profiles import ProfileName, profile_of
 from paper_lib.studies import STUDIES
+from paper_lib.studies.measurements import compute_missing, store_of
 
 
 class BuildError(RuntimeError):
@@ -36,10 +38,10 @@ def build_book(profile: ProfileName, root: Path) -> Path:
         ChapterError: a cell of a chapter raised an exception.
         BuildError: see there.
     """
-    # Trainings use all cores, so they come first; then chapters, which have little left to do, run side by side.
+    # The trainings of all chapters come first and share the cores; then chapters, with little left to do, run side by side.
+    settings = profile_of(profile)
     with contextlib.chdir(root):
-        for study in STUDIES.values():
-            study(profile_of(profile))
+        compute_missing(chain.from_iterable(study(settings).measurements for study in STUDIES.values()), store_of(settings))
     run = joblib.Parallel(n_jobs=min(len(CHAPTERS), joblib.cpu_count()))
     return render(run(joblib.delayed(execute)(chapter, {"profile": profile}, root) for chapter in CHAPTERS), root)
 

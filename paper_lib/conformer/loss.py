@@ -25,21 +25,20 @@ def transducer_loss(logits: Tensor, targets: Tensor, frames: Tensor, lengths: Te
     `logits` [batch, time, labels + 1, vocabulary] need not be normalised; `targets` [batch, labels]; `frames` and
     `lengths` [batch] count the valid frames (at least one) and labels. Padding contributes neither value nor gradient.
     """
-    logits = logits.float()
-    norm = logits.logsumexp(-1)
-    blanks = logits[..., blank] - norm
-    index = targets[:, None, :, None].expand(-1, logits.shape[1], -1, 1)
-    labels = logits[:, :, :-1].gather(-1, index).squeeze(-1) - norm[..., :-1]
-    loss: Tensor = _LatticeLoss.apply(blanks, labels, frames, lengths)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LatticeLoss.apply(logits.float(), targets, frames, lengths, blank)  # type: ignore[no-untyped-call]
     return loss
 
 
 class _LatticeLoss(torch.autograd.Function):
-    """Forward keeps α; backward runs β and returns the alignment posteriors."""
+    """Forward keeps α; backward runs β and, with the alignment posteriors, passes through the softmax at once."""
 
     @staticmethod
-    def forward(ctx: Any, blanks: Tensor, labels: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
-        time = blanks.shape[1]
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, frames: Tensor, lengths: Tensor, blank: int) -> Tensor:
+        time = logits.shape[1]
+        norm = logits.logsumexp(-1)
+        index = targets[:, None, :, None].expand(-1, time, -1, 1)
+        blanks = logits[..., blank] - norm
+        labels = logits[:, :, :-1].gather(-1, index).squeeze(-1) - norm[..., :-1]
         before = torch.nn.functional.pad(labels.cumsum(-1), (1, 0))
         row = torch.full_like(blanks[:, 0], IMPOSSIBLE)
         row[:, 0] = 0
@@ -51,12 +50,13 @@ class _LatticeLoss(torch.autograd.Function):
         alpha = torch.stack(alphas, 1)
         batch = torch.arange(len(frames), device=frames.device)
         total = (alpha + blanks)[batch, frames - 1, lengths]
-        ctx.save_for_backward(blanks, labels, frames, lengths, alpha, total)
+        ctx.blank = blank
+        ctx.save_for_backward(logits, norm, index, blanks, labels, frames, lengths, alpha, total)
         return -total
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        blanks, labels, frames, lengths, alpha, total = ctx.saved_tensors
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        logits, norm, index, blanks, labels, frames, lengths, alpha, total = ctx.saved_tensors
         time, cells = blanks.shape[1:]
         u = torch.arange(cells, device=frames.device)
         # A virtual frame after the last: only the finished hypothesis may enter it.
@@ -72,7 +72,11 @@ class _LatticeLoss(torch.autograd.Function):
         heard = torch.arange(time, device=frames.device) < frames[:, None]
         inside = heard[..., None] & (u <= lengths[:, None])[:, None]
         reach = (alpha - total[:, None, None]).masked_fill(~inside, IMPOSSIBLE)
-        scale = -grads[0][:, None, None]
-        grad_blanks = (reach + blanks + beta[:, 1:]).exp() * scale
-        grad_labels = (reach[..., :-1] + labels + beta[:, :-1, 1:]).exp() * scale
-        return grad_blanks, grad_labels, None, None
+        # Posterior probabilities that an alignment leaves a cell by a blank or by its label.
+        by_blank = (reach + blanks + beta[:, 1:]).exp()
+        by_label = (reach[..., :-1] + labels + beta[:, :-1, 1:]).exp()
+        leaves = by_blank + torch.nn.functional.pad(by_label, (0, 1))
+        grad = (logits - norm[..., None]).exp_().mul_(leaves[..., None])
+        grad[..., ctx.blank] -= by_blank
+        grad[:, :, :-1].scatter_add_(-1, index, -by_label[..., None])
+        return grad.mul_(grads[0][:, None, None, None]), None, None, None, None

@@ -8,7 +8,7 @@ The paper gives no threshold. Here a layer is
 - *unresolved* if its interval holds `MARGIN`.
 
 Intervals are paired bootstraps over utterances. A model's L layers are L tests at once, so each interval has confidence
-1 - 0.05 / L (Bonferroni): all of a model's verdicts hold together with 95 %.
+1 - 0.05 / L (Bonferroni): all of a model's verdicts hold together with 95 %. Of modules, there are four times as many.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paper_lib.evaluation import Estimate, wer_interval
+from paper_lib.layers.reset import Module
 from paper_lib.layers.reset_sweep import KINDS, Kind
 
 MARGIN = 0.02  # WER, absolute
@@ -31,14 +32,15 @@ Class = Literal["ambient", "critical", "unresolved"]
 
 @dataclass(frozen=True)
 class LayerEffect:
-    """What one kind of reset of one layer does. `layer` counts from 0; WERs are fractions."""
+    """What a reset of one layer, or of one `module` of it, does. `layer` counts from 0; WERs are fractions."""
 
     layer: int
     kind: Kind
     wer: Estimate
-    change: Estimate  # against the intact model, simultaneous over the layers
+    change: Estimate  # against the intact model, simultaneous over the layers (and modules)
     draws: tuple[float, ...]  # WER of each draw
     classification: Class
+    module: Module | None = None
 
 
 def classify(change: Estimate, margin: float = MARGIN) -> Class:
@@ -69,21 +71,21 @@ def pooled(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def layer_errors(result: Mapping[str, Any], kind: Kind) -> NDArray[np.float64]:
     """Returns the word errors with each layer reset, [layers, utterances]; draws are averaged."""
-    draws = _by_layer(result, kind)
-    return np.array([np.mean(draws[layer], axis=0) for layer in sorted(draws)])
+    return np.array([np.mean(draws, axis=0) for draws in _by_unit(result, kind).values()])
 
 
 def layer_effects(result: Mapping[str, Any], margin: float = MARGIN) -> list[LayerEffect]:
-    """Returns the effect of every layer's resets, from the result of a reset sweep's record.
+    """Returns the effect of every layer's (or module's) resets, from the result of a reset sweep's record.
 
     The draws of a re-randomisation are averaged within each utterance before the bootstrap.
     """
     words, intact = np.array(result["words"]), np.array(result["intact"])
     effects = []
     for kind in KINDS:
-        for layer, draws in sorted(_by_layer(result, kind).items()):
+        units = _by_unit(result, kind)
+        for (layer, module), draws in units.items():
             errors = np.mean(draws, axis=0)
-            change = wer_interval(errors - intact, words, 1 - (1 - CONFIDENCE) / len(_by_layer(result, kind)))
+            change = wer_interval(errors - intact, words, 1 - (1 - CONFIDENCE) / len(units))
             effects.append(
                 LayerEffect(
                     layer=layer,
@@ -92,15 +94,16 @@ def layer_effects(result: Mapping[str, Any], margin: float = MARGIN) -> list[Lay
                     change=change,
                     draws=tuple(float(np.sum(draw) / words.sum()) for draw in draws),
                     classification=classify(change, margin),
+                    module=module,
                 )
             )
     return effects
 
 
-def _by_layer(result: Mapping[str, Any], kind: Kind) -> dict[int, list[list[int]]]:
-    """Returns the errors of every draw, by layer."""
-    draws: dict[int, list[list[int]]] = {}
-    for reset in result["resets"]:
+def _by_unit(result: Mapping[str, Any], kind: Kind) -> dict[tuple[int, Module | None], list[list[float]]]:
+    """Returns the errors of every draw, by layer and module, the first layer first."""
+    draws: dict[tuple[int, Module | None], list[list[float]]] = {}
+    for reset in sorted(result["resets"], key=lambda reset: reset["layer"]):
         if reset["kind"] == kind:
-            draws.setdefault(reset["layer"], []).append(reset["errors"])
+            draws.setdefault((reset["layer"], reset.get("module")), []).append(reset["errors"])
     return draws

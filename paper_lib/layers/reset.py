@@ -1,17 +1,22 @@
-"""The two resets of the paper (slide "Methodology"), after Zhang, Bengio & Singer (2019).
+"""The two resets of the paper (slide "Methodology"), after Zhang, Bengio & Singer (2019), of a layer or of one module.
 
-A layer's buffers, BatchNorm's running statistics, belong to it and are reset with its weights.
+A layer's buffers, BatchNorm's running statistics, belong to it and are reset with its weights, unless they are kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from paper_lib.conformer.layer import ConformerLayer
 from paper_lib.settings import EncoderSettings
+
+Module = Literal["ffn1", "attention", "convolution", "ffn2"]
+# In the order in which a frame passes them. The layer's last LayerNorm belongs to none.
+MODULES: tuple[Module, ...] = ("ffn1", "attention", "convolution", "ffn2")
 
 
 def reinitialized(settings: EncoderSettings, initial: Mapping[str, Tensor], layer: int) -> ConformerLayer:
@@ -28,3 +33,20 @@ def rerandomized(settings: EncoderSettings, seed: int) -> ConformerLayer:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ConformerLayer(settings).eval()
+
+
+def with_statistics_of(trained: ConformerLayer, reset: ConformerLayer) -> ConformerLayer:
+    """Returns `reset`, now with the running statistics of `trained`; without BatchNorm nothing changes."""
+    reset.load_state_dict(dict(trained.named_buffers()), strict=False, assign=True)
+    return reset
+
+
+def with_module_of(
+    reset: ConformerLayer, module: Module, trained: ConformerLayer, settings: EncoderSettings
+) -> ConformerLayer:
+    """Returns a layer that is `trained` but for `module`, which is that of `reset`. It shares their weights."""
+    with torch.device("meta"):
+        mixed = ConformerLayer(settings)
+    for name, part in trained.named_children():
+        setattr(mixed, name, getattr(reset, module) if name == module else part)
+    return mixed.eval()

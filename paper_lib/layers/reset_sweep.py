@@ -1,23 +1,31 @@
-"""Word errors of a model with each of its layers reset, all resets in one pass over the data."""
+"""Word errors of a model with each of its layers or their modules reset, all resets in one pass over the data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.conformer.encoder import Hidden
+from paper_lib.conformer.layer import ConformerLayer
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.batches import Item, collate
 from paper_lib.corpus.tokens import Tokenizer
 from paper_lib.evaluation import word_errors
-from paper_lib.layers.reset import reinitialized, rerandomized
+from paper_lib.layers.reset import (
+    MODULES,
+    Module,
+    reinitialized,
+    rerandomized,
+    with_module_of,
+    with_statistics_of,
+)
 from paper_lib.settings import ResetSettings
 
 Kind = Literal["re-initialisation", "re-randomisation"]
@@ -26,11 +34,12 @@ KINDS: tuple[Kind, ...] = ("re-initialisation", "re-randomisation")
 
 @dataclass(frozen=True)
 class Variant:
-    """One reset: `layer` counts from 0; `draw` counts the re-randomisations of that layer."""
+    """One reset: `layer` counts from 0, `draw` the re-randomisations of that layer; without `module`, all of it."""
 
     layer: int
     kind: Kind
     draw: int = 0
+    module: Module | None = None
 
 
 @dataclass(frozen=True)
@@ -39,22 +48,33 @@ class SweepResult:
 
     words: list[int]  # [utterances], in the references
     intact: list[int]  # [utterances], errors of the trained model
-    resets: list[tuple[Variant, list[int]]]  # errors [utterances] with one layer reset
+    resets: list[tuple[Variant, list[int]]]  # errors [utterances] under one reset
 
 
-def replacements(model: Transducer, initial: dict[str, Tensor], settings: ResetSettings) -> dict[Variant, nn.Module]:
+def replacements(
+    model: Transducer, initial: dict[str, Tensor], settings: ResetSettings
+) -> dict[Variant, ConformerLayer]:
     """Returns the layers that take the trained ones' places, by layer from the first to the last."""
     encoder = model.encoder.settings
-    layers: dict[Variant, nn.Module] = {}
-    for layer in range(encoder.layers):
-        layers[Variant(layer, "re-initialisation")] = reinitialized(encoder, initial, layer)
+    replaced: dict[Variant, ConformerLayer] = {}
+    for layer, trained in enumerate(cast("list[ConformerLayer]", list(model.encoder.layers))):
+        resets = {Variant(layer, "re-initialisation"): reinitialized(encoder, initial, layer)}
         for draw in range(settings.draws):
             seed = int(np.random.SeedSequence((layer, draw)).generate_state(1)[0])
-            layers[Variant(layer, "re-randomisation", draw)] = rerandomized(encoder, seed)
-    return layers
+            resets[Variant(layer, "re-randomisation", draw)] = rerandomized(encoder, seed)
+        for variant, reset in resets.items():
+            if settings.statistics == "kept":
+                reset = with_statistics_of(trained, reset)
+            if settings.unit == "layer":
+                replaced[variant] = reset
+            else:
+                for module in MODULES:
+                    mixed = with_module_of(reset, module, trained, encoder)
+                    replaced[replace(variant, module=module)] = mixed
+    return replaced
 
 
-def encode_all(model: Transducer, resets: dict[Variant, nn.Module], features: Tensor, frames: Tensor) -> Hidden:
+def encode_all(model: Transducer, resets: dict[Variant, ConformerLayer], features: Tensor, frames: Tensor) -> Hidden:
     """Returns the encoder's output for the intact model and then every reset, stacked along the batch.
 
     `features` [batch, time, 80] give x [(1 + resets) * batch, ceil(time / 4), dim]. What lies below a reset layer is
@@ -93,7 +113,7 @@ def reset_sweep(
     device: torch.device,
     position: int = 0,
 ) -> SweepResult:
-    """Decodes `batches` with the intact model and with every layer reset; counts the word errors of each utterance."""
+    """Decodes `batches` with the intact model and under every reset; counts the word errors of each utterance."""
     model.eval()
     resets = replacements(model, initial, settings)
     for module in resets.values():

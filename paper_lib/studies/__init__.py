@@ -1,0 +1,187 @@
+"""The experiments of the slides: which models are trained, and what is measured on each.
+
+A chapter asks a study for its records and draws them; `python -m paper_lib run` computes the same records in a
+terminal. Studies share what they have in common: a training that two of them name is one record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from paper_lib.profiles import SIZES, Profile
+from paper_lib.results import Record
+from paper_lib.settings import EncoderSettings, ResetSettings, Size, TrainingRun
+from paper_lib.studies.measurements import (
+    ActivationStudy,
+    Measurement,
+    ResetStudy,
+    compute_missing,
+    measured,
+    store_of,
+    stored,
+)
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """One model, and the measurements that a study wants of it; None for one that it does not want."""
+
+    size: Size
+    run: TrainingRun
+    reset: ResetStudy
+    kept: ResetStudy | None = None
+    modules: ResetStudy | None = None
+    activations: ActivationStudy | None = None
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        wanted = (self.run, self.reset, self.kept, self.modules, self.activations)
+        return [measurement for measurement in wanted if measurement is not None]
+
+
+@dataclass(frozen=True)
+class ModelRecords:
+    """One trained model, how it was trained, and what was measured on it."""
+
+    size: Size
+    norm: str
+    seed: int
+    training: Record
+    reset: Record  # word errors with each layer reset
+    kept: Record | None = None  # the same, BatchNorm's running statistics kept
+    modules: Record | None = None  # word errors with each module of each layer reset
+    activations: Record | None = None  # of the norms above a reset layer
+
+    @property
+    def files(self) -> list[str]:
+        """The records, as they are called in their store."""
+        records = (self.training, self.reset, self.kept, self.modules, self.activations)
+        return [f"{record.kind}/{record.digest}.json" for record in records if record is not None]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a chapter wants to know, of which models."""
+
+    profile: Profile
+    models: Sequence[ModelPlan]
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        return list(chain.from_iterable(model.measurements for model in self.models))
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether all of it has been measured."""
+        store = store_of(self.profile)
+        return all(stored(measurement, store) is not None for measurement in self.measurements)
+
+    def records(self, workers: int | None = None) -> list[ModelRecords]:
+        """Returns the records of every model, measured now where they are not stored, `workers` models at a time."""
+        store = store_of(self.profile)
+        compute_missing(self.measurements, store, workers)
+
+        def record(measurement: Measurement | None) -> Record | None:
+            return None if measurement is None else measured(measurement, store)
+
+        return [
+            ModelRecords(
+                size=model.size,
+                norm=norm_name(model.run.model.encoder),
+                seed=model.run.seed,
+                training=measured(model.run, store),
+                reset=measured(model.reset, store),
+                kept=record(model.kept),
+                modules=record(model.modules),
+                activations=record(model.activations),
+            )
+            for model in self.models
+        ]
+
+
+def norm_name(encoder: EncoderSettings) -> str:
+    """Returns what the norm of the convolution module is called in tables and figures."""
+    if encoder.norm == "batch":
+        return "BatchNorm"
+    return f"GroupNorm, {encoder.groups} group{'s' if encoder.groups > 1 else ''}"
+
+
+def model_size(
+    profile: Profile, seeds: int | None = None, draws: int | None = None, sizes: Sequence[Size] = SIZES
+) -> Study:
+    """Trains every size from every seed and resets its layers (slide "Model Size").
+
+    `seeds` and `draws` default to the profile's.
+    """
+    reset = _reset_settings(profile, draws)
+    runs = [(size, profile.run(size, seed)) for size in sizes for seed in range(seeds or profile.seeds)]
+    return Study(profile, [ModelPlan(size, run, ResetStudy(run=run, reset=reset)) for size, run in runs])
+
+
+def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = None, size: Size = "M") -> Study:
+    """Trains one size with BatchNorm, GroupNorm of one group and GroupNorm of the profile's groups, all else equal.
+
+    BatchNorm's layers are reset with their running statistics and again without (slide "Batch Normalization vs Group
+    Normalization").
+    """
+    reset = _reset_settings(profile, draws)
+    kept = reset.model_copy(update={"statistics": "kept"})
+    models = []
+    for change in ({"norm": "batch"}, {"norm": "group", "groups": 1}, {"norm": "group"}):
+        for seed in range(seeds or profile.seeds):
+            run = profile.run(size, seed)
+            encoder = run.model.encoder.model_copy(update=change)
+            run = run.model_copy(update={"model": run.model.model_copy(update={"encoder": encoder})})
+            models.append(
+                ModelPlan(
+                    size,
+                    run,
+                    ResetStudy(run=run, reset=reset),
+                    kept=ResetStudy(run=run, reset=kept) if encoder.norm == "batch" else None,
+                    activations=ActivationStudy(run=run),
+                )
+            )
+    return Study(profile, models)
+
+
+def stability(
+    profile: Profile, seeds: int | None = None, draws: int | None = None, sizes: Sequence[Size] = SIZES
+) -> Study:
+    """Trains every size several times, `seeds` or as the profile says, and resets its layers (slide "Stability")."""
+    return model_size(profile, seeds or profile.repeats, draws, sizes)
+
+
+def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size] = SIZES) -> Study:
+    """Adds to the trainings of `stability` resets of single modules, re-initialised (slides "Numerical Signatures").
+
+    Modules are reset in the profile's `module_repeats` first trainings of every size.
+    """
+    module = profile.reset.model_copy(update={"unit": "module", "draws": 0})
+    layers = stability(profile, seeds, sizes=sizes)
+    return Study(
+        profile,
+        [
+            ModelPlan(
+                model.size,
+                model.run,
+                model.reset,
+                modules=ResetStudy(run=model.run, reset=module) if model.run.seed < profile.module_repeats else None,
+            )
+            for model in layers.models
+        ],
+    )
+
+
+# By the chapter whose records they are; parameters as the chapter's.
+STUDIES: dict[str, Callable[..., Study]] = {
+    "model_size": model_size,
+    "group_norm": group_norm,
+    "stability": stability,
+    "signatures": signatures,
+}
+
+
+def _reset_settings(profile: Profile, draws: int | None) -> ResetSettings:
+    return profile.reset if draws is None else profile.reset.model_copy(update={"draws": draws})
