@@ -59,6 +59,10 @@ show(
 # - {doc}`corpus`: the speech, to look at and to listen to.
 # - {doc}`model`: the recogniser, its sizes, and what a reset is.
 # - {doc}`model_size`: the experiment, for three sizes.
+# - {doc}`group_norm`: the same with other norms, and why BatchNorm is special.
+# - {doc}`stability`: everything trained again. Do the ranks stay?
+# - {doc}`signatures`: can ranks be read from training, without resets? And resets of single modules.
+# - {doc}`claims`: each of the paper's claims beside what was measured, with a verdict.
 # - {doc}`status`: what produced each page, on what machine, in what time.
 #
 # Each page says under its title which *profile* made it: how much was computed, on what speech, with which models. The
@@ -67,12 +71,11 @@ show(
 # `librispeech`). What was measured at these profiles and published with the book:
 
 # %% tags=["hide-input"]
+from paper_lib.claims.findings import PUBLISHED
 from paper_lib.figures.tables import table
 from paper_lib.paths import published_records
 
-published = {
-    name: len(list(published_records(name).glob("training/*.json"))) for name in ("laptop", "gpu", "librispeech")
-}
+published = {name: len(list(published_records(name).glob("training/*.json"))) for name in PUBLISHED}
 table(
     [(name, f"{count} trainings" if count else "not measured") for name, count in published.items()],
     ["Profile", "Published results"],

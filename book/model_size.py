@@ -97,6 +97,7 @@ show(
     "are the dots. Whiskers: 95 % bootstrap over test utterances. Dashed: the intact model. All rows have one scale.",
     alt="For each model size a pair of columns per layer: word error rate with that layer re-initialised or "
     "re-randomised.",
+    name="reset-columns",
 )
 
 # %% [markdown]
@@ -124,6 +125,7 @@ show(
     "logarithmic.",
     alt="For each model size and layer the interval of the WER change, coloured by its class: ambient, critical or "
     "unresolved.",
+    name="change-intervals",
 )
 
 # %% tags=["hide-input"]
@@ -150,10 +152,10 @@ table(
 
 # %% tags=["hide-input"]
 from paper_lib.claims.model_size import judge
+from paper_lib.figures.claims import claims_table
 
-table(
-    [(f.claim.statement, f.claim.criterion, f.evidence, f.verdict) for f in judge(results)],
-    ["The paper says", "We call it reproduced if", "Measured", "Verdict"],
+claims_table(
+    judge(results),
     "The three claims of the slide beside this page's measurements. Brackets: 95 % bootstrap over test utterances.",
 )
 
@@ -163,11 +165,12 @@ table(
 # - The models are much smaller than the paper's, and they recognise synthetic speech; {doc}`corpus` says what
 #   that leaves out. At the paper's own sizes nothing is claimed unless the page says profile `gpu` or `librispeech`.
 # - The intervals are over test utterances. They say what *these* trained models do. Another seed gives another model,
-#   and with one training a size the differences between sizes hold for these trainings only.
+#   and with one training a size the differences between sizes hold for these trainings only; {doc}`stability` trains
+#   again.
 # - The effect of a reset is measured one layer at a time. Two layers that can each be reset for free need not be free
 #   together.
-# - The norm of the convolution module is GroupNorm here, which has no running statistics. With BatchNorm a reset layer
-#   loses its running mean and variance too.
+# - The norm of the convolution module is GroupNorm here, which has no running statistics. {doc}`group_norm` has the
+#   other.
 #
 # ## Run it again
 #

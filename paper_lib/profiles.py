@@ -44,8 +44,8 @@ def paper_size(size: Size, norm: Norm = "group", vocabulary: int = 1024) -> Tran
 def mini_size(size: Size, norm: Norm = "group") -> TransducerSettings:
     """Returns a model with the paper's proportions that learns in minutes on one core.
 
-    Widths keep the paper's 1 : 1.8 : 3.6, heads its 1 : 1 : 2, and L is a layer deeper. The subsampling, no layer that is
-    reset, has 32 channels at every size.
+    Widths keep the paper's 1 : 1.8 : 3.6, heads its 1 : 1 : 2, and L is a layer deeper. The subsampling, no layer that
+    is reset, has 32 channels at every size.
     """
     dim, heads, layers = {"S": (32, 2, 6), "M": (56, 2, 6), "L": (112, 4, 7)}[size]
     encoder = EncoderSettings(

@@ -38,10 +38,12 @@ def build_book(profile: ProfileName, root: Path) -> Path:
         ChapterError: a cell of a chapter raised an exception.
         BuildError: see there.
     """
-    # The trainings of all chapters come first and share the cores; then chapters, with little left to do, run side by side.
+    # The trainings of all chapters come first and share the cores; then the chapters, with little left to do.
     settings = profile_of(profile)
     with contextlib.chdir(root):
-        compute_missing(chain.from_iterable(study(settings).measurements for study in STUDIES.values()), store_of(settings))
+        compute_missing(
+            chain.from_iterable(study(settings).measurements for study in STUDIES.values()), store_of(settings)
+        )
     run = joblib.Parallel(n_jobs=min(len(CHAPTERS), joblib.cpu_count()))
     return render(run(joblib.delayed(execute)(chapter, {"profile": profile}, root) for chapter in CHAPTERS), root)
 

@@ -10,9 +10,19 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
 
-from paper_lib.profiles import ProfileName
+from paper_lib.layers.matrices import MATRICES, Matrix, check_step, recorded_steps
+from paper_lib.profiles import ProfileName, profile_of
 from paper_lib.settings import Size
 
 
@@ -24,8 +34,15 @@ def _split_at_commas(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
+def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("one is named twice")
+    return values
+
+
 # A notebook holds a list and papermill's command line a string: both are read as the tuple that they stand for.
 Sizes = Annotated[tuple[Size, ...], BeforeValidator(_split_at_commas), Field(strict=False, min_length=1)]
+Matrices = Annotated[tuple[Matrix, ...], BeforeValidator(_split_at_commas), Field(strict=False, min_length=1)]
 
 
 class ChapterParameters(BaseModel):
@@ -51,12 +68,54 @@ class ModelSizeParameters(ChapterParameters):
     )
     sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes that are trained")
 
-    @field_validator("sizes")
+    _distinct = field_validator("sizes")(_each_once)
+
+
+class GroupNormParameters(ChapterParameters):
+    """Parameters of the chapter on norms."""
+
+    seeds: int | None = Field(default=None, ge=1, le=20, description="trainings per norm; None: the profile's")
+    draws: int | None = Field(
+        default=None, ge=1, le=50, description="re-randomisations of every layer; None: the profile's"
+    )
+    size: Size = Field(default="M", description="model size that is trained")
+
+
+class StabilityParameters(ChapterParameters):
+    """Parameters of the chapter on stability."""
+
+    seeds: int | None = Field(
+        default=None, ge=2, le=20, description="trainings per model size, to be compared; None: the profile's"
+    )
+    draws: int | None = Field(
+        default=None, ge=1, le=50, description="re-randomisations of every layer; None: the profile's"
+    )
+    sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes that are trained")
+
+    _distinct = field_validator("sizes")(_each_once)
+
+
+class SignaturesParameters(ChapterParameters):
+    """Parameters of the chapter on numerical signatures."""
+
+    seeds: int | None = Field(
+        default=None, ge=2, le=20, description="trainings per model size, to be compared; None: the profile's"
+    )
+    sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes that are trained")
+    modules: Matrices = Field(default=MATRICES, description="weight matrices of a layer that are shown")
+    step: int | None = Field(
+        default=None, ge=1, le=10_000_000, description="step at which weights are compared; None: the last"
+    )
+
+    _distinct = field_validator("sizes", "modules")(_each_once)
+
+    @field_validator("step")
     @classmethod
-    def _distinct(cls, sizes: tuple[Size, ...]) -> tuple[Size, ...]:
-        if len(set(sizes)) < len(sizes):
-            raise ValueError("a size is named twice")
-        return sizes
+    def _recorded(cls, step: int | None, info: ValidationInfo) -> int | None:
+        if step is not None and {"profile", "sizes"} <= info.data.keys():
+            for size in info.data["sizes"]:
+                check_step(step, recorded_steps(profile_of(info.data["profile"]).training[size]))
+        return step
 
 
 CHAPTERS: dict[str, type[ChapterParameters]] = {
@@ -64,6 +123,10 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "corpus": CorpusParameters,
     "model": ChapterParameters,
     "model_size": ModelSizeParameters,
+    "group_norm": GroupNormParameters,
+    "stability": StabilityParameters,
+    "signatures": SignaturesParameters,
+    "claims": ChapterParameters,
 }
 
 
@@ -88,8 +151,8 @@ def check(chapter: str, values: Mapping[str, Any]) -> ChapterParameters:
     try:
         return declared.model_validate(dict(values))
     except ValidationError as error:
-        refusals = {str(detail["loc"][0]): detail["type"] == "extra_forbidden" for detail in error.errors()}
-        lines = [_refusal(declared, name, values, unknown) for name, unknown in refusals.items()]
+        refusals = {str(detail["loc"][0]): detail for detail in error.errors()}
+        lines = [_refusal(declared, name, values, detail) for name, detail in refusals.items()]
         raise ParameterError("\n".join(f"chapter {chapter}: {line}" for line in lines)) from None
 
 
@@ -121,11 +184,13 @@ def _read(declared: type[ChapterParameters], name: str, text: str) -> Any:
     return text
 
 
-def _refusal(declared: type[ChapterParameters], name: str, values: Mapping[str, Any], unknown: bool) -> str:
-    if unknown:
+def _refusal(declared: type[ChapterParameters], name: str, values: Mapping[str, Any], detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
         names = declared.model_fields
         return f"there is no parameter {name!r}{_nearest(name, names)}; it takes {', '.join(names)}"
-    return f"{name} is {values[name]!r}; it must be {describe(declared, name)}"
+    # A rule of our own says more than the type.
+    reason = f": {detail['ctx']['error']}" if detail["type"] == "value_error" else ""
+    return f"{name} is {values[name]!r}; it must be {describe(declared, name)}{reason}"
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

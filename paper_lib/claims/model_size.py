@@ -1,4 +1,4 @@
-"""The three claims of the slide "Model Size", judged from the reset sweeps of several sizes.
+"""The claims of the slide "Model Size", judged from the reset sweeps of several sizes.
 
 Intervals are bootstraps over the test utterances, the same draw for all models. They do not cover that another
 training from another seed gives another model.
@@ -7,79 +7,49 @@ training from another seed gives another model.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
-
-from paper_lib.claims import Claim, Finding, Verdict
+from paper_lib.claims import Claim, Finding, Part, above, conclude, plain, points, utterances_needed
 from paper_lib.evaluation import Estimate, bootstrap_interval
-from paper_lib.layers.ranking import MARGIN, layer_effects, layer_errors
-from paper_lib.layers.reset_sweep import KINDS, Kind
-
-Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]  # [resamples, utterances], how often a resample holds each utterance
+from paper_lib.layers.changes import Changes, Counts, Floats
+from paper_lib.layers.ranking import CLASSES, MARGIN, Class, LayerEffect, layer_effects
 
 LAYERS_DIFFER = Claim(
     id="layers-differ",
     slide="Model Size",
+    chapter="model_size",
+    figure="change-intervals",
     statement="Some layers can be reset without penalty (ambient); others have a catastrophic impact (critical).",
-    criterion="Every size has an ambient and a critical layer under re-initialisation.",
+    statistic="Classes of the layers under re-initialisation, by paired bootstrap, Bonferroni over a model's layers",
+    part="There is an ambient and a critical layer",
+    parts="in every size",
+    records="reset sweeps of all sizes",
 )
 LARGER_IS_MORE_ROBUST = Claim(
     id="larger-is-more-robust",
     slide="Model Size",
+    chapter="model_size",
+    figure="reset-columns",
     statement="The larger the model, the more robust it is to having entire layers reset.",
-    criterion="The WER change, averaged over the layers of a model and both resets, falls from size to size.",
+    statistic="WER change, averaged over the layers of a model and both resets; paired bootstrap of the differences",
+    part="The smaller model's average change is the larger",
+    parts="at every step from a size to the next",
+    records="reset sweeps of all sizes",
 )
 RESETS_ARE_SIMILAR = Claim(
     id="resets-are-similar",
     slide="Model Size",
+    chapter="model_size",
+    figure="reset-columns",
     statement="Re-initialisation and re-randomisation do about the same.",
-    criterion=(
-        "In every size the two rank the layers alike (Spearman's ρ above 0) and their WER, averaged over the layers, "
-        f"differs by less than {100 * MARGIN:.0f} points."
-    ),
+    statistic="Spearman's ρ between the two over layers; difference of their average WER; bootstrap",
+    part=f"ρ is above 0; the WERs differ by less than {100 * MARGIN:.0f} points",
+    parts="both in every size",
+    records="reset sweeps of all sizes",
 )
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What resets add to the errors of one model: `resets[kind]` is [layers, utterances], `words` [utterances]."""
-
-    words: Floats
-    resets: dict[Kind, Floats]
-
-    @classmethod
-    def of(cls, result: Mapping[str, Any]) -> Changes:
-        """Reads the result of a reset sweep's record."""
-        intact = np.array(result["intact"])
-        return cls(np.array(result["words"], float), {kind: layer_errors(result, kind) - intact for kind in KINDS})
-
-    def wer(self, kind: Kind, counts: Counts) -> Floats:
-        """Returns the WER change of every layer, [resamples, layers]."""
-        change: Floats = (counts @ self.resets[kind].T) / (counts @ self.words)[:, None]
-        return change
-
-    def harm(self, counts: Counts) -> Floats:
-        """Returns the WER change averaged over layers and resets, [resamples]."""
-        return np.mean([self.wer(kind, counts).mean(1) for kind in KINDS], axis=0)
-
-    def rank_correlation(self, counts: Counts) -> Floats:
-        """Returns Spearman's ρ between the changes by the two resets, [resamples]; 0 where one ranks nothing."""
-        ranks = [stats.rankdata(self.wer(kind, counts), axis=1) for kind in KINDS]
-        first, second = (rank - rank.mean(1, keepdims=True) for rank in ranks)
-        scale = np.sqrt((first**2).sum(1) * (second**2).sum(1))
-        return np.divide((first * second).sum(1), scale, out=np.zeros(len(scale)), where=scale > 0)
-
-    def excess(self, counts: Counts) -> Floats:
-        """Returns by how much re-randomisation is worse than re-initialisation, mean over layers, [resamples]."""
-        first, second = (self.wer(kind, counts).mean(1) for kind in KINDS)
-        return second - first
+CLAIMS = (LAYERS_DIFFER, LARGER_IS_MORE_ROBUST, RESETS_ARE_SIMILAR)
 
 
 def judge(results: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
@@ -87,63 +57,75 @@ def judge(results: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     return [layers_differ(results), larger_is_more_robust(results), resets_are_similar(results)]
 
 
+def reinitialised(result: Mapping[str, Any]) -> list[LayerEffect]:
+    """Returns the effects of re-initialisation."""
+    return [effect for effect in layer_effects(result) if effect.kind == "re-initialisation"]
+
+
+def tally(effects: Sequence[LayerEffect]) -> str:
+    """Returns how many layers there are of every class, in words."""
+    counts = [sum(effect.classification == name for effect in effects) for name in CLASSES]
+    return ", ".join(f"{count} {name}" for count, name in zip(counts, CLASSES, strict=True)) + f" of {len(effects)}"
+
+
+def existence(effects: Sequence[LayerEffect], wanted: Class, utterances: int) -> Part:
+    """Returns whether a layer of class `wanted` exists, among re-initialised layers that are partly unresolved."""
+    if any(effect.classification == wanted for effect in effects):
+        return Part(True)
+    # Which side of the margin an unresolved layer seems to be on.
+    open_ones = [effect.change for effect in effects if effect.classification == "unresolved"]
+    near = [change for change in open_ones if (change.value < MARGIN) == (wanted == "ambient")] or open_ones
+    if not near:
+        return Part(False)
+    closest = max(near, key=lambda change: abs(change.value - MARGIN))
+    return Part(None, utterances_needed(closest, MARGIN, utterances))
+
+
 def layers_differ(results: Mapping[str, Mapping[str, Any]]) -> Finding:
     """Judges LAYERS_DIFFER; parameters as for `judge`."""
-    counts: list[str] = []
-    states: list[bool | None] = []
+    evidence, parts = [], []
     for size, result in results.items():
-        classes = [e.classification for e in layer_effects(result) if e.kind == "re-initialisation"]
-        ambient, critical, unresolved = (classes.count(c) for c in ("ambient", "critical", "unresolved"))
-        counts.append(f"{size}: {ambient} ambient, {critical} critical, {unresolved} unresolved of {len(classes)}")
-        if ambient and critical:
-            states.append(True)
+        effects = reinitialised(result)
+        evidence.append(f"{size}: {tally(effects)}")
+        both = [existence(effects, name, len(result["words"])) for name in ("ambient", "critical")]
+        failing = [part for part in both if part.holds is not True]
+        possible = len(effects) > 1  # one layer cannot be both
+        if not possible or any(part.holds is False for part in both):
+            parts.append(Part(False))
         else:
-            possible = ambient + unresolved > 0 and critical + unresolved > 0 and len(classes) > 1
-            states.append(None if possible else False)
-    return Finding(LAYERS_DIFFER, "; ".join(counts), _verdict(states))
+            parts.append(failing[0] if failing else Part(True))
+    return conclude(LAYERS_DIFFER, evidence, parts)
 
 
 def larger_is_more_robust(results: Mapping[str, Mapping[str, Any]]) -> Finding:
     """Judges LARGER_IS_MORE_ROBUST; parameters as for `judge`."""
     changes = {size: Changes.of(result) for size, result in results.items()}
-    harms = [f"{size} {_points(_interval(one.harm, one))}" for size, one in changes.items()]
-    evidence = [f"mean WER change {', '.join(harms)}"]
-    states: list[bool | None] = []
+    harms = [f"{size} {points(_interval(one.harm, one))}" for size, one in changes.items()]
+    evidence, parts = [f"mean WER change {', '.join(harms)}"], []
     for (smaller, one), (larger, other) in pairwise(changes.items()):
         step = _interval(partial(_difference, one, other), one)
-        evidence.append(f"{smaller} − {larger} {_points(step)}")
-        states.append(_sign(step))
-    return Finding(LARGER_IS_MORE_ROBUST, "; ".join(evidence), _verdict(states))
+        evidence.append(f"{smaller} − {larger} {points(step)}")
+        parts.append(above(step, 0, len(one.words)))
+    return conclude(LARGER_IS_MORE_ROBUST, evidence, parts)
 
 
 def resets_are_similar(results: Mapping[str, Mapping[str, Any]]) -> Finding:
     """Judges RESETS_ARE_SIMILAR; parameters as for `judge`."""
-    states: list[bool | None] = []
-    evidence: list[str] = []
+    evidence, parts = [], []
     for size, result in results.items():
         changes = Changes.of(result)
         ranks, excess = _interval(changes.rank_correlation, changes), _interval(changes.excess, changes)
-        within = max(abs(excess.low), abs(excess.high)) < MARGIN
-        beyond = excess.low > MARGIN or excess.high < -MARGIN
-        states += [_sign(ranks), True if within else False if beyond else None]
-        evidence.append(
-            f"{size}: ρ {ranks.value:.2f} [{ranks.low:.2f}, {ranks.high:.2f}], re-randomisation {_points(excess)}"
-        )
-    return Finding(RESETS_ARE_SIMILAR, "; ".join(evidence), _verdict(states))
+        parts += [above(ranks, 0, len(changes.words)), _within_margin(excess, len(changes.words))]
+        evidence.append(f"{size}: ρ {plain(ranks)}, re-randomisation {points(excess)}")
+    return conclude(RESETS_ARE_SIMILAR, evidence, parts)
 
 
-def _sign(estimate: Estimate) -> bool | None:
-    """Returns whether a value is above 0, or nothing where its interval holds 0."""
-    return True if estimate.low > 0 else False if estimate.high < 0 else None
-
-
-def _verdict(parts: Sequence[bool | None]) -> Verdict:
-    """Returns the verdict on a claim whose parts each hold (True), fail (False) or cannot be told (None)."""
-    if parts and all(parts):
-        return "reproduced"
-    if True in parts:
-        return "partly reproduced"
-    return "not reproduced" if parts and None not in parts else "not resolved"
+def _within_margin(excess: Estimate, utterances: int) -> Part:
+    if max(abs(excess.low), abs(excess.high)) < MARGIN:
+        return Part(True)
+    if excess.low > MARGIN or excess.high < -MARGIN:
+        return Part(False)
+    return Part(None, utterances_needed(excess, MARGIN if excess.value > 0 else -MARGIN, utterances))
 
 
 def _difference(one: Changes, other: Changes, counts: Counts) -> Floats:
@@ -152,7 +134,3 @@ def _difference(one: Changes, other: Changes, counts: Counts) -> Floats:
 
 def _interval(statistic: Callable[[Counts], Floats], changes: Changes) -> Estimate:
     return bootstrap_interval(statistic, len(changes.words))
-
-
-def _points(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}] points"

@@ -82,18 +82,19 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def show(figure: Figure, *, caption: str | Markup, alt: str) -> Markup:
+def show(figure: Figure, *, caption: str | Markup, alt: str, name: str = "") -> Markup:
     """Returns `figure` as a page shows it: vector graphics, with its caption below.
 
     `caption` says what is drawn, from which data, with which interval; it may be empty where other text says so. `alt`
-    tells one who cannot see the figure what it shows.
+    tells one who cannot see the figure what it shows. A page's address with #`name` leads to the figure.
     """
     source = f"data:image/svg+xml,{quote(to_svg(figure), safe=_PLAIN)}"
     # As wide as it was drawn, in units of text, and no wider than the page.
     width = f"{figure.get_figwidth() * 6:g}rem"
     below = f"<figcaption>{escaped(caption)}</figcaption>" if caption else ""
+    anchor = f' id="{name}"' if name else ""
     return Markup(
-        f'<figure class="drawing"><div class="scroll" tabindex="0">'
+        f'<figure class="drawing"{anchor}><div class="scroll" tabindex="0">'
         f'<img src="{source}" alt="{html.escape(alt)}" style="width: {width}">'
         f"</div>{below}</figure>",
         text=f"[figure: {alt}]",

@@ -28,6 +28,7 @@ MARGIN = 0.02  # WER, absolute
 CONFIDENCE = 0.95
 
 Class = Literal["ambient", "critical", "unresolved"]
+CLASSES: tuple[Class, ...] = ("ambient", "critical", "unresolved")
 
 
 @dataclass(frozen=True)

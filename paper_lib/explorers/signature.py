@@ -1,0 +1,78 @@
+"""The signature through training: a heat map per model size and a slider over the recorded steps."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
+
+from paper_lib.figures.markup import Markup
+from paper_lib.figures.style import COLOUR_MAP
+from paper_lib.layers.changes import Floats
+
+# One colour per twentieth.
+_COLOURS = [to_hex(colormaps[COLOUR_MAP](level)) for level in np.linspace(0, 1, 21)]
+
+
+def signature_slider(
+    signatures: Mapping[str, Floats],
+    steps: Mapping[str, Sequence[int]],
+    matrices: Sequence[str],
+    *,
+    caption: str,
+    name: str = "signature-slider",
+) -> Markup:
+    """Returns the explorer; `signatures` are [steps, matrices, layers] by size.
+
+    Without JavaScript the page shows the last step of the first size.
+    """
+    data = {
+        "colours": _COLOURS,
+        "matrices": list(matrices),
+        "sizes": {
+            size: {"steps": list(steps[size]), "values": np.round(of_size, 2).tolist()}
+            for size, of_size in signatures.items()
+        },
+    }
+    first = next(iter(signatures))
+    last = len(steps[first]) - 1
+    options = "".join(
+        f'<label><input type="radio" name="{name}-size" value="{html.escape(size)}"'
+        f"{' checked' if size == first else ''}> {html.escape(size)}</label> "
+        for size in signatures
+    )
+    script = resources.files(__package__).joinpath("signature.js").read_text(encoding="utf-8")
+    # A closing tag within the data would end the script.
+    embedded = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+    return Markup(
+        f'<figure class="drawing explorer" id="{name}">'
+        f'<div class="controls"><fieldset><legend>Model size</legend>{options}</fieldset>'
+        f'<label>Step <input type="range" min="0" max="{last}" value="{last}"></label> '
+        f'<output aria-live="polite">step {steps[first][last]}</output></div>'
+        f'<div class="scroll" tabindex="0"><table class="heat">'
+        f"{_table(signatures[first][-1], matrices)}</table></div>"
+        f"<figcaption>{html.escape(caption)}</figcaption>"
+        f'<script type="application/json">{embedded}</script><script>{script}</script></figure>',
+        text=f"[explorer: {caption}]",
+    )
+
+
+def _table(signature: Floats, matrices: Sequence[str]) -> str:
+    """Returns the rows of the table for `signature` [matrices, layers]; signature.js draws the same."""
+    layers = signature.shape[1]
+    heads = "".join(f'<th scope="col">{layer + 1}</th>' for layer in range(layers))
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(matrix)}</th>{"".join(map(_cell, row))}</tr>'
+        for matrix, row in zip(matrices, signature, strict=True)
+    )
+    return f'<thead><tr><th scope="col">layer</th>{heads}</tr></thead><tbody>{rows}</tbody>'
+
+
+def _cell(value: float) -> str:
+    colour = "#fff" if value < 0.5 else "#000"
+    return f'<td style="background:{_COLOURS[round(20 * value)]};color:{colour}">{value:.2f}</td>'

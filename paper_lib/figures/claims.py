@@ -1,0 +1,35 @@
+"""Tables of claims: what the paper says, what was measured, and the verdict."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from paper_lib.claims import Claim, Finding
+from paper_lib.figures.markup import Markup
+from paper_lib.figures.tables import table
+
+
+def claims_table(findings: Sequence[Finding], caption: str) -> Markup:
+    """Returns the findings of one chapter: a row per claim."""
+    return table(
+        [
+            (f.claim.statement, f.claim.criteria["reproduced"], f"{f.claim.statistic}. {f.evidence}", verdict_cell(f))
+            for f in findings
+        ],
+        ["The paper says", "We call it reproduced if", "Measured", "Verdict"],
+        caption,
+    )
+
+
+def verdict_cell(finding: Finding) -> Markup:
+    """Returns a verdict and, where the data cannot tell, how much more data would."""
+    remedy = f"; it would take {finding.remedy}" if finding.remedy else ""
+    text = f"{finding.verdict}{remedy}"
+    return Markup(f"<strong>{html.escape(finding.verdict)}</strong>{html.escape(remedy)}", text=text)
+
+
+def link(claim: Claim) -> Markup:
+    """Returns a link from another page to the figure that shows what a claim was judged by."""
+    text = f"{claim.chapter}, figure {claim.figure}"
+    return Markup(f'<a href="{claim.chapter}.html#{claim.figure}">{html.escape(claim.slide)}</a>', text=text)

@@ -1,0 +1,130 @@
+"""Figures of numerical signatures, of what they tell of a reset's harm, and of the resets of single modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from paper_lib.evaluation import Estimate
+from paper_lib.figures.style import (
+    BLACK,
+    BLUE,
+    COLOUR_MAP,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILION,
+    book_style,
+    new_figure,
+)
+from paper_lib.layers.changes import Floats
+from paper_lib.layers.ranking import LayerEffect
+from paper_lib.layers.reset import MODULES
+
+_GROUPS = {"ffn1": BLUE, "attention": VERMILION, "convolution": GREEN, "ffn2": ORANGE}
+
+
+@book_style()
+def signature_maps(signatures: Mapping[str, Floats], matrices: Sequence[str]) -> Figure:
+    """Returns the slide's figure: signatures [matrices, layers] by size, a row per weight matrix of the layer."""
+    return _maps(signatures, matrices, "signature", (0.0, 1.0), "{:.2f}", COLOUR_MAP, 0.3)
+
+
+@book_style()
+def module_maps(effects: Mapping[str, Sequence[LayerEffect]]) -> Figure:
+    """Returns the WER change, in points, by the reset of single modules: module × layer, by size."""
+    changes = {
+        size: np.array([[100 * e.change.value for e in layers if e.module == module] for module in MODULES])
+        for size, layers in effects.items()
+    }
+    highest = max(1.0, *(float(values.max()) for values in changes.values()))
+    return _maps(changes, MODULES, "WER change, points", (0.0, highest), "{:.1f}", "cividis", 0.42)
+
+
+def _maps(
+    values: Mapping[str, Floats],
+    rows: Sequence[str],
+    label: str,
+    limits: tuple[float, float],
+    form: str,
+    colour_map: str,
+    row_height: float,
+) -> Figure:
+    figure = new_figure(height=0.9 + row_height * len(rows))
+    widths = [of_size.shape[1] for of_size in values.values()]
+    panels = figure.subplots(1, len(values), sharey=True, squeeze=False, width_ratios=widths)[0]
+    for axes, (size, of_size) in zip(panels, values.items(), strict=True):
+        image = axes.imshow(of_size, cmap=colour_map, aspect="auto", vmin=limits[0], vmax=limits[1])
+        if max(widths) <= 8:  # else the numbers would touch
+            middle = sum(limits) / 2
+            for (row, layer), value in np.ndenumerate(of_size):
+                colour = "white" if value < middle else BLACK
+                text = form.format(value).replace("-", "−").removeprefix("0" if label == "signature" else "")
+                axes.text(layer, row, text, ha="center", va="center", color=colour, fontsize=6.5)
+        axes.set_title(size)
+        axes.set_xticks(range(of_size.shape[1]), range(1, of_size.shape[1] + 1))
+        axes.set_yticks(range(len(rows)), rows)
+        axes.set_xlabel("layer")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+    figure.colorbar(image, ax=panels, label=label, fraction=0.03, pad=0.01)
+    return figure
+
+
+@book_style()
+def correlation_over_time(
+    correlations: Mapping[str, Floats], steps: Mapping[str, Sequence[int]], matrices: Sequence[str]
+) -> Figure:
+    """Returns Spearman's ρ between signature and WER change through training, a panel per size.
+
+    `correlations` are [steps, matrices] by size, means over trainings.
+    """
+    figure = new_figure(height=2.9)
+    panels = figure.subplots(1, len(correlations), sharey=True, squeeze=False)[0]
+    for axes, (size, of_size) in zip(panels, correlations.items(), strict=True):
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        for index, matrix in enumerate(matrices):
+            axes.plot(steps[size], of_size[:, index], color=_colour(matrix), linewidth=0.9, alpha=0.75)
+        axes.set_title(size)
+        axes.set_xlabel("step")
+        axes.set_ylim(-1.05, 1.05)
+        axes.grid(axis="y")
+    panels[0].set_ylabel("ρ with the WER change")
+    marks = [Line2D([], [], color=colour, label=name) for name, colour in _GROUPS.items() if _shown(name, matrices)]
+    figure.legend(handles=marks, loc="outside upper right", ncols=len(marks))
+    return figure
+
+
+@book_style()
+def correlation_intervals(
+    correlations: Mapping[str, Sequence[tuple[Estimate, float]]], matrices: Sequence[str], significance: float = 0.05
+) -> Figure:
+    """Returns ρ of every matrix with its interval, a panel per size; filled where its p is below `significance`."""
+    figure = new_figure(height=1.0 + 0.25 * len(matrices))
+    panels = figure.subplots(1, len(correlations), sharey=True, squeeze=False)[0]
+    for axes, (size, of_size) in zip(panels, correlations.items(), strict=True):
+        axes.axvline(0, color=GREY, linewidth=0.8)
+        for row, (matrix, (rho, p)) in enumerate(zip(matrices, of_size, strict=True)):
+            colour = _colour(matrix)
+            axes.hlines(row, rho.low, rho.high, color=colour, linewidth=1.4)
+            face = colour if p < significance else "white"
+            axes.plot(rho.value, row, "o", color=colour, markerfacecolor=face, markersize=5)
+        axes.set_title(size)
+        axes.set_xlabel("Spearman's ρ")
+        axes.set_xlim(-1.08, 1.08)
+        axes.set_yticks(range(len(matrices)), matrices)
+        axes.set_ylim(len(matrices) - 0.5, -0.5)
+        axes.grid(axis="x")
+    return figure
+
+
+def _colour(matrix: str) -> str:
+    return _GROUPS[matrix.partition(".")[0]]
+
+
+def _shown(group: str, matrices: Sequence[Any]) -> bool:
+    return any(matrix.partition(".")[0] == group for matrix in matrices)

@@ -1,0 +1,69 @@
+"""Figures of several trainings of one model: the slide's spread per layer, and the ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy import stats
+
+from paper_lib.figures.style import BLACK, LIGHT, PALETTE, book_style, new_figure
+from paper_lib.layers.changes import Floats
+
+
+@book_style()
+def run_spread(changes: Mapping[str, Floats]) -> Figure:
+    """Returns the slide's figure: the WER change of every layer in every training, a row of axes per model size.
+
+    `changes` are [trainings, layers] by size, fractions. The bar is the mean, the grey band reaches from the least to
+    the largest.
+    """
+    figure = new_figure(height=0.5 + 1.65 * len(changes))
+    rows = figure.subplots(len(changes), 1, sharey=True, squeeze=False)[:, 0]
+    for axes, (size, of_size) in zip(rows, changes.items(), strict=True):
+        trainings, layers = of_size.shape
+        for layer in range(layers):
+            values = 100 * of_size[:, layer]
+            axes.bar(layer, values.max() - values.min(), 0.62, bottom=values.min(), color=LIGHT)
+            axes.hlines(values.mean(), layer - 0.31, layer + 0.31, color=BLACK, linewidth=1.6)
+            for run, value in enumerate(values):
+                x = layer + 0.36 * ((run + 0.5) / trainings - 0.5)
+                axes.plot(x, value, "o", color=PALETTE[run % len(PALETTE)], markersize=4.5)
+        axes.set_title(size)
+        axes.set_ylabel("WER change, points")
+        axes.set_xticks(range(layers), range(1, layers + 1))
+        axes.set_xlim(-0.6, layers - 0.4)
+        axes.grid(axis="y")
+    rows[-1].set_xlabel("layer that is re-initialised, from the input (1) to the output")
+    most = max(of_size.shape[0] for of_size in changes.values())
+    marks = [
+        Line2D([], [], color=PALETTE[run % len(PALETTE)], marker="o", linestyle="", markersize=4.5, label=f"seed {run}")
+        for run in range(most)
+    ]
+    mean = Line2D([], [], color=BLACK, linewidth=1.6, label="mean")
+    figure.legend(handles=[*marks, mean], loc="outside upper right", ncols=most + 1)
+    return figure
+
+
+@book_style()
+def rank_maps(changes: Mapping[str, Floats]) -> Figure:
+    """Returns the rank of every layer in every training, 1 the least harmful to reset; `changes` as in `run_spread`."""
+    most = max(of_size.shape[0] for of_size in changes.values())
+    figure = new_figure(height=1.0 + 0.32 * most)
+    panels = figure.subplots(1, len(changes), squeeze=False)[0]
+    for axes, (size, of_size) in zip(panels, changes.items(), strict=True):
+        ranks = stats.rankdata(of_size, axis=1)
+        axes.imshow(ranks, cmap="viridis_r", aspect="auto", vmin=1, vmax=ranks.shape[1])
+        for run, row in enumerate(ranks):
+            for layer, rank in enumerate(row):
+                light = rank > ranks.shape[1] / 2
+                axes.text(layer, run, f"{rank:g}", ha="center", va="center", color="white" if light else BLACK)
+        axes.set_title(size)
+        axes.set_xticks(range(ranks.shape[1]), range(1, ranks.shape[1] + 1))
+        axes.set_yticks(range(len(ranks)), range(len(ranks)))
+        axes.set_xlabel("layer")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+    panels[0].set_ylabel("seed")
+    return figure
