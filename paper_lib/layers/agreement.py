@@ -107,14 +107,19 @@ def agreement(repeats: Repeats, measure: Measure, seed: int = 0) -> Estimate:
 
 
 def permutation_test(changes: Floats, measure: Measure = rank_correlation) -> float:
-    """Returns how often trainings whose layers are shuffled agree as well as those of `changes` [runs, layers] do."""
+    """Returns how often trainings whose layers are shuffled agree as well as those of `changes` [runs, layers] do.
 
-    def statistic(*runs: Floats, axis: int) -> Floats:
-        stacked = np.stack([np.moveaxis(run, axis, -1) for run in np.broadcast_arrays(*runs)], axis=-2)
-        return mean_of_pairs(measure(stacked))
+    Of two trainings with up to seven layers all orders are tried; else 9999 at random.
+    """
+    first, *others = changes
+
+    def statistic(*shuffled: Floats, axis: int) -> Floats:
+        moved = [np.moveaxis(run, axis, -1) for run in shuffled]
+        # Only the order of one training against another matters, so the first keeps its own.
+        return mean_of_pairs(measure(np.stack(np.broadcast_arrays(first, *moved), axis=-2)))
 
     result = stats.permutation_test(
-        tuple(changes), statistic, permutation_type="pairings", vectorized=True, alternative="greater", rng=0
+        tuple(others), statistic, permutation_type="pairings", vectorized=True, alternative="greater", rng=0
     )
     return float(result.pvalue)
 
