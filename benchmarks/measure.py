@@ -59,12 +59,12 @@ def sweep(size: str, repeats: int) -> None:
     """A reset sweep against as many evaluations of the whole model, one thread, model and speech of profile quick."""
     import torch
 
+    from paper_lib.conformer.decoding import transcribe
     from paper_lib.corpus import open_corpus
     from paper_lib.corpus.batches import evaluation_batches
-    from paper_lib.evaluation import transcribe
     from paper_lib.layers.reset_sweep import replacements, reset_sweep
     from paper_lib.profiles import profile_of
-    from paper_lib.studies.measurements import trained_model
+    from paper_lib.studies.computing import trained_model
 
     torch.set_num_threads(1)
     profile, cpu = profile_of("quick"), torch.device("cpu")

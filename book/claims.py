@@ -48,9 +48,9 @@ table(
         )
         for claim in CLAIMS
     ],
-    ["The paper says", "Slide, our figure", *(f"Profile {name}" for name in profiles)],
-    "Verdicts by profile. The links lead to the figure that a claim is judged by. A verdict of *not resolved* says how "
-    "much more data would tell.",
+    ["The paper says", "Slide", *profiles],
+    "Verdicts by profile. The links lead to the figure that a claim is judged by. Where a part of a claim cannot be "
+    "told, the cell says how much more data would tell.",
 )
 
 # %% [markdown]

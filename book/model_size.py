@@ -114,7 +114,7 @@ show(
 #   above the margin *is excluded*,
 # - **unresolved** if the interval holds the margin: more test speech would tell.
 #
-# A model of $L$ layers is asked $L$ questions at once, so each interval has confidence $1 - 0.05 / L$ (Bonferroni), and
+# A model of *L* layers is asked *L* questions at once, so each interval has confidence 1 − 0.05 / *L* (Bonferroni), and
 # all the verdicts on one model hold together with 95 %.
 
 # %% tags=["hide-input"]
@@ -129,7 +129,7 @@ show(
 )
 
 # %% tags=["hide-input"]
-from paper_lib.layers.reset_sweep import KINDS
+from paper_lib.layers.variants import KINDS
 
 rows = []
 for size, layers in effects.items():

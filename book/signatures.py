@@ -17,10 +17,21 @@
 # layers matter?
 #
 # **The paper's hypothesis** (slides *Numerical Signatures*): weights that change least during training are the least
-# harmful to reset. For every weight matrix $m$ of layer $l$ take the distance that it has moved by step $t$, relative
+# harmful to reset. For every weight matrix *m* of layer *l* take the distance that it has moved by step *t*, relative
 # to the layer whose matrix of that kind moved farthest:
 #
-# $$s^{m,l}(t) = \frac{\lVert W^{m,l}(t) - W^{m,l}(0) \rVert_F}{\max_{l'} \lVert W^{m,l'}(t) - W^{m,l'}(0) \rVert_F}$$
+# <math display="block">
+#   <msup><mi>s</mi><mrow><mi>m</mi><mo>,</mo><mi>l</mi></mrow></msup><mo>(</mo><mi>t</mi><mo>)</mo><mo>=</mo>
+#   <mfrac>
+#     <msub><mrow><mo>‖</mo><msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l</mi></mrow></msup><mo>(</mo><mi>t</mi>
+#       <mo>)</mo><mo>−</mo><msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l</mi></mrow></msup><mo>(</mo><mn>0</mn>
+#       <mo>)</mo><mo>‖</mo></mrow><mi>F</mi></msub>
+#     <mrow><munder><mo>max</mo><mi>l′</mi></munder><msub><mrow><mo>‖</mo>
+#       <msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l′</mi></mrow></msup><mo>(</mo><mi>t</mi><mo>)</mo><mo>−</mo>
+#       <msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l′</mi></mrow></msup><mo>(</mo><mn>0</mn><mo>)</mo><mo>‖</mo>
+#       </mrow><mi>F</mi></msub></mrow>
+#   </mfrac>
+# </math>
 #
 # **The paper's claims**: upper layers move more in all attention-related weights, convolutions about alike; the
 # signature of attention emerges during training, is stable under seeds, is less pronounced in smaller models, and
@@ -136,9 +147,9 @@ table(
 # %% [markdown]
 # ## Does the signature tell the harm of a reset?
 #
-# This is what the slides only hint at ("shares some features"). For every weight matrix: Spearman's $\rho$ over the
+# This is what the slides only hint at ("shares some features"). For every weight matrix: Spearman's ρ over the
 # layers between its signature and the WER change by re-initialisation of the layer, averaged over the trainings. If the
-# hypothesis holds, $\rho$ is positive: what moved less can be put back at less cost.
+# hypothesis holds, ρ is positive: what moved less can be put back at less cost.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.signatures import correlation_intervals, correlation_over_time
@@ -177,7 +188,7 @@ show(
 )
 
 # %% [markdown]
-# Six or seven layers make coarse ranks: in one training $|\rho|$ exceeds 0.8 by chance about one time in ten. A line
+# Six or seven layers make coarse ranks: in one training |ρ| exceeds 0.8 by chance about one time in twenty. A line
 # that is high from the first step on says that the order of the layers is *already there*, as it would be if it came
 # from where a layer stands and not from what it learns.
 #
@@ -203,7 +214,7 @@ show(
 
 # %% tags=["hide-input"]
 from paper_lib.layers.ranking import CLASSES
-from paper_lib.layers.reset import MODULES
+from paper_lib.layers.variants import MODULES
 
 rows = []
 for size, effects in module_effects.items():

@@ -89,10 +89,10 @@ show(
 # %% [markdown]
 # ## How well do trainings agree on the ranks?
 #
-# Two trainings rank $L$ layers; Spearman's $\rho$ and Kendall's $\tau$ are 1 where they agree and 0 on average where
+# Two trainings rank *L* layers; Spearman's ρ and Kendall's τ are 1 where they agree and 0 on average where
 # the layers are shuffled. With several trainings it is the mean over their pairs. The intervals are bootstraps over
 # test utterances and, from three trainings on, over trainings; with two, the interval only says how well the test
-# speech tells the ranks of these two. $p$ comes from a permutation test (the layers of every training are shuffled;
+# speech tells the ranks of these two. *p* comes from a permutation test (the layers of every training are shuffled;
 # exact where there are few enough orders), times the number of sizes (Bonferroni).
 
 # %% tags=["hide-input"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,24 +10,11 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from paper_lib.files import atomic_write
+
 
 class DamagedFileError(RuntimeError):
     """A file is cut off, or its content is not what was written."""
-
-
-def atomic_write(path: Path, content: bytes) -> None:
-    """Writes `content` to `path` so that a reader, or a crash at any moment, meets the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:

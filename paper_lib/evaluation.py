@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import jiwer
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-
-from paper_lib.conformer.decoding import greedy_decode
-from paper_lib.conformer.transducer import Transducer
-from paper_lib.corpus.batches import Item, collate
-from paper_lib.corpus.tokens import Tokenizer
 
 RESAMPLES = 2000
 
@@ -36,6 +30,30 @@ def word_errors(reference: str, hypothesis: str) -> int:
     return int(result.substitutions + result.insertions + result.deletions)
 
 
+@lru_cache(maxsize=4)
+def resamples(utterances: int, seed: int = 0) -> NDArray[np.float64]:
+    """Returns how often each of the bootstrap's resamples holds each utterance, [RESAMPLES, utterances]."""
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(utterances, np.full(utterances, 1 / utterances), RESAMPLES).astype(float)  # for BLAS
+    counts.flags.writeable = False
+    return counts
+
+
+def bootstrap_interval(
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    utterances: int,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Returns `statistic` of all utterances with a percentile bootstrap over them.
+
+    `statistic` maps counts [resamples, utterances], how often a resample holds each utterance, to values [resamples].
+    With the same `seed` all statistics see the same resamples, which SciPy's bootstrap would draw for each anew.
+    """
+    low, high = np.quantile(statistic(resamples(utterances, seed)), ((1 - confidence) / 2, (1 + confidence) / 2))
+    return Estimate(float(statistic(np.ones((1, utterances)))[0]), float(low), float(high))
+
+
 def wer_interval(errors: ArrayLike, words: ArrayLike, confidence: float = 0.95, seed: int = 0) -> Estimate:
     """Returns total `errors` [utterances] over total `words` [utterances] with a percentile bootstrap over utterances.
 
@@ -43,50 +61,7 @@ def wer_interval(errors: ArrayLike, words: ArrayLike, confidence: float = 0.95, 
     difference in WER (Bisani & Ney 2004).
     """
     errors, words = np.asarray(errors, float), np.asarray(words, float)
-    value = float(errors.sum() / words.sum())
-    if np.all(errors == 0):
-        return Estimate(value, value, value)
-    result = stats.bootstrap(
-        (errors, words),
-        lambda e, w, axis: e.sum(axis) / w.sum(axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=200,
-        confidence_level=confidence,
-        method="percentile",
-        rng=seed,
-    )
-    return Estimate(value, float(result.confidence_interval.low), float(result.confidence_interval.high))
-
-
-def bootstrap_interval(
-    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], utterances: int, seed: int = 0
-) -> Estimate:
-    """Returns `statistic` of all utterances with a 95 % percentile bootstrap over them.
-
-    `statistic` maps counts [resamples, utterances], how often a resample holds each utterance, to values [resamples].
-    With the same `seed` all statistics see the same resamples.
-    """
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(utterances, np.full(utterances, 1 / utterances), RESAMPLES)
-    low, high = np.quantile(statistic(counts), (0.025, 0.975))
-    return Estimate(float(statistic(np.ones((1, utterances), np.int64))[0]), float(low), float(high))
-
-
-@torch.inference_mode()
-def transcribe(
-    model: Transducer, batches: Sequence[Sequence[Item]], tokenizer: Tokenizer, device: torch.device
-) -> list[tuple[str, str]]:
-    """Returns (reference, hypothesis) of every utterance, in the order of `batches`."""
-    model.eval()
-    pairs = []
-    for items in batches:
-        batch = collate(items, tokenizer).to(device)
-        encoded, frames = model.encode(batch.features, batch.frames)
-        hypotheses = (tokenizer.decode(ids) for ids in greedy_decode(model, encoded, frames))
-        pairs += [(u.text, hypothesis) for u, hypothesis in zip(batch.utterances, hypotheses, strict=True)]
-    return pairs
+    return bootstrap_interval(lambda counts: (counts @ errors) / (counts @ words), len(words), confidence, seed)
 
 
 def wer(pairs: Sequence[tuple[str, str]]) -> float:

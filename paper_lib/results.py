@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from paper_lib.checkpoint import atomic_write
+from paper_lib.files import atomic_write
 from paper_lib.settings import Settings
 
 logger = logging.getLogger("paper_lib")

@@ -24,13 +24,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from paper_lib.checkpoint import DamagedFileError, load_tensors, save_tensors
+from paper_lib.conformer.decoding import transcribe
 from paper_lib.conformer.loss import transducer_loss
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.augment import spec_augment
 from paper_lib.corpus.batches import WINDOW, Batch, collate, evaluation_batches, training_batches
 from paper_lib.corpus.tokens import Tokenizer, make_tokenizer
-from paper_lib.evaluation import transcribe, wer
+from paper_lib.evaluation import wer
 from paper_lib.settings import TrainingRun, TrainingSettings
 
 logger = logging.getLogger("paper_lib")

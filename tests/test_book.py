@@ -13,6 +13,7 @@ import pytest
 from tiny_book import CHECKOUT
 
 from paper_lib.chapters.parameters import CHAPTERS
+from paper_lib.claims.findings import CLAIMS
 
 pytestmark = pytest.mark.book
 
@@ -55,3 +56,17 @@ def test_the_status_page_links_to_every_chapter(root: Path) -> None:
     status = (root / "_build" / "html" / "book" / "status.html").read_text()
     for chapter in CHAPTERS:
         assert f'class="reference internal" href="{chapter}.html"' in status
+
+
+def test_every_claim_links_to_its_figure(root: Path) -> None:
+    pages = root / "_build" / "html" / "book"
+    claims = (pages / "claims.html").read_text()
+    for claim in CLAIMS:
+        assert f'href="{claim.chapter}.html#{claim.figure}"' in claims
+        assert f'id="{claim.figure}"' in (pages / f"{claim.chapter}.html").read_text()
+
+
+def test_no_page_needs_a_script_from_elsewhere_for_a_formula(root: Path) -> None:
+    for chapter in CHAPTERS:
+        page = (root / "_build" / "html" / "book" / f"{chapter}.html").read_text()
+        assert 'class="math' not in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import jupytext
 import pytest
@@ -120,3 +121,28 @@ def test_the_table_of_contents_is_the_list_of_chapters() -> None:
     toc = yaml.safe_load((CHECKOUT / "_toc.yml").read_text())
     files = [toc["root"], *(entry["file"] for entry in toc["chapters"])]
     assert files == [f"book/{name}" for name in (*CHAPTERS, "status")]
+
+
+@pytest.mark.parametrize(
+    ("chapter", "texts", "message"),
+    [
+        ("stability", {"seeds": "1"}, "seeds is 1; it must be an integer from 2 to 20, or None"),
+        ("signatures", {"seeds": "1"}, "it must be an integer from 2 to 20"),
+        ("signatures", {"modules": "attention.x"}, "attention.q, attention.k, attention.v"),
+        (
+            "signatures",
+            {"step": "30"},
+            "step 30 was not recorded; the 30 that were go from 25 to 750, the nearest is 25",
+        ),
+        ("signatures", {"step": "800"}, "the nearest is 750"),  # L trains longer than S
+        ("signatures", {"step": "3", "profile": "laptop"}, "step 3 was not recorded"),
+        ("group_norm", {"size": "XL"}, "size is 'XL'; it must be one of S, M, L"),
+    ],
+)
+def test_comparisons_that_cannot_be_made_are_refused(chapter: str, texts: dict[str, str], message: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(message)):
+        check_text(chapter, texts)
+
+
+def test_a_recorded_step_is_accepted() -> None:
+    assert check_text("signatures", {"step": "800", "sizes": "L"}).model_dump()["step"] == 800

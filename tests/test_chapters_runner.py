@@ -16,7 +16,8 @@ import pytest
 from tiny_book import write_chapter
 
 from paper_lib.chapters.parameters import ParameterError
-from paper_lib.chapters.runner import ChapterError, execute
+from paper_lib.chapters.runner import ChapterError, execute, fresh, page_of
+from paper_lib.files import atomic_write
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
@@ -137,3 +138,31 @@ def is_running(process: int) -> bool:
         ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
     ).stdout
     return bool(state.strip()) and not state.startswith("Z")
+
+
+def test_a_page_is_made_again_only_when_something_that_it_follows_from_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path / "cache"))
+    made: list[int] = []
+
+    def remake(profile: str = "quick") -> int:
+        made.append(fresh("intro", {"profile": profile}, tmp_path).stat().st_mtime_ns)
+        return len(set(made))
+
+    write_chapter(tmp_path, "intro", "1 + 1")
+    assert [remake(), remake()] == [1, 1]
+    write_chapter(tmp_path, "intro", "1 + 2")
+    assert [remake(), remake()] == [2, 2]
+    assert [remake("smoke"), remake("smoke")] == [3, 3]
+    atomic_write(tmp_path / "cache" / "records" / "training" / "c0ffee.json", b"{}")
+    assert [remake("smoke"), remake("smoke")] == [4, 4]
+    page_of("intro", tmp_path).write_text("{")
+    assert remake("smoke") == 5
+
+
+def test_a_chapter_that_failed_is_run_again(tmp_path: Path) -> None:
+    write_chapter(tmp_path, "intro", "1 / 0")
+    for _ in range(2):
+        with pytest.raises(ChapterError, match="ZeroDivisionError"):
+            fresh("intro", {"profile": "quick"}, tmp_path)

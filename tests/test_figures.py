@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from urllib.parse import unquote
 
@@ -12,12 +13,15 @@ import pytest
 import soundfile
 
 from paper_lib.evaluation import Estimate
+from paper_lib.explorers.signature import signature_slider
 from paper_lib.figures.resets import change_intervals, reset_columns
+from paper_lib.figures.signatures import correlation_intervals
 from paper_lib.figures.sound import player
+from paper_lib.figures.stability import rank_maps, run_spread
 from paper_lib.figures.style import show
 from paper_lib.figures.tables import percent, table
 from paper_lib.layers.ranking import LayerEffect
-from paper_lib.layers.reset_sweep import KINDS
+from paper_lib.layers.variants import KINDS
 
 
 def effects(wers: list[float]) -> list[LayerEffect]:
@@ -93,3 +97,32 @@ def test_what_is_played_is_the_waveform() -> None:
     heard, rate = soundfile.read(io.BytesIO(base64.b64decode(data)), dtype="float32")
     assert rate == 16_000
     np.testing.assert_allclose(heard, waveform, atol=1e-4)
+
+
+def test_the_signature_explorer_embeds_every_recorded_number_and_shows_the_last() -> None:
+    signatures = {"S": np.array([[[0.5, 1.0]], [[0.25, 1.0]]]), "L": np.array([[[0.4, 1.0, 0.9]], [[1.0, 0.8, 0.7]]])}
+    steps = {"S": [10, 20], "L": [10, 30]}
+    page = signature_slider(signatures, steps, ["attention.q"], caption="a </script> b").html
+    data = json.loads(re.search(r'application/json">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    assert data["sizes"]["L"] == {"steps": [10, 30], "values": signatures["L"].tolist()}
+    assert data["matrices"] == ["attention.q"]
+    assert data["low"] == 0.2
+    body = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert re.findall(r">(\d\.\d\d)<", body) == ["0.25", "1.00"]
+    assert ">step 20<" in page
+    assert "a &lt;/script&gt; b" in page
+
+
+def test_figures_of_several_trainings_draw_all_of_them() -> None:
+    changes = {"S": np.array([[0.1, 0.3, 0.2], [0.2, 0.1, 0.4]]), "L": np.array([[0.1, 0.3, 0.2, 0.5]] * 3)}
+    spread_, ranks = run_spread(changes), rank_maps(changes)
+    points = [len([line for line in axes.lines if line.get_marker() == "o"]) for axes in spread_.axes]
+    assert points == [2 * 3, 3 * 4]
+    assert [text.get_text() for text in ranks.axes[0].texts] == ["1", "3", "2", "2", "1", "3"]
+
+
+def test_a_matrix_is_filled_where_its_correlation_is_significant() -> None:
+    rho = Estimate(0.9, 0.8, 1.0)
+    figure = correlation_intervals({"S": [(rho, 0.01), (rho, 0.2)]}, ["attention.q", "ffn1.w1"])
+    faces = [line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert [face == "white" for face in faces] == [False, True]

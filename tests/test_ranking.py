@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy import stats
 from tiny_runs import CPU, Words, babbling
 
-from paper_lib.conformer.decoding import greedy_decode
+from paper_lib.conformer.decoding import greedy_decode, transcribe
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import collate, evaluation_batches
-from paper_lib.evaluation import Estimate, bootstrap_interval, transcribe, wer, wer_interval, word_errors
+from paper_lib.evaluation import Estimate, bootstrap_interval, wer, wer_interval, word_errors
 from paper_lib.layers.ranking import CONFIDENCE, MARGIN, classify, intact_wer, layer_effects, layer_errors, pooled
-from paper_lib.layers.reset_sweep import KINDS
+from paper_lib.layers.variants import KINDS
 
 Floats = NDArray[np.float64]
 

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import jiwer
+import numpy as np
 import pytest
 import torch
 from tiny_runs import CPU, Words, babbling
@@ -17,8 +18,10 @@ from paper_lib.conformer.layer import ConformerLayer
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import Item, collate, evaluation_batches
+from paper_lib.layers.activations import QUANTILES, normalised_activations
 from paper_lib.layers.reset import reinitialized, rerandomized
-from paper_lib.layers.reset_sweep import SweepResult, Variant, replacements, reset_sweep
+from paper_lib.layers.reset_sweep import SweepResult, replacements, reset_sweep
+from paper_lib.layers.variants import KINDS, MODULES, Variant
 from paper_lib.settings import EncoderSettings, ResetSettings
 from paper_lib.training import Fit
 
@@ -214,3 +217,80 @@ def test_re_randomised_weights_have_the_initialisers_distribution(norm: Any) -> 
             assert torch.equal(drawn[name], fresh[name])
         else:
             assert float(drawn[name].std()) == pytest.approx(float(fresh[name].std()), rel=0.3)
+
+
+MODULE_RESETS = ResetSettings(unit="module", draws=1)
+
+
+def test_a_module_reset_is_that_of_a_whole_model_with_that_modules_weights_put_back(
+    model: Transducer, initial: dict[str, Tensor], heldout: list[list[Item]]
+) -> None:
+    result = reset_sweep(model, initial, heldout, Words(), MODULE_RESETS, CPU)
+    assert [(v.layer, v.kind, v.module) for v, _ in result.resets] == [
+        (layer, kind, module) for layer in (0, 1) for kind in KINDS for module in MODULES
+    ]
+    for variant, errors in result.resets:
+        if variant.kind == "re-initialisation":
+            whole = copy.deepcopy(model)
+            prefix = f"encoder.layers.{variant.layer}.{variant.module}."
+            whole.load_state_dict({k: initial[k] if k.startswith(prefix) else t for k, t in model.state_dict().items()})
+            assert errors == errors_one_by_one(whole, heldout), variant
+    assert len({tuple(errors) for _, errors in result.resets}) > len(result.resets) // 2
+
+
+def test_kept_statistics_are_the_trained_ones_and_the_weights_are_reset(tiny_corpus: Corpus) -> None:
+    model, initial = babbling("batch", tiny_corpus)
+    kept = replacements(model, initial, ResetSettings(draws=1, statistics="kept"))
+    assert len(kept) == 4
+    for variant, reset in kept.items():
+        trained = model.encoder.layers[variant.layer].state_dict()
+        prefix = f"encoder.layers.{variant.layer}."
+        for name, tensor in reset.state_dict().items():
+            running = "running" in name
+            assert torch.equal(tensor, trained[name]) == running, name
+            if variant.kind == "re-initialisation":
+                assert torch.equal(tensor, initial[prefix + name]) != running, name
+
+
+def test_kept_statistics_leave_the_initial_weights_as_they_were(tiny_corpus: Corpus) -> None:
+    model, initial = babbling("batch", tiny_corpus)
+    before = copy.deepcopy(initial)
+    replacements(model, initial, ResetSettings(draws=1, statistics="kept"))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in initial.items())
+
+
+def test_resets_draw_nothing_from_the_callers_random_numbers(model: Transducer, initial: dict[str, Tensor]) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    replacements(model, initial, MODULE_RESETS)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@torch.inference_mode()
+def test_normalised_activations_are_those_of_whole_models(
+    model: Transducer, initial: dict[str, Tensor], heldout: list[list[Item]]
+) -> None:
+    found = normalised_activations(model, initial, heldout, Words(), CPU)
+    assert [(entry["reset"], entry["layer"]) for entry in found] == [(None, 0), (None, 1), (0, 1)]
+    whole = copy.deepcopy(model)
+    whole.encoder.layers[0].load_state_dict(
+        {k.removeprefix("encoder.layers.0."): t for k, t in initial.items() if k.startswith("encoder.layers.0.")}
+    )
+    for entry, intact in ((found[1], True), (found[2], False)):
+        norm = (model if intact else whole).encoder.layers[1].convolution.depthwise_norm
+        outputs: list[Tensor] = []
+
+        def keep(_: Any, inputs: Any, output: Tensor, outputs: list[Tensor] = outputs) -> None:
+            outputs.append(output[inputs[1][..., 0] > 0])
+
+        hook = norm.register_forward_hook(keep)
+        for items in heldout:
+            batch = collate(items, Words())
+            (model if intact else whole).encode(batch.features, batch.frames)
+        hook.remove()
+        plain = (torch.cat(outputs) - norm.bias) / norm.weight
+        expected = np.quantile(plain.mean(0).numpy(), QUANTILES)
+        np.testing.assert_allclose(entry["mean"], expected, atol=2e-3)
+        expected = np.quantile(plain.std(0, correction=0).numpy(), QUANTILES)
+        np.testing.assert_allclose(entry["deviation"], expected, atol=2e-3)

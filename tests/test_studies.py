@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -9,13 +11,15 @@ import pytest
 from tiny_runs import CPU
 
 from paper_lib import studies
+from paper_lib.claims.findings import CLAIMS, findings, is_measured
 from paper_lib.corpus import open_corpus
 from paper_lib.layers.ranking import layer_effects
+from paper_lib.layers.variants import MODULES
 from paper_lib.profiles import SIZES, Profile, ProfileName, profile_of
 from paper_lib.results import Store
-from paper_lib.settings import EncoderSettings, SyntheticSettings, TransducerSettings
-from paper_lib.studies import model_size
-from paper_lib.studies.measurements import trained_model
+from paper_lib.settings import EncoderSettings, ResetSettings, SyntheticSettings, TrainingRun, TransducerSettings
+from paper_lib.studies import STUDIES, compute_missing, group_norm, model_size, signatures
+from paper_lib.studies.computing import trained_model
 
 
 @pytest.fixture
@@ -112,3 +116,62 @@ def test_a_trained_model_is_the_records_model(cache: Path) -> None:
     fitted = trained_model(profile.run("S", 0))
     assert fitted.digest == records.training.result["checkpoint"]
     assert next(fitted.model.parameters()).device == CPU
+
+
+def test_studies_share_what_they_have_in_common(cache: Path) -> None:
+    profile = toy("smoke").model_copy(update={"reset": ResetSettings(draws=1)})
+    wanted = [m for study in STUDIES.values() for m in study(profile).measurements]
+    # Two trainings of each size, whose settings are alike here, and two norms more.
+    assert len({m.digest() for m in wanted if isinstance(m, TrainingRun)}) == 4
+    compute_missing(wanted, Store(cache / "records"), workers=1)
+    files = {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")}
+    for study in STUDIES.values():
+        assert study(profile).is_stored
+        assert all((cache / "records" / name).is_file() for r in study(profile).records() for name in r.files)
+    assert {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")} == files
+
+
+def test_norms_are_compared_with_all_else_equal(cache: Path) -> None:
+    records = group_norm(toy("smoke"), draws=1).records(workers=1)
+    assert [record.norm for record in records] == ["BatchNorm", "GroupNorm, 1 group", "GroupNorm, 2 groups"]
+    assert [record.kept is not None for record in records] == [True, False, False]
+    settings = [dict(record.training.settings) for record in records]
+    for one in settings:
+        one["model"] = {**one["model"], "encoder": {**one["model"]["encoder"], "norm": "", "groups": 0}}
+    assert settings[0] == settings[1] == settings[2]
+    # Intact, a model is the same whichever statistics a reset would keep.
+    assert records[0].kept is not None
+    assert records[0].kept.result["intact"] == records[0].reset.result["intact"]
+    above = [(e["reset"], e["layer"]) for e in records[0].activations.result["activations"]]  # type: ignore[union-attr]
+    assert above == [(None, 0), (None, 1), (0, 1)]
+
+
+def test_modules_are_reset_in_as_many_trainings_as_the_profile_says(cache: Path) -> None:
+    records = signatures(toy("smoke"), sizes=["S"]).records(workers=1)
+    assert [record.modules is not None for record in records] == [True, False]
+    assert records[0].modules is not None
+    effects = layer_effects(records[0].modules.result)
+    assert [(e.layer, e.module) for e in effects] == [(layer, module) for layer in (0, 1) for module in MODULES]
+
+
+def test_verdicts_of_a_profile_follow_from_its_records(cache: Path) -> None:
+    assert not is_measured(toy("smoke"))
+    found = findings(toy("smoke"))
+    assert [finding.claim for finding in found] == list(CLAIMS)
+    assert is_measured(toy("smoke"))
+
+
+def test_who_reads_finished_records_needs_no_torch(cache: Path) -> None:
+    model_size(profile_of("smoke"), sizes=["S"]).records(workers=1)
+    program = """
+import sys
+from paper_lib.claims import findings
+from paper_lib.layers.ranking import layer_effects
+from paper_lib.layers.variants import MODULES
+from paper_lib.profiles import profile_of
+from paper_lib.studies import STUDIES, compute_missing, group_norm, model_size, signatures
+(record,) = model_size(profile_of("smoke"), sizes=["S"]).records()
+layer_effects(record.reset.result)
+sys.exit("torch" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

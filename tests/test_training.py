@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from tiny_runs import CPU, TINY_CORPUS, in_process, tiny_run, train, train_until_checkpoint, train_until_update
 
 from paper_lib import training
-from paper_lib.checkpoint import DamagedFileError, atomic_write, load_tensors, save_tensors
+from paper_lib.checkpoint import DamagedFileError, load_tensors, save_tensors
 from paper_lib.conformer.loss import transducer_loss
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus, Shard
 from paper_lib.corpus.batches import collate, evaluation_batches, training_batches
+from paper_lib.files import atomic_write
 from paper_lib.settings import Norm, SpecAugmentSettings, Split
 from paper_lib.training import Fit, NonFiniteLossError, fit, learning_rate
 

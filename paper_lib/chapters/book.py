@@ -1,6 +1,7 @@
 """Builds the book: computes its records, runs every chapter, and lets Jupyter Book render what the chapters left.
 
-Nothing is executed twice: chapters find their records in the store, and Jupyter Book executes nothing.
+Nothing is executed twice: chapters find their records in the store, a page that would come out the same stays, and
+Jupyter Book executes nothing.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import nbformat
 
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.chapters.provenance import page_provenance
-from paper_lib.chapters.runner import execute
+from paper_lib.chapters.runner import fresh
 from paper_lib.chapters.status import status_page
 from paper_lib.profiles import ProfileName, profile_of
-from paper_lib.studies import STUDIES
-from paper_lib.studies.measurements import compute_missing, store_of
+from paper_lib.studies import STUDIES, compute_missing
+from paper_lib.studies.measurements import store_of
 
 
 class BuildError(RuntimeError):
@@ -45,7 +46,7 @@ def build_book(profile: ProfileName, root: Path) -> Path:
             chain.from_iterable(study(settings).measurements for study in STUDIES.values()), store_of(settings)
         )
     run = joblib.Parallel(n_jobs=min(len(CHAPTERS), joblib.cpu_count()))
-    return render(run(joblib.delayed(execute)(chapter, {"profile": profile}, root) for chapter in CHAPTERS), root)
+    return render(run(joblib.delayed(fresh)(chapter, {"profile": profile}, root) for chapter in CHAPTERS), root)
 
 
 def render(notebooks: Sequence[Path], root: Path) -> Path:

@@ -53,13 +53,13 @@ def report_provenance() -> None:
 
     from paper_lib import results
 
+    records = results.consulted()
     content = {
-        "records": [
-            {name: asdict(record)[name] for name in ("kind", "digest", "provenance")} for record in results.consulted()
-        ],
+        "records": [{name: asdict(record)[name] for name in ("kind", "digest", "provenance")} for record in records],
         "corpora": _running.corpora if _running else [],
         "seeds": _running.seeds if _running else [],
-        "machine": results.machine(),
+        # Where there are records, their machines count; and to ask this one for its GPU takes torch.
+        "machine": None if records else results.machine(),
         "versions": results.versions(),
     }
     display({PROVENANCE_MIME: content}, raw=True)

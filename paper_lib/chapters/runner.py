@@ -14,6 +14,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from paper_lib.chapters.freshness import inputs_digest, is_fresh
 from paper_lib.chapters.parameters import check
 from paper_lib.chapters.provenance import take_provenance, with_header
 from paper_lib.chapters.sources import source_of
@@ -28,18 +29,35 @@ class ChapterError(RuntimeError):
     notebook: Path
 
 
-def execute(chapter: str, parameters: Mapping[str, Any], root: Path) -> Path:
+def fresh(chapter: str, parameters: Mapping[str, Any], root: Path) -> Path:
+    """Returns what `execute` would, without running a chapter whose page stands there and would be the same.
+
+    Raises:
+        As `execute`.
+    """
+    inputs = inputs_digest(chapter, parameters, root)
+    if is_fresh(notebook := page_of(chapter, root), inputs):
+        return notebook
+    return execute(chapter, parameters, root, inputs)
+
+
+def page_of(chapter: str, root: Path) -> Path:
+    """Returns where the executed notebook of a chapter stands."""
+    return root / "_build" / "chapters" / f"{chapter}.ipynb"
+
+
+def execute(chapter: str, parameters: Mapping[str, Any], root: Path, inputs: str = "") -> Path:
     """Runs `root/book/CHAPTER.py` and returns the executed notebook, `root/_build/chapters/CHAPTER.ipynb`.
 
-    The notebook appears there complete, or, after an error in a cell, complete up to that error; an interruption
-    leaves what stood there before.
+    `inputs` is the digest that `fresh` will look for. The notebook appears there complete, or, after an error in a
+    cell, complete up to that error; an interruption leaves what stood there before.
 
     Raises:
         ParameterError: a parameter is refused; nothing has run.
         ChapterError: a cell raised an exception.
     """
     checked = check(chapter, parameters)
-    finished = root / "_build" / "chapters" / f"{chapter}.ipynb"
+    finished = page_of(chapter, root)
     finished.parent.mkdir(parents=True, exist_ok=True)
     source = jupytext.read(source_of(chapter, root))
     source.cells.append(nbformat.v4.new_code_cell(REPORT_CELL))
@@ -65,7 +83,8 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path) -> Path:
             )
             failure.notebook = finished
             raise failure from None
-        notebook = nbformat.read(executed, as_version=4)
-        nbformat.write(with_header(take_provenance(notebook, chapter)), executed)
+        notebook = take_provenance(nbformat.read(executed, as_version=4), chapter)
+        notebook.metadata.paper_lib["inputs"] = inputs
+        nbformat.write(with_header(notebook), executed)
         os.replace(executed, finished)
     return finished

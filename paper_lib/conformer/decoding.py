@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from paper_lib.conformer.transducer import BLANK, Transducer
+from paper_lib.corpus.batches import Item, collate
+from paper_lib.corpus.tokens import Tokenizer
 
 
 @torch.inference_mode()
@@ -41,3 +45,18 @@ def greedy_decode(
     if not passes:
         return [[] for _ in frames]
     return [[label for label in row if label != BLANK] for row in torch.stack(passes, 1).tolist()]
+
+
+@torch.inference_mode()
+def transcribe(
+    model: Transducer, batches: Sequence[Sequence[Item]], tokenizer: Tokenizer, device: torch.device
+) -> list[tuple[str, str]]:
+    """Returns (reference, hypothesis) of every utterance, in the order of `batches`."""
+    model.eval()
+    pairs = []
+    for items in batches:
+        batch = collate(items, tokenizer).to(device)
+        encoded, frames = model.encode(batch.features, batch.frames)
+        hypotheses = (tokenizer.decode(ids) for ids in greedy_decode(model, encoded, frames))
+        pairs += [(u.text, hypothesis) for u, hypothesis in zip(batch.utterances, hypotheses, strict=True)]
+    return pairs

@@ -20,8 +20,9 @@
 
   const cell = (value) => {
     const made = element("td", value.toFixed(2));
-    made.style.background = data.colours[Math.round(20 * value)];
-    made.style.color = value < 0.5 ? "#fff" : "#000";
+    const level = (value - data.low) / (1 - data.low);
+    made.style.background = data.colours[Math.round(20 * level)];
+    made.style.color = level < 0.5 ? "#fff" : "#000";
     return made;
   };
 

@@ -12,6 +12,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from paper_lib.figures.markup import Markup
+from paper_lib.figures.signatures import floor
 from paper_lib.figures.style import COLOUR_MAP
 from paper_lib.layers.changes import Floats
 
@@ -31,8 +32,10 @@ def signature_slider(
 
     Without JavaScript the page shows the last step of the first size.
     """
+    low = min(floor(signatures.values()), 0.9)
     data = {
         "colours": _COLOURS,
+        "low": low,
         "matrices": list(matrices),
         "sizes": {
             size: {"steps": list(steps[size]), "values": np.round(of_size, 2).tolist()}
@@ -55,24 +58,25 @@ def signature_slider(
         f'<label>Step <input type="range" min="0" max="{last}" value="{last}"></label> '
         f'<output aria-live="polite">step {steps[first][last]}</output></div>'
         f'<div class="scroll" tabindex="0"><table class="heat">'
-        f"{_table(signatures[first][-1], matrices)}</table></div>"
+        f"{_table(signatures[first][-1], matrices, low)}</table></div>"
         f"<figcaption>{html.escape(caption)}</figcaption>"
         f'<script type="application/json">{embedded}</script><script>{script}</script></figure>',
         text=f"[explorer: {caption}]",
     )
 
 
-def _table(signature: Floats, matrices: Sequence[str]) -> str:
-    """Returns the rows of the table for `signature` [matrices, layers]; signature.js draws the same."""
+def _table(signature: Floats, matrices: Sequence[str], low: float) -> str:
+    """Returns the rows of the table for `signature` [matrices, layers]; colours begin at `low`, as in signature.js."""
     layers = signature.shape[1]
     heads = "".join(f'<th scope="col">{layer + 1}</th>' for layer in range(layers))
     rows = "".join(
-        f'<tr><th scope="row">{html.escape(matrix)}</th>{"".join(map(_cell, row))}</tr>'
+        f'<tr><th scope="row">{html.escape(matrix)}</th>{"".join(_cell(value, low) for value in row)}</tr>'
         for matrix, row in zip(matrices, signature, strict=True)
     )
     return f'<thead><tr><th scope="col">layer</th>{heads}</tr></thead><tbody>{rows}</tbody>'
 
 
-def _cell(value: float) -> str:
-    colour = "#fff" if value < 0.5 else "#000"
-    return f'<td style="background:{_COLOURS[round(20 * value)]};color:{colour}">{value:.2f}</td>'
+def _cell(value: float, low: float) -> str:
+    level = (value - low) / (1 - low)
+    colour = "#fff" if level < 0.5 else "#000"
+    return f'<td style="background:{_COLOURS[round(20 * max(level, 0))]};color:{colour}">{value:.2f}</td>'

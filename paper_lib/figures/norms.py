@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from paper_lib.figures.style import BLACK, GREY, VERMILION, book_style, new_figure
-from paper_lib.layers.activations import QUANTILES
 
 _COLOURS = {False: GREY, True: VERMILION}
 _LABELS = {False: "intact", True: "a layer below re-initialised"}
@@ -46,7 +45,6 @@ def activation_quantiles(activations: Mapping[str, Sequence[Mapping[str, Any]]],
 
 def _bars(axes: Axes, layer: int, quantiles: Sequence[float], after: bool) -> None:
     low, lower, median, upper, high = quantiles
-    assert len(quantiles) == len(QUANTILES)
     x, colour = layer + (0.15 if after else -0.15), _COLOURS[after]
     axes.vlines(x, low, high, color=colour, linewidth=1.2)
     axes.vlines(x, lower, upper, color=colour, linewidth=4)

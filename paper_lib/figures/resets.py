@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from paper_lib.evaluation import Estimate
 from paper_lib.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, book_style, new_figure
 from paper_lib.layers.ranking import MARGIN, Class, LayerEffect
-from paper_lib.layers.reset_sweep import KINDS, Kind
+from paper_lib.layers.variants import KINDS, Kind
 
 KIND_COLOURS: dict[Kind, str] = {"re-initialisation": BLUE, "re-randomisation": ORANGE}
 CLASS_COLOURS: dict[Class, str] = {"ambient": BLUE, "critical": VERMILION, "unresolved": GREY}

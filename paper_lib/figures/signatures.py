@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from paper_lib.figures.style import (
 )
 from paper_lib.layers.changes import Floats
 from paper_lib.layers.ranking import LayerEffect
-from paper_lib.layers.reset import MODULES
+from paper_lib.layers.variants import MODULES
 
 _GROUPS = {"ffn1": BLUE, "attention": VERMILION, "convolution": GREEN, "ffn2": ORANGE}
 
@@ -31,7 +32,12 @@ _GROUPS = {"ffn1": BLUE, "attention": VERMILION, "convolution": GREEN, "ffn2": O
 @book_style()
 def signature_maps(signatures: Mapping[str, Floats], matrices: Sequence[str]) -> Figure:
     """Returns the slide's figure: signatures [matrices, layers] by size, a row per weight matrix of the layer."""
-    return _maps(signatures, matrices, "signature", (0.0, 1.0), "{:.2f}", COLOUR_MAP, 0.3)
+    return _maps(signatures, matrices, "signature", (floor(signatures.values()), 1.0), "{:.2f}", COLOUR_MAP, 0.3)
+
+
+def floor(signatures: Iterable[Floats]) -> float:
+    """Returns where the colours of a signature begin: the least one, rounded down to a tenth."""
+    return math.floor(10 * min(float(of_size.min()) for of_size in signatures)) / 10
 
 
 @book_style()

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from paper_lib.evaluation import RESAMPLES, Estimate
+from paper_lib.evaluation import RESAMPLES, Estimate, resamples
 from paper_lib.layers.changes import Changes, Counts, Floats, spearman
-from paper_lib.layers.reset_sweep import Kind
+from paper_lib.layers.variants import Kind
 
 # Maps changes [..., runs, layers] to the agreement of every two runs, [..., runs, runs].
 Measure = Callable[[Floats], Floats]
@@ -57,7 +57,7 @@ class Repeats:
     def wer(self, counts: Counts | None = None, kind: Kind = "re-initialisation") -> Floats:
         """Returns the WER change of every run and layer, [resamples, runs, layers]; [runs, layers] without `counts`."""
         if counts is None:
-            return self.wer(np.ones((1, self.utterances), np.int64), kind)[0]
+            return self.wer(np.ones((1, self.utterances)), kind)[0]
         return np.stack([run.wer(kind, counts) for run in self.runs], axis=1)
 
 
@@ -93,11 +93,13 @@ def mean_of_pairs(pairs: Floats) -> Floats:
 
 def agreement(repeats: Repeats, measure: Measure, seed: int = 0) -> Estimate:
     """Returns the mean of `measure` over the pairs of trainings, with its 95 % interval (see the module)."""
-    rng = np.random.default_rng(seed)
-    size, runs = repeats.utterances, len(repeats.runs)
-    counts = rng.multinomial(size, np.full(size, 1 / size), RESAMPLES)
-    pairs = measure(repeats.wer(counts))
-    drawn = rng.integers(runs, size=(RESAMPLES, runs)) if runs > 2 else np.tile(np.arange(runs), (RESAMPLES, 1))
+    runs = len(repeats.runs)
+    pairs = measure(repeats.wer(resamples(repeats.utterances, seed)))
+    drawn = (
+        np.random.default_rng(seed).integers(runs, size=(RESAMPLES, runs))
+        if runs > 2
+        else np.tile(np.arange(runs), (RESAMPLES, 1))
+    )
     resampled = pairs[np.arange(RESAMPLES)[:, None, None], drawn[:, :, None], drawn[:, None, :]]
     different = drawn[:, :, None] != drawn[:, None, :]
     count = different.sum((1, 2))
@@ -143,9 +145,7 @@ class Deviations:
 def deviations(results: Sequence[Mapping[str, Any]], seed: int = 0) -> Deviations:
     """Returns what a layer's WER change varies with, from the results of reset sweeps of several trainings."""
     repeats = Repeats.of(results)
-    rng = np.random.default_rng(seed)
-    size = repeats.utterances
-    counts = rng.multinomial(size, np.full(size, 1 / size), RESAMPLES)
+    counts = resamples(repeats.utterances, seed)
     draws = [_draw_variance(result) for result in results]
     return Deviations(
         trainings=float(np.sqrt(repeats.wer().var(0, ddof=1).mean())),

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from paper_lib.layers.ranking import layer_errors
-from paper_lib.layers.reset_sweep import KINDS, Kind
+from paper_lib.layers.variants import KINDS, Kind
 
 Floats = NDArray[np.float64]
-Counts = NDArray[np.int64]  # [resamples, utterances], how often a resample holds each utterance
+Counts = NDArray[np.float64]  # [resamples, utterances], how often a resample holds each utterance
 
 
 @dataclass(frozen=True)

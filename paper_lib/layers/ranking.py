@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paper_lib.evaluation import Estimate, wer_interval
-from paper_lib.layers.reset import Module
-from paper_lib.layers.reset_sweep import KINDS, Kind
+from paper_lib.layers.variants import KINDS, Kind, Module
 
 MARGIN = 0.02  # WER, absolute
 CONFIDENCE = 0.95

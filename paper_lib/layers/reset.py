@@ -6,17 +6,13 @@ A layer's buffers, BatchNorm's running statistics, belong to it and are reset wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from paper_lib.conformer.layer import ConformerLayer
+from paper_lib.layers.variants import Module
 from paper_lib.settings import EncoderSettings
-
-Module = Literal["ffn1", "attention", "convolution", "ffn2"]
-# In the order in which a frame passes them. The layer's last LayerNorm belongs to none.
-MODULES: tuple[Module, ...] = ("ffn1", "attention", "convolution", "ffn2")
 
 
 def reinitialized(settings: EncoderSettings, initial: Mapping[str, Tensor], layer: int) -> ConformerLayer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,28 +18,9 @@ from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.batches import Item, collate
 from paper_lib.corpus.tokens import Tokenizer
 from paper_lib.evaluation import word_errors
-from paper_lib.layers.reset import (
-    MODULES,
-    Module,
-    reinitialized,
-    rerandomized,
-    with_module_of,
-    with_statistics_of,
-)
+from paper_lib.layers.reset import reinitialized, rerandomized, with_module_of, with_statistics_of
+from paper_lib.layers.variants import MODULES, Variant
 from paper_lib.settings import ResetSettings
-
-Kind = Literal["re-initialisation", "re-randomisation"]
-KINDS: tuple[Kind, ...] = ("re-initialisation", "re-randomisation")
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One reset: `layer` counts from 0, `draw` the re-randomisations of that layer; without `module`, all of it."""
-
-    layer: int
-    kind: Kind
-    draw: int = 0
-    module: Module | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from paper_lib.evaluation import RESAMPLES, Estimate
+from paper_lib.evaluation import RESAMPLES, Estimate, resamples
 from paper_lib.layers.changes import Changes, Floats, spearman
 from paper_lib.layers.matrices import MATRICES, SignatureError, check_step
 
@@ -42,7 +42,7 @@ def signatures_over_time(training: Mapping[str, Any], matrices: Sequence[str] = 
 def harm(sweep: Mapping[str, Any]) -> Floats:
     """Returns the WER change by the re-initialisation of every layer, [layers], from the result of a reset sweep."""
     changes = Changes.of(sweep)
-    return changes.wer("re-initialisation", np.ones((1, len(changes.words)), np.int64))[0]
+    return changes.wer("re-initialisation", np.ones((1, len(changes.words))))[0]
 
 
 def spread(signatures: Floats) -> Floats:
@@ -64,11 +64,14 @@ def correlation_with_harm(
     over trainings. A one-sided exact test of Kendall's τ in each training, combined by Fisher's method, gives p, and
     the procedure of Benjamini and Hochberg over the matrices makes it what is returned.
     """
-    rng = np.random.default_rng(seed)
     changes = [Changes.of(sweep) for sweep in sweeps]
-    size, runs = len(changes[0].words), len(changes)
-    counts = rng.multinomial(size, np.full(size, 1 / size), RESAMPLES)
-    drawn = rng.integers(runs, size=(RESAMPLES, runs)) if runs > 2 else np.tile(np.arange(runs), (RESAMPLES, 1))
+    runs = len(changes)
+    counts = resamples(len(changes[0].words), seed)
+    drawn = (
+        np.random.default_rng(seed).integers(runs, size=(RESAMPLES, runs))
+        if runs > 2
+        else np.tile(np.arange(runs), (RESAMPLES, 1))
+    )
     resampled = [change.wer("re-initialisation", counts) for change in changes]
     measured = [harm(sweep) for sweep in sweeps]
     signs = [signature(training, matrices, step) for training in trainings]

@@ -1,32 +1,18 @@
-"""Measurements: pure functions from settings to records, computed once and then read from the store.
+"""Measurements, named by their settings, and where their records are.
 
-A measurement is named by its settings: `TrainingRun` stands for a training, `ResetStudy` for the resets of a trained
-model, `ActivationStudy` for what resets do to the activations above.
+`TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
+do to the activations above. Without torch: a page whose records are stored needs none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
-from typing import Any
-
-import torch
 from pydantic import Field
 
-from paper_lib.conformer.sizes import count_parameters
 from paper_lib.corpus import open_corpus
-from paper_lib.corpus.batches import evaluation_batches
-from paper_lib.layers.activations import normalised_activations
-from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.paths import cache_root, published_records
 from paper_lib.profiles import Profile
 from paper_lib.results import Record, Store
-from paper_lib.settings import Positive, ResetSettings, Settings, Split, TrainingRun
-from paper_lib.sweep import Job, run_jobs
-from paper_lib.training import Fit, fit
-
-# Losses in a record: enough to draw a curve.
-LOSS_POINTS = 200
+from paper_lib.settings import Positive, ResetSettings, Settings, TrainingRun
 
 
 class ResetStudy(Settings):
@@ -45,6 +31,11 @@ class ActivationStudy(Settings):
 
 
 Measurement = TrainingRun | ResetStudy | ActivationStudy
+KINDS: dict[type[Measurement], str] = {
+    TrainingRun: "training",
+    ResetStudy: "reset_sweep",
+    ActivationStudy: "activations",
+}
 
 
 def store_of(profile: Profile) -> Store:
@@ -54,105 +45,11 @@ def store_of(profile: Profile) -> Store:
     return Store(published_records(profile.name))
 
 
-def compute_device() -> torch.device:
-    """Returns CUDA where present, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def run_of(measurement: Measurement) -> TrainingRun:
     """Returns the training that a measurement is about."""
     return measurement if isinstance(measurement, TrainingRun) else measurement.run
 
 
-def trained_model(run: TrainingRun, position: int = 0) -> Fit:
-    """Returns the model of `run`, trained now or loaded from the cache; `position` is the progress bar's line."""
-    corpus = open_corpus(run.corpus)
-    return fit(run, corpus, cache_root() / "runs" / f"{run.digest()}-{corpus.digest}", compute_device(), position)
-
-
-def _train(run: TrainingRun, position: int) -> dict[str, Any]:
-    """Returns the curves of a training and the distances of its weights from step 0."""
-    fitted = trained_model(run, position)
-    history = fitted.history
-    stride = max(1, len(history.losses) // LOSS_POINTS)
-    chunks = [history.losses[start : start + stride] for start in range(0, len(history.losses), stride)]
-    return {
-        "losses": [round(sum(chunk) / len(chunk), 4) for chunk in chunks],
-        "loss_stride": stride,
-        "dev_wer": {str(step): value for step, value in history.dev_wer.items()},
-        "distance_steps": history.distance_steps,
-        "distances": {name: [float(f"{d:.6g}") for d in values] for name, values in history.distances.items()},
-        "seconds": round(history.seconds, 1),
-        "checkpoint": fitted.digest,
-    }
-
-
-def _reset(study: ResetStudy, position: int) -> dict[str, Any]:
-    """Returns the word errors of every test utterance, intact and under every reset."""
-    fitted = trained_model(study.run, position)
-    batches = evaluation_batches(open_corpus(study.run.corpus), "test", study.reset.batch_frames)
-    result = reset_sweep(
-        fitted.model, fitted.initial, batches, fitted.tokenizer, study.reset, compute_device(), position
-    )
-    resets = [{**asdict(variant), "errors": errors} for variant, errors in result.resets]
-    return {"words": result.words, "intact": result.intact, "resets": resets, "checkpoint": fitted.digest}
-
-
-def _observe_activations(study: ActivationStudy, position: int) -> dict[str, Any]:
-    """Returns the quantiles over channels of the normalised activations' means and deviations."""
-    fitted = trained_model(study.run, position)
-    frames = 4 * study.run.training.batch_frames
-    batches = evaluation_batches(open_corpus(study.run.corpus), "dev", frames, study.utterances)
-    activations = normalised_activations(fitted.model, fitted.initial, batches, fitted.tokenizer, compute_device())
-    return {"activations": activations, "checkpoint": fitted.digest}
-
-
-_COMPUTE: Mapping[type[Measurement], tuple[str, Callable[[Any, int], dict[str, Any]]]] = {
-    TrainingRun: ("training", _train),
-    ResetStudy: ("reset_sweep", _reset),
-    ActivationStudy: ("activations", _observe_activations),
-}
-
-
 def stored(measurement: Measurement, store: Store) -> Record | None:
     """Returns the record of a measurement, or nothing where the store has none that can be trusted."""
-    kind, _ = _COMPUTE[type(measurement)]
-    return store.get(kind, measurement, open_corpus(run_of(measurement).corpus).digest)
-
-
-def measured(measurement: Measurement, store: Store, position: int = 0) -> Record:
-    """Returns the record of a measurement, made now where the store has none."""
-    kind, compute = _COMPUTE[type(measurement)]
-    run = run_of(measurement)
-    return store.get_or_compute(
-        kind,
-        measurement,
-        lambda: compute(measurement, position),
-        corpus=open_corpus(run.corpus).digest,
-        seeds=[run.seed],
-    )
-
-
-def compute_missing(measurements: Iterable[Measurement], store: Store, workers: int | None = None) -> None:
-    """Makes what the store lacks of `measurements`: models side by side, all that is asked of one model by one job."""
-    jobs: dict[str, list[Measurement]] = {}
-    for measurement in measurements:
-        if stored(measurement, store) is None:
-            missing = jobs.setdefault(run_of(measurement).digest(), [])
-            if measurement not in missing:
-                missing.append(measurement)
-    corpora = {run.corpus.digest(): run.corpus for run in (run_of(missing[0]) for missing in jobs.values())}
-    for settings in corpora.values():
-        # While a GPU trains, the CPU's cores make the training speech.
-        splits: tuple[Split, ...] = ("dev", "test") if compute_device().type == "cuda" else ("train", "dev", "test")
-        open_corpus(settings).prepare(splits)
-    run_jobs([Job(_measure_all, (missing, store), _cost(run_of(missing[0]))) for missing in jobs.values()], workers)
-
-
-def _measure_all(measurements: list[Measurement], store: Store, position: int = 0) -> None:
-    for measurement in measurements:
-        measured(measurement, store, position)
-
-
-def _cost(run: TrainingRun) -> float:
-    return run.training.steps * (1e6 + count_parameters(run.model).total)
+    return store.get(KINDS[type(measurement)], measurement, open_corpus(run_of(measurement).corpus).digest)

@@ -1,0 +1,41 @@
+"""Whether a page that was made earlier is still what running its chapter would make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+import paper_lib
+from paper_lib.chapters.sources import source_of
+from paper_lib.paths import cache_root, published_records
+from paper_lib.results import versions
+
+
+def inputs_digest(chapter: str, parameters: Mapping[str, Any], root: Path) -> str:
+    """Returns the digest of all that a page follows from: source, parameters, this library, versions and records."""
+    digest = hashlib.sha256(json.dumps([parameters, versions()], sort_keys=True).encode())
+    package = Path(paper_lib.__file__).parent
+    code = sorted(path for path in package.rglob("*") if path.suffix in (".py", ".js"))
+    for path in (source_of(chapter, root), *code):
+        digest.update(path.read_bytes())
+    for directory in (cache_root() / "records", published_records(".")):
+        for path in sorted(directory.rglob("*.json")):
+            status = path.stat()
+            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def is_fresh(notebook: Path, inputs: str) -> bool:
+    """Returns whether `notebook` was executed, to its end, from what has the digest `inputs`."""
+    if not notebook.is_file():
+        return False
+    try:
+        metadata = nbformat.read(notebook, as_version=4).metadata
+    except (ValueError, AttributeError):  # no notebook: it will be replaced by one
+        return False
+    return bool(metadata.get("paper_lib", {}).get("inputs") == inputs)
