@@ -1,4 +1,4 @@
-"""The times that the README quotes, measured again: `python benchmarks/measure.py corpus|sweep|book`.
+"""The times that the README quotes, measured again: `python benchmarks/measure.py corpus|sweep|distances|book`.
 
 Each prints ratios taken within one run, for machines differ and are shared. None of this is a test.
 """
@@ -81,6 +81,36 @@ def sweep(size: str, repeats: int) -> None:
         ratios.append(all_ / (evaluations * one))
         click.echo(f"one evaluation {one:.2f} s, sweep of {evaluations} resets {all_:.2f} s: {ratios[-1]:.2f} x")
     click.echo(f"{size}: a sweep takes {statistics.median(ratios):.2f} x the time of {evaluations} full evaluations")
+
+
+@main.command()
+@click.option("--size", type=click.Choice(["S", "M", "L"]), default="S", show_default=True)
+@click.option("--steps", default=60, show_default=True)
+@click.option("--repeats", default=3, show_default=True)
+def distances(size: str, steps: int, repeats: int) -> None:
+    """What recording the weights' distances costs a training of profile quick, one thread."""
+    import torch
+
+    from paper_lib.corpus import open_corpus
+    from paper_lib.profiles import profile_of
+    from paper_lib.training import fit
+
+    torch.set_num_threads(1)
+    run = profile_of("quick").run(size, 0)  # type: ignore[arg-type]
+    every = run.training.distance_every
+    corpus = open_corpus(run.corpus)
+    corpus.prepare(("train", "dev"))
+
+    def train(distance_every: int) -> float:
+        changes = {"steps": steps, "distance_every": distance_every, "checkpoint_every": steps}
+        short = run.model_copy(update={"training": run.training.model_copy(update=changes)})
+        with TemporaryDirectory() as directory:
+            return seconds(lambda: fit(short, corpus, Path(directory), torch.device("cpu")))
+
+    # Recorded at every step, it can be told from the noise.
+    pairs = [(train(steps), train(1)) for _ in range(repeats)]
+    shares = [(with_ - without) / without / every for without, with_ in pairs]
+    click.echo(f"{size}: recording every {every} steps takes {100 * statistics.median(shares):.2f} % of the training")
 
 
 @main.command()

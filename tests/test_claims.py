@@ -128,9 +128,11 @@ def test_a_verdict_follows_from_the_parts(parts: list[bool | None], expected: st
     assert verdict(parts) == expected
 
 
-def test_a_finding_names_what_would_resolve_each_open_part_once() -> None:
-    parts = [Part(True, "never shown"), Part(None, "about 5 seeds"), Part(None, "about 5 seeds"), Part(None, "9")]
-    assert conclude(CLAIMS[0], ["a", "b"], parts).remedy == "about 5 seeds; 9"
+def test_a_finding_names_what_would_resolve_each_open_part() -> None:
+    parts = {"S": Part(True, "never shown"), "M": Part(None, "about 5 seeds"), "L": Part(None, "9")}
+    finding = conclude(CLAIMS[0], ["a", "b"], parts)
+    assert finding.remedy == "M: about 5 seeds; L: 9"
+    assert finding.evidence == "a; b"
 
 
 def test_the_utterances_that_would_do_are_those_whose_interval_just_excludes_the_threshold() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,10 +65,10 @@ class Finding:
     remedy: str = ""
 
 
-def conclude(claim: Claim, evidence: Sequence[str], parts: Sequence[Part]) -> Finding:
-    """Returns the finding on a claim with these parts."""
-    remedies = dict.fromkeys(part.remedy for part in parts if part.holds is None and part.remedy)
-    return Finding(claim, "; ".join(evidence), verdict([part.holds for part in parts]), "; ".join(remedies))
+def conclude(claim: Claim, evidence: Sequence[str], parts: Mapping[str, Part]) -> Finding:
+    """Returns the finding on a claim with these parts, each by its name: a size, two sizes that are compared, ..."""
+    remedies = [f"{name}: {part.remedy}" for name, part in parts.items() if part.holds is None and part.remedy]
+    return Finding(claim, "; ".join(evidence), verdict([part.holds for part in parts.values()]), "; ".join(remedies))
 
 
 def verdict(parts: Sequence[bool | None]) -> Verdict:
@@ -130,9 +130,10 @@ def _about(count: float, what: str) -> str:
 
 def points(estimate: Estimate) -> str:
     """Returns a change in WER with its interval, in points."""
-    return f"{100 * estimate.value:+.1f} [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}] points"
+    value, low, high = (f"{100 * x:+.1f}" for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}] points".replace("-", "−")
 
 
 def plain(estimate: Estimate) -> str:
     """Returns a number and its interval."""
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]".replace("-", "−")

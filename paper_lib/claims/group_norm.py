@@ -53,18 +53,19 @@ def yields_ambient_layers(group: Mapping[str, Mapping[str, Any]]) -> Finding:
     return conclude(
         GROUP_NORM_YIELDS_AMBIENT_LAYERS,
         [f"{name}: {tally(layers)}" for name, layers in effects.items()],
-        [existence(layers, "ambient", len(group[name]["words"])) for name, layers in effects.items()],
+        {name: existence(layers, "ambient", len(group[name]["words"])) for name, layers in effects.items()},
     )
 
 
 def interferes(batch: Mapping[str, Any], group: Mapping[str, Mapping[str, Any]]) -> Finding:
     """Judges BATCH_NORM_INTERFERES; parameters as for `judge`."""
     with_batch = reinitialised(batch)
-    evidence, parts = [f"BatchNorm: {tally(with_batch)}"], []
+    evidence = [f"BatchNorm: {tally(with_batch)}"]
+    parts: dict[str, Part] = {}
     for name, result in group.items():
         with_group = reinitialised(result)
         evidence.append(f"{name}: {tally(with_group)}")
-        parts.append(fewer_ambient(with_batch, with_group, len(batch["words"])))
+        parts[name] = fewer_ambient(with_batch, with_group, len(batch["words"]))
     return conclude(BATCH_NORM_INTERFERES, evidence, parts)
 
 

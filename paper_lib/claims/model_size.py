@@ -83,7 +83,8 @@ def existence(effects: Sequence[LayerEffect], wanted: Class, utterances: int) ->
 
 def layers_differ(results: Mapping[str, Mapping[str, Any]]) -> Finding:
     """Judges LAYERS_DIFFER; parameters as for `judge`."""
-    evidence, parts = [], []
+    evidence: list[str] = []
+    parts: dict[str, Part] = {}
     for size, result in results.items():
         effects = reinitialised(result)
         evidence.append(f"{size}: {tally(effects)}")
@@ -91,9 +92,9 @@ def layers_differ(results: Mapping[str, Mapping[str, Any]]) -> Finding:
         failing = [part for part in both if part.holds is not True]
         possible = len(effects) > 1  # one layer cannot be both
         if not possible or any(part.holds is False for part in both):
-            parts.append(Part(False))
+            parts[size] = Part(False)
         else:
-            parts.append(failing[0] if failing else Part(True))
+            parts[size] = failing[0] if failing else Part(True)
     return conclude(LAYERS_DIFFER, evidence, parts)
 
 
@@ -101,21 +102,24 @@ def larger_is_more_robust(results: Mapping[str, Mapping[str, Any]]) -> Finding:
     """Judges LARGER_IS_MORE_ROBUST; parameters as for `judge`."""
     changes = {size: Changes.of(result) for size, result in results.items()}
     harms = [f"{size} {points(_interval(one.harm, one))}" for size, one in changes.items()]
-    evidence, parts = [f"mean WER change {', '.join(harms)}"], []
+    evidence = [f"mean WER change {', '.join(harms)}"]
+    parts: dict[str, Part] = {}
     for (smaller, one), (larger, other) in pairwise(changes.items()):
         step = _interval(partial(_difference, one, other), one)
         evidence.append(f"{smaller} − {larger} {points(step)}")
-        parts.append(above(step, 0, len(one.words)))
+        parts[f"{smaller} − {larger}"] = above(step, 0, len(one.words))
     return conclude(LARGER_IS_MORE_ROBUST, evidence, parts)
 
 
 def resets_are_similar(results: Mapping[str, Mapping[str, Any]]) -> Finding:
     """Judges RESETS_ARE_SIMILAR; parameters as for `judge`."""
-    evidence, parts = [], []
+    evidence: list[str] = []
+    parts: dict[str, Part] = {}
     for size, result in results.items():
         changes = Changes.of(result)
         ranks, excess = _interval(changes.rank_correlation, changes), _interval(changes.excess, changes)
-        parts += [above(ranks, 0, len(changes.words)), _within_margin(excess, len(changes.words))]
+        parts[f"{size}, ρ"] = above(ranks, 0, len(changes.words))
+        parts[f"{size}, WERs"] = _within_margin(excess, len(changes.words))
         evidence.append(f"{size}: ρ {plain(ranks)}, re-randomisation {points(excess)}")
     return conclude(RESETS_ARE_SIMILAR, evidence, parts)
 

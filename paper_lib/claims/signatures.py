@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from paper_lib.claims import Claim, Finding, above_over_seeds, conclude, mean_over_seeds, plain
+from paper_lib.claims import Claim, Finding, Part, above_over_seeds, conclude, mean_over_seeds, plain
 from paper_lib.claims.stability import Chance, better_than_chance
 from paper_lib.layers.agreement import TooFewTrainingsError, mean_of_pairs, rank_correlation
 from paper_lib.layers.changes import Floats, spearman
@@ -147,12 +147,13 @@ def growth(training: Training) -> float:
 
 def stable_under_seeds(trainings: Mapping[str, Sequence[Training]]) -> Finding:
     """Judges STABLE_UNDER_SEEDS."""
-    evidence, parts = [], []
+    evidence: list[str] = []
+    parts: dict[str, Part] = {}
     for size, runs in trainings.items():
         layers: Floats = np.stack([signature(run, ATTENTION).mean(0) for run in runs])
         part, p = better_than_chance(layers, rank_correlation, Chance.of_ranks(layers.shape[-1]), len(trainings))
         evidence.append(f"{size}: ρ {mean_of_pairs(rank_correlation(layers)):.2f}, p = {p:.2g}")
-        parts.append(part)
+        parts[size] = part
     return conclude(STABLE_UNDER_SEEDS, evidence, parts)
 
 
@@ -160,11 +161,11 @@ def less_pronounced_in_smaller_models(trainings: Mapping[str, Sequence[Training]
     """Judges LESS_PRONOUNCED_IN_SMALLER_MODELS."""
     spreads = {size: [attention_spread(run) for run in runs] for size, runs in trainings.items()}
     evidence = [f"spread {', '.join(f'{size} {np.mean(values):.2f}' for size, values in spreads.items())}"]
-    parts = []
+    parts: dict[str, Part] = {}
     for (smaller, less), (larger, more) in pairwise(spreads.items()):
         differences = [more[seed] - less[seed] for seed in range(min(len(less), len(more)))]
         evidence.append(f"{larger} − {smaller} {plain(mean_over_seeds(differences))}")
-        parts.append(above_over_seeds(differences))
+        parts[f"{larger} − {smaller}"] = above_over_seeds(differences)
     return conclude(LESS_PRONOUNCED_IN_SMALLER_MODELS, evidence, parts)
 
 
@@ -172,12 +173,13 @@ def shares_features_with_wer(
     trainings: Mapping[str, Sequence[Training]], sweeps: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> Finding:
     """Judges SHARES_FEATURES_WITH_WER."""
-    evidence, parts = [], []
+    evidence: list[str] = []
+    parts: dict[str, Part] = {}
     for size, runs in trainings.items():
         pairs = zip(runs, sweeps[size], strict=True)
         rhos = [float(spearman(signature(run, ATTENTION).mean(0), harm(sweep))) for run, sweep in pairs]
         evidence.append(f"{size}: ρ {plain(mean_over_seeds(rhos))}")
-        parts.append(above_over_seeds(rhos))
+        parts[size] = above_over_seeds(rhos)
     return conclude(SHARES_FEATURES_WITH_WER, evidence, parts)
 
 
@@ -188,5 +190,5 @@ def _in_every_size(
     return conclude(
         claim,
         [f"{size}: {plain(mean_over_seeds(of_size))}" for size, of_size in values.items()],
-        [above_over_seeds(of_size) for of_size in values.values()],
+        {size: above_over_seeds(of_size) for size, of_size in values.items()},
     )

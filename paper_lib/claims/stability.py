@@ -102,24 +102,26 @@ def judge(results: Results) -> list[Finding]:
 
 def can_be_ranked(repeats: Mapping[str, Repeats]) -> Finding:
     """Judges LAYERS_CAN_BE_RANKED."""
-    evidence, parts = [], []
+    evidence: list[str] = []
+    parts: dict[str, Part] = {}
     for size, runs in repeats.items():
         part, p = better_than_chance(runs.wer(), rank_correlation, Chance.of_ranks(runs.layers), len(repeats))
         evidence.append(f"{size}: ρ {plain(agreement(runs, rank_correlation))}, p = {p:.2g}")
-        parts.append(part)
+        parts[size] = part
     return conclude(LAYERS_CAN_BE_RANKED, evidence, parts)
 
 
 def positions_are_stable(repeats: Mapping[str, Repeats]) -> Finding:
     """Judges POSITIONS_ARE_STABLE."""
-    evidence, parts = [], []
+    evidence: list[str] = []
+    parts: dict[str, Part] = {}
     for size, runs in repeats.items():
         k = least_harmful(runs.layers)
         chance = Chance.of_overlap(k, runs.layers)
         part, p = better_than_chance(runs.wer(), overlap_of(k), chance, len(repeats))
         share = agreement(runs, overlap_of(k))
         evidence.append(f"{size}: {plain(share)} of {k} layers, {chance.mean:.2f} by chance, p = {p:.2g}")
-        parts.append(part)
+        parts[size] = part
     return conclude(POSITIONS_ARE_STABLE, evidence, parts)
 
 
@@ -130,9 +132,11 @@ def larger_is_more_stable(repeats: Mapping[str, Repeats]) -> Finding:
     trainings = min(map(len, by_size))
     if min(len(by_size), trainings) < FEWEST_FOR_A_TREND:
         remedy = f"at least {FEWEST_FOR_A_TREND} trainings of {FEWEST_FOR_A_TREND} sizes each"
-        return conclude(LARGER_IS_MORE_STABLE, [f"mean ρ {', '.join(evidence)}"], [Part(None, remedy)])
+        return conclude(LARGER_IS_MORE_STABLE, [f"mean ρ {', '.join(evidence)}"], {"trend": Part(None, remedy)})
     part, p = trend(np.stack([values[:trainings] for values in by_size], axis=1))
-    return conclude(LARGER_IS_MORE_STABLE, [f"mean ρ {', '.join(evidence)}", f"Page's test p = {p:.2g}"], [part])
+    return conclude(
+        LARGER_IS_MORE_STABLE, [f"mean ρ {', '.join(evidence)}", f"Page's test p = {p:.2g}"], {"trend": part}
+    )
 
 
 def larger_has_more_ambient_layers(results: Results) -> Finding:
@@ -142,7 +146,10 @@ def larger_has_more_ambient_layers(results: Results) -> Finding:
     return conclude(
         LARGER_HAS_MORE_AMBIENT_LAYERS,
         [f"{size}: {tally(layers)}" for size, layers in effects.items()],
-        [fewer_ambient(smaller, larger, utterances) for smaller, larger in pairwise(effects.values())],
+        {
+            f"{smaller} and {larger}": fewer_ambient(effects[smaller], effects[larger], utterances)
+            for smaller, larger in pairwise(effects)
+        },
     )
 
 

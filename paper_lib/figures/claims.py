@@ -24,7 +24,7 @@ def claims_table(findings: Sequence[Finding], caption: str) -> Markup:
 
 def verdict_cell(finding: Finding) -> Markup:
     """Returns a verdict and, where the data cannot tell, how much more data would."""
-    remedy = f"; open parts: {finding.remedy}" if finding.remedy else ""
+    remedy = f"; to tell the rest: {finding.remedy}" if finding.remedy else ""
     text = f"{finding.verdict}{remedy}"
     return Markup(f"<strong>{html.escape(finding.verdict)}</strong>{html.escape(remedy)}", text=text)
 

@@ -69,7 +69,9 @@ def _maps(
             middle = sum(limits) / 2
             for (row, layer), value in np.ndenumerate(of_size):
                 colour = "white" if value < middle else BLACK
-                text = form.format(value).replace("-", "−").removeprefix("0" if label == "signature" else "")
+                text = form.format(value)
+                text = text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+                text = text.removeprefix("0" if label == "signature" else "")
                 axes.text(layer, row, text, ha="center", va="center", color=colour, fontsize=6.5)
         axes.set_title(size)
         axes.set_xticks(range(of_size.shape[1]), range(1, of_size.shape[1] + 1))
