@@ -159,3 +159,41 @@ class ResetSettings(Settings):
     )
     draws: int = Field(default=3, ge=0, description="re-randomisations of every unit, each from another seed")
     batch_frames: Positive = Field(default=3000, description="most frames of 10 ms in a batch, padding included")
+
+
+class DropoutPlan(Settings):
+    """Federated Dropout: which share of the feed-forward units of each layer a client does without."""
+
+    name: str = Field(min_length=1)
+    rates: dict[int, Fraction] = Field(default={}, description="share dropped by layer, counted from 1")
+    elsewhere: Fraction = Field(default=0.0, description="share dropped in the layers that rates does not name")
+
+    def rate(self, layer: int) -> float:
+        """Returns the share that is dropped in `layer`, counted from 1."""
+        return self.rates.get(layer, self.elsewhere)
+
+
+class ServerOptimizerSettings(Settings):
+    """What the server does with the clients' mean update (Reddi et al. 2021): SGD, with momentum, or Adam (FedAdam)."""
+
+    kind: Literal["sgd", "adam"] = "adam"
+    learning_rate: float = Field(default=2e-3, gt=0)
+    momentum: Fraction = Field(default=0.0, description="of SGD")
+    betas: tuple[Fraction, Fraction] = Field(default=(0.9, 0.99), description="of Adam")
+    epsilon: float = Field(default=1e-5, gt=0, description="of Adam")
+    weight_decay: float = Field(default=0.0, ge=0, description="decoupled, a step; only of what a client has trained")
+
+
+class FederatedSettings(Settings):
+    """Federated averaging (McMahan et al. 2017): a client is a speaker with their own utterances."""
+
+    rounds: int = Field(ge=0)
+    clients_per_round: Positive
+    local_epochs: Positive = 1
+    local_batch_frames: Positive = Field(default=1500, description="most frames of 10 ms in a client's batch")
+    client_learning_rate: float = Field(default=0.1, gt=0, description="of a client's plain SGD")
+    clip_norm: float = Field(default=5.0, gt=0, description="largest norm of a client's gradient")
+    server: ServerOptimizerSettings = ServerOptimizerSettings()
+    failure_rate: Fraction = Field(default=0.0, description="share of the sampled clients that never answer")
+    masks: Literal["client", "round"] = Field(default="client", description="what draws its own dropped units")
+    seed: int = Field(default=0, ge=0)

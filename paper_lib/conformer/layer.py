@@ -17,13 +17,14 @@ from paper_lib.settings import EncoderSettings
 
 
 class FeedForward(nn.Module):
-    """LayerNorm, d → 4 d, Swish, 4 d → d (Gulati et al. 2020, figure 4)."""
+    """LayerNorm, d → 4 d, Swish, 4 d → d (Gulati et al. 2020, figure 4); a sub-model has fewer `hidden` units."""
 
-    def __init__(self, dim: int, dropout: float) -> None:
+    def __init__(self, dim: int, dropout: float, hidden: int | None = None) -> None:
         super().__init__()
+        hidden = 4 * dim if hidden is None else hidden
         self.norm = nn.LayerNorm(dim)
-        self.w1 = nn.Linear(dim, 4 * dim)
-        self.w2 = nn.Linear(4 * dim, dim)
+        self.w1 = nn.Linear(dim, hidden)
+        self.w2 = nn.Linear(hidden, dim)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Federated learning: sub-models of Federated Dropout, clients, and the server's averaging and optimizers."""

@@ -1,0 +1,103 @@
+"""Clients: speakers with their own utterances, sampled round by round, and the training that one of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from paper_lib.conformer.loss import transducer_loss
+from paper_lib.conformer.transducer import BLANK
+from paper_lib.corpus import Corpus
+from paper_lib.corpus.batches import Item, bucket, collate
+from paper_lib.corpus.tokens import Tokenizer
+from paper_lib.federated.dropout import Mask, sub_model
+from paper_lib.settings import FederatedSettings, Split, TransducerSettings
+
+
+class ClientError(ValueError):
+    """More clients were asked for than there are; the message names how many."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """One speaker's utterances, in the order of the corpus."""
+
+    name: str
+    items: tuple[Item, ...]
+
+
+def clients_of(corpus: Corpus, split: Split) -> list[Client]:
+    """Returns the speakers of a split as clients, by name."""
+    spoken: dict[str, list[Item]] = {}
+    for k in range(corpus.shards(split)):
+        shard = corpus.shard(split, k)
+        for index, utterance in enumerate(shard.utterances):
+            spoken.setdefault(utterance.speaker, []).append((shard, index))
+    return [Client(name, tuple(items)) for name, items in sorted(spoken.items())]
+
+
+def sample(settings: FederatedSettings, clients: int, round_: int) -> list[int]:
+    """Returns the clients, of `clients`, that answer in a round: sampled without replacement, less those that fail.
+
+    A function of (seed, round) alone: plans that share a seed meet the same clients. Raises ClientError.
+    """
+    if settings.clients_per_round > clients:
+        raise ClientError(f"clients_per_round is {settings.clients_per_round}; there are {clients} clients")
+    rng = np.random.default_rng((settings.seed, round_))
+    chosen = rng.choice(clients, settings.clients_per_round, replace=False)
+    answers = rng.random(settings.clients_per_round) >= settings.failure_rate
+    return [int(client) for client in chosen[answers]]
+
+
+def local_batches(settings: FederatedSettings, client: Client, seed: Sequence[int]) -> list[list[Item]]:
+    """Returns the batches of a client's local epochs, each epoch in an order of its own."""
+    rng = np.random.default_rng(seed)
+    batches: list[list[Item]] = []
+    for _ in range(settings.local_epochs):
+        order = rng.permutation(len(client.items))
+        batches += bucket([client.items[place] for place in order], settings.local_batch_frames)
+    return batches
+
+
+def trainable(model: nn.Module) -> dict[str, Tensor]:
+    """Returns the weights that clients train, detached, by name."""
+    return {name: tensor.detach() for name, tensor in model.named_parameters() if tensor.requires_grad}
+
+
+def client_update(
+    settings: FederatedSettings,
+    model_settings: TransducerSettings,
+    received: dict[str, Tensor],
+    mask: Mask,
+    batches: Sequence[Sequence[Item]],
+    tokenizer: Tokenizer,
+    seed: int,
+) -> dict[str, Tensor]:
+    """Returns what a client sends back: by how much its trainable weights have moved.
+
+    `received` is the state of the client's (sub-)model, buffers included. Plain SGD on the transducer loss. `seed` is
+    that of the dropout; nothing else is random.
+    """
+    model = sub_model(model_settings, mask)
+    model.load_state_dict({name: tensor.clone() for name, tensor in received.items()}, assign=True)
+    before = {name: tensor.clone() for name, tensor in trainable(model).items()}
+    optimizer = torch.optim.SGD(
+        [parameter for parameter in model.parameters() if parameter.requires_grad], lr=settings.client_learning_rate
+    )
+    model.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for items in batches:
+            batch = collate(items, tokenizer)
+            encoded, frames = model.encode(batch.features, batch.frames)
+            logits = model.logits(encoded, batch.targets)
+            loss = transducer_loss(logits, batch.targets, frames, batch.lengths, BLANK).mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            optimizer.step()
+    return {name: tensor - before[name] for name, tensor in trainable(model).items()}

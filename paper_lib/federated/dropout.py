@@ -1,0 +1,134 @@
+"""Federated Dropout (Caldas et al. 2018): a client trains a physically smaller model.
+
+Hidden units of the two feed-forward modules of a layer are dropped: rows of W1 and b1, columns of W2. b2, the norms and
+everything else stay. Units are dropped, not scaled: the sub-model computes what the full model would with those units
+at zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from paper_lib.conformer.layer import FeedForward
+from paper_lib.conformer.transducer import Transducer
+from paper_lib.settings import DropoutPlan, TransducerSettings
+
+FEED_FORWARD = ("ffn1", "ffn2")
+# The axis of each parameter of a feed-forward module along which its hidden units lie.
+_HIDDEN_AXIS = {"w1.weight": 0, "w1.bias": 0, "w2.weight": 1}
+
+
+class PlanError(ValueError):
+    """A plan that does not fit the model; the message names what would."""
+
+
+@dataclass(frozen=True)
+class Mask:
+    """The hidden units that a client keeps: sorted indices by the name of the feed-forward module.
+
+    Names are those of the transducer, "encoder.layers.3.ffn1" for example. A module that is not named is whole.
+    """
+
+    kept: Mapping[str, Tensor]
+
+    def indices(self, name: str) -> tuple[int, Tensor] | None:
+        """Returns the axis and the kept indices along it of the parameter `name`, or nothing where it is whole."""
+        for module, kept in self.kept.items():
+            if name.startswith(f"{module}."):
+                axis = _HIDDEN_AXIS.get(name.removeprefix(f"{module}."))
+                return None if axis is None else (axis, kept)
+        return None
+
+
+def check_plan(plan: DropoutPlan, layers: int) -> None:
+    """Raises PlanError where `plan` names a layer that a model of `layers` layers does not have."""
+    if missing := sorted(layer for layer in plan.rates if not 1 <= layer <= layers):
+        raise PlanError(f"plan {plan.name}: there is no layer {missing[0]}; the model has layers 1 to {layers}")
+
+
+def draw_mask(plan: DropoutPlan, settings: TransducerSettings, generator: torch.Generator) -> Mask:
+    """Returns which hidden units one client keeps, drawn at random; the counts are the plan's, rounded.
+
+    Raises PlanError.
+    """
+    encoder = settings.encoder
+    check_plan(plan, encoder.layers)
+    kept: dict[str, Tensor] = {}
+    for layer in range(encoder.layers):
+        rate = plan.rate(layer + 1)
+        if rate:
+            hidden = 4 * encoder.dim
+            for module in FEED_FORWARD:
+                order = torch.randperm(hidden, generator=generator)
+                kept[f"encoder.layers.{layer}.{module}"] = order[: hidden - round(rate * hidden)].sort().values
+    return Mask(kept)
+
+
+def extract(weights: Mapping[str, Tensor], mask: Mask) -> dict[str, Tensor]:
+    """Returns the weights that a client receives: those of the full model, without the dropped units."""
+    return {
+        name: tensor if (cut := mask.indices(name)) is None else tensor.index_select(*cut)
+        for name, tensor in weights.items()
+    }
+
+
+def scatter(smaller: Mapping[str, Tensor], mask: Mask, full: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the client's tensors in the places of the full model's, which `full` has the shapes of; 0 elsewhere."""
+    whole: dict[str, Tensor] = {}
+    for name, tensor in smaller.items():
+        cut = mask.indices(name)
+        whole[name] = tensor if cut is None else torch.zeros_like(full[name]).index_copy(*cut, tensor)
+    return whole
+
+
+def coverage(mask: Mask, full: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns, by name, 1 where a client trains a coordinate of the full model and 0 where not, in broadcast shape.
+
+    A parameter of which all is trained is a single 1.
+    """
+    covered: dict[str, Tensor] = {}
+    for name, tensor in full.items():
+        cut = mask.indices(name)
+        if cut is None:
+            covered[name] = tensor.new_ones(())
+        else:
+            axis, kept = cut
+            shape = [1] * tensor.dim()
+            shape[axis] = tensor.shape[axis]
+            covered[name] = tensor.new_zeros(tensor.shape[axis]).index_fill(0, kept, 1).view(shape)
+    return covered
+
+
+def sub_model(settings: TransducerSettings, mask: Mask) -> Transducer:
+    """Returns a transducer with the smaller feed-forward modules of `mask`; its weights are not initialised."""
+    with torch.device("meta"):
+        model = Transducer(settings)
+        for name, kept in mask.kept.items():
+            parent = model.get_submodule(name.rpartition(".")[0])
+            smaller = FeedForward(settings.encoder.dim, settings.encoder.dropout, hidden=len(kept))
+            setattr(parent, name.rpartition(".")[2], smaller)
+    return model
+
+
+def ranked_plan(
+    kind: str, count: int, ranking: Sequence[int], rate: float = 0.5, elsewhere: float = 0.0
+) -> DropoutPlan:
+    """Returns the slide's plan: `rate` in the `count` most ambient ("amb") or most critical ("crit") layers.
+
+    `ranking` holds the layers, from 1, from the most ambient to the most critical. Raises PlanError.
+    """
+    if not 0 <= count <= len(ranking):
+        raise PlanError(f"{count} layers were asked for; the model has {len(ranking)}")
+    if kind not in ("amb", "crit"):
+        raise PlanError(f"a ranked plan is amb or crit, not {kind!r}")
+    chosen = ranking[:count] if kind == "amb" else ranking[len(ranking) - count :]
+    return DropoutPlan(name=f"{kind}-{count}", rates=dict.fromkeys(chosen, rate), elsewhere=elsewhere)
+
+
+def modules_of(model: nn.Module) -> dict[str, FeedForward]:
+    """Returns the feed-forward modules of a transducer by name."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, FeedForward)}
