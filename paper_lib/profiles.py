@@ -133,7 +133,7 @@ def _quick() -> Profile:
         name="quick",
         corpus=SyntheticSettings(
             domains={"short_form": 1.0},
-            utterances={"train": 3600, "dev": 600, "test": 600},
+            utterances={"train": 3600, "dev": 300, "test": 500},
             speakers={"train": 40, "dev": 40, "test": 40},
             unseen_speakers=False,
         ),
@@ -142,7 +142,7 @@ def _quick() -> Profile:
         training={
             "S": _mini_training(750, 2400, 5e-3, NO_AUGMENT),
             "M": _mini_training(750, 2400, 4e-3, NO_AUGMENT),
-            "L": _mini_training(850, 2000, 2.5e-3, NO_AUGMENT),
+            "L": _mini_training(800, 2000, 2.5e-3, NO_AUGMENT),
         },
         reset=ResetSettings(draws=2),
         seeds=1,
