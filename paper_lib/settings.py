@@ -27,8 +27,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def digest(self) -> str:
-        """Returns 16 hexadecimal digits that name these settings; independent of field order."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Returns 16 hexadecimal digits that name these settings; independent of field order.
+
+        A field that is None does not count: an option that is added later leaves the names of what does without it.
+        """
+        dump = self.model_dump(mode="json", exclude_none=True)
+        canonical = json.dumps(dump, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -71,6 +75,15 @@ class TokenSettings(Settings):
     vocabulary: Positive = Field(default=29, description="tokens, the blank included")
 
 
+class StreamingSettings(Settings):
+    """What makes a Conformer a streaming one: it looks back over a bounded context, and never ahead (Li et al. 2021).
+
+    Convolutions are causal and come before the attention; GroupNorm takes its statistics from the frame alone.
+    """
+
+    left_context: Positive = Field(description="frames of 40 ms that attention looks back, beside the current one")
+
+
 class EncoderSettings(Settings):
     """A Conformer encoder (Gulati et al. 2020, section 2): subsampling by four, then `layers` Conformer layers."""
 
@@ -82,6 +95,7 @@ class EncoderSettings(Settings):
     norm: Norm = "group"
     groups: Positive = Field(default=4, description="groups of GroupNorm; unused by BatchNorm")
     dropout: Fraction = 0.1
+    streaming: StreamingSettings | None = None
 
     @model_validator(mode="after")
     def _divisible(self) -> EncoderSettings:

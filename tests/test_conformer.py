@@ -100,14 +100,15 @@ def test_relative_attention_equals_the_direct_formula() -> None:
     torch.testing.assert_close(y[0], attention.out(mixed), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("kernel", [1, 5, 6, 32])
-def test_depthwise_convolution_equals_conv1d(kernel: int) -> None:
+def test_depthwise_convolution_equals_conv1d(kernel: int, causal: bool) -> None:
     torch.manual_seed(0)
     x, weight, bias = torch.randn(2, 9, 3), torch.randn(3, 1, kernel), torch.randn(3)
-    before = (kernel - 1) // 2
+    before = kernel - 1 if causal else (kernel - 1) // 2
     padded = torch.nn.functional.pad(x.transpose(1, 2), (before, kernel - 1 - before))
     expected = torch.nn.functional.conv1d(padded, weight, bias, groups=3).transpose(1, 2)
-    torch.testing.assert_close(depthwise(x, weight, bias), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(depthwise(x, weight, bias, before), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_two_feed_forward_modules_are_different_modules() -> None:

@@ -17,6 +17,7 @@ from paper_lib.corpus import Corpus
 from paper_lib.settings import (
     EncoderSettings,
     Norm,
+    StreamingSettings,
     SyntheticSettings,
     TokenSettings,
     TrainingRun,
@@ -35,8 +36,16 @@ TINY_CORPUS = SyntheticSettings(
 )
 
 
-def tiny_run(norm: Norm = "group", seed: int = 0, layers: int = 2, **training: Any) -> TrainingRun:
-    encoder = EncoderSettings(dim=16, layers=layers, heads=2, kernel=5, channels=4, norm=norm, groups=2, dropout=0.1)
+def tiny_run(
+    norm: Norm = "group",
+    seed: int = 0,
+    layers: int = 2,
+    streaming: StreamingSettings | None = None,
+    **training: Any,
+) -> TrainingRun:
+    encoder = EncoderSettings(
+        dim=16, layers=layers, heads=2, kernel=5, channels=4, norm=norm, groups=2, dropout=0.1, streaming=streaming
+    )
     fields: dict[str, Any] = {
         "steps": 6,
         "batch_frames": 400,
@@ -84,14 +93,16 @@ class Words:
         return " ".join(self.words[label - 1] for label in ids)
 
 
-def babbling(norm: Norm, corpus: Corpus) -> tuple[Transducer, dict[str, torch.Tensor]]:
+def babbling(
+    norm: Norm, corpus: Corpus, streaming: StreamingSettings | None = None
+) -> tuple[Transducer, dict[str, torch.Tensor]]:
     """Returns a model that emits many labels, and its weights before they were changed as if by training.
 
     A model that was trained for seconds emits nothing, whatever is reset.
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        model = Transducer(tiny_run(norm).model).eval()
+        model = Transducer(tiny_run(norm, streaming=streaming).model).eval()
         mean, std = corpus.feature_statistics()
         model.feature_mean.copy_(torch.from_numpy(mean))
         model.feature_std.copy_(torch.from_numpy(std))

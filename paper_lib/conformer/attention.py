@@ -45,18 +45,40 @@ class RelativeAttention(nn.Module):
     def forward(self, x: Tensor, positions: Tensor, key_bias: Tensor) -> Tensor:
         """Maps `x` [batch, time, dim] to the same shape.
 
-        `positions` is `relative_positions(time, dim)`; `key_bias` [batch, 1, 1, time] is 0 for valid keys, -inf for
-        padding.
+        `positions` is `relative_positions(time, dim)`; `key_bias` [batch, 1, 1 or time, time] is 0 for keys that a
+        query may see and -inf for others, padding for example.
         """
-        batch, time, dim = x.shape
         x = self.norm(x)
-        q = self.q(x).view(batch, time, self.heads, self.head_dim)
-        k = self.k(x).view(batch, time, self.heads, self.head_dim).permute(0, 2, 3, 1)
-        v = self.v(x).view(batch, time, self.heads, self.head_dim).transpose(1, 2)
-        r = self.pos(positions).view(-1, self.heads, self.head_dim).permute(1, 2, 0)
+        content, position = self._scores(x, x, positions)
+        return self._mix((content + shift_to_keys(position)) * self.head_dim**-0.5 + key_bias, x)
 
-        content = (q + self.content_bias).transpose(1, 2) @ k
-        position = shift_to_keys((q + self.position_bias).transpose(1, 2) @ r)
-        weights = ((content + position) * self.head_dim**-0.5 + key_bias).softmax(-1)
-        mixed = (self.dropout(weights) @ v).transpose(1, 2).reshape(batch, time, dim)
+    def step(self, x: Tensor, past: Tensor, left_context: int) -> tuple[Tensor, Tensor]:
+        """Maps the next `x` [batch, n, dim] of a stream, and returns with it the `past` to come.
+
+        `past` [batch, p, dim] holds the last inputs, normalised, at most `left_context` of them.
+        """
+        x = self.norm(x)
+        memory = torch.cat([past, x], 1)
+        keys, queries = memory.shape[1], x.shape[1]
+        content, position = self._scores(x, memory, relative_positions(keys, x.shape[2], x.device))
+        # How far back each key lies of each query; negative ahead.
+        back = torch.arange(keys - queries, keys, device=x.device)[:, None] - torch.arange(keys, device=x.device)
+        index = (keys - 1 - back).expand(*position.shape[:2], -1, -1)
+        scores = (content + position.gather(-1, index)) * self.head_dim**-0.5
+        scores = scores.masked_fill((back < 0) | (back > left_context), float("-inf"))
+        return self._mix(scores, memory), memory[:, max(0, keys - left_context) :]
+
+    def _scores(self, x: Tensor, memory: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the queries' scores by content, [batch, heads, queries, keys], and by distance, [..., distances]."""
+        batch, time, _ = x.shape
+        q = self.q(x).view(batch, time, self.heads, self.head_dim)
+        k = self.k(memory).view(batch, -1, self.heads, self.head_dim).permute(0, 2, 3, 1)
+        r = self.pos(positions).view(-1, self.heads, self.head_dim).permute(1, 2, 0)
+        return (q + self.content_bias).transpose(1, 2) @ k, (q + self.position_bias).transpose(1, 2) @ r
+
+    def _mix(self, scores: Tensor, memory: Tensor) -> Tensor:
+        """Returns the values of `memory` [batch, keys, dim], mixed by the scores [batch, heads, queries, keys]."""
+        batch, keys, dim = memory.shape
+        v = self.v(memory).view(batch, keys, self.heads, self.head_dim).transpose(1, 2)
+        mixed = (self.dropout(scores.softmax(-1)) @ v).transpose(1, 2).reshape(batch, -1, dim)
         return self.dropout(self.out(mixed))

@@ -3,10 +3,12 @@
     x ─► +½ FFN1 ─► + self-attention ─► + convolution ─► +½ FFN2 ─► LayerNorm ─► y
 
 With width d and kernel 32 it has 24 d² + 64 d weights: 16 d² in the two feed-forward modules, 5 d² in the attention,
-3 d² in the convolution.
+3 d² in the convolution. A streaming layer (Li et al. 2021) has its convolution before its attention.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +46,7 @@ class Convolution(nn.Module):
         self.depthwise_norm = make_norm(settings)
         self.pointwise2 = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(settings.dropout)
+        self.before = settings.kernel - 1 if settings.streaming else (settings.kernel - 1) // 2
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Maps `x` [batch, time, dim] to the same shape; `valid` [batch, time, 1] is 1 for frames, 0 for padding.
@@ -51,19 +54,33 @@ class Convolution(nn.Module):
         The GLU's output is zeroed in the padding: there the kernel must see what it sees beyond an utterance's end.
         """
         x = nn.functional.glu(self.pointwise1(self.norm(x)), -1) * valid
-        x = depthwise(x, self.depthwise.weight, self.depthwise.bias) * valid
-        x = nn.functional.silu(self.depthwise_norm(x, valid))
-        return self.dropout(self.pointwise2(x))
+        x = depthwise(x, self.depthwise.weight, self.depthwise.bias, self.before) * valid
+        return self._after(x, valid)
+
+    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps the next `x` [batch, n, dim] of a stream; returns with it the `past` [batch, kernel - 1, dim] to come.
+
+        `past` is what the kernel has seen last, zeros at first.
+        """
+        seen = torch.cat([past, nn.functional.glu(self.pointwise1(self.norm(x)), -1)], 1)
+        # Convolved with the past in view, then without the past's own outputs.
+        y = depthwise(seen, self.depthwise.weight, self.depthwise.bias, self.before)[:, past.shape[1] :]
+        return self._after(y, torch.ones_like(y[..., :1])), seen[:, seen.shape[1] - past.shape[1] :]
+
+    def _after(self, x: Tensor, valid: Tensor) -> Tensor:
+        mapped: Tensor = self.pointwise2(nn.functional.silu(self.depthwise_norm(x, valid)))
+        return self.dropout(mapped)
 
 
-def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolves each channel of `x` [batch, time, dim] with its row of `weight` [dim, 1, kernel], centred, zero-padded.
+def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, before: int) -> Tensor:
+    """Convolves each channel of `x` [batch, time, dim] with its row of `weight` [dim, 1, kernel], zero-padded.
+
+    A kernel sees `before` frames before its own, and the rest after it.
 
     On the CPU a product of real FFTs: torch's own depthwise kernel took 2.6 times as long at the mini sizes and 3.7
-    times at size S. An even kernel looks one frame further ahead than back.
+    times at size S. A centred even kernel looks one frame further ahead than back.
     """
     time, kernel = x.shape[1], weight.shape[-1]
-    before = (kernel - 1) // 2
     if x.is_cuda:
         padded = nn.functional.pad(x.transpose(1, 2), (before, kernel - 1 - before))
         return nn.functional.conv1d(padded, weight, bias, groups=x.shape[2]).transpose(1, 2)
@@ -73,6 +90,13 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     spectrum = torch.fft.rfft(x, n, dim=1) * torch.fft.rfft(weight[:, 0].flip(-1).T, n, dim=0)
     y = torch.fft.irfft(spectrum, n, dim=1)[:, kernel - 1 - before :][:, :time]
     return y if bias is None else y + bias
+
+
+class LayerState(NamedTuple):
+    """What a streaming layer remembers: the inputs of its kernel, and the normalised inputs of its attention."""
+
+    convolution: Tensor  # [batch, kernel - 1, dim]
+    attention: Tensor  # [batch, at most left_context, dim]
 
 
 class ConformerLayer(nn.Module):
@@ -85,11 +109,27 @@ class ConformerLayer(nn.Module):
         self.convolution = Convolution(settings)
         self.ffn2 = FeedForward(settings.dim, settings.dropout)
         self.norm = nn.LayerNorm(settings.dim)
+        self.streaming = settings.streaming
 
     def forward(self, x: Tensor, positions: Tensor, valid: Tensor, key_bias: Tensor) -> Tensor:
         """Maps `x` [batch, time, dim] to the same shape; the other arguments as the modules take them."""
         x = x + 0.5 * self.ffn1(x)
-        x = x + self.attention(x, positions, key_bias)
-        x = x + self.convolution(x, valid)
+        if self.streaming:
+            x = x + self.convolution(x, valid)
+            x = x + self.attention(x, positions, key_bias)
+        else:
+            x = x + self.attention(x, positions, key_bias)
+            x = x + self.convolution(x, valid)
         x = x + 0.5 * self.ffn2(x)
         return self.norm(x)
+
+    def step(self, x: Tensor, past: LayerState) -> tuple[Tensor, LayerState]:
+        """Maps the next `x` [batch, n, dim] of a stream; only of a streaming layer."""
+        assert self.streaming is not None
+        x = x + 0.5 * self.ffn1(x)
+        convolved, convolution = self.convolution.step(x, past.convolution)
+        x = x + convolved
+        attended, attention = self.attention.step(x, past.attention, self.streaming.left_context)
+        x = x + attended
+        x = x + 0.5 * self.ffn2(x)
+        return self.norm(x), LayerState(convolution, attention)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from paper_lib.conformer.layer import ConformerLayer
-from paper_lib.conformer.normalization import MaskedBatchNorm, MaskedGroupNorm
+from paper_lib.conformer.normalization import Norm
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.batches import Item, collate
 from paper_lib.corpus.tokens import Tokenizer
@@ -29,7 +29,7 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 class _Moments:
     """Mean and deviation of every channel of a norm's output without its own scale and shift, over valid frames."""
 
-    def __init__(self, norm: MaskedBatchNorm | MaskedGroupNorm) -> None:
+    def __init__(self, norm: Norm) -> None:
         self.norm = copy.deepcopy(norm)
         nn.init.ones_(self.norm.weight)
         nn.init.zeros_(self.norm.bias)
