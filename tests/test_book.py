@@ -14,6 +14,8 @@ from tiny_book import CHECKOUT
 
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.claims.findings import CLAIMS
+from paper_lib.profiles import profile_of
+from paper_lib.studies import model_size
 
 pytestmark = pytest.mark.book
 
@@ -70,3 +72,18 @@ def test_no_page_needs_a_script_from_elsewhere_for_a_formula(root: Path) -> None
     for chapter in CHAPTERS:
         page = (root / "_build" / "html" / "book" / f"{chapter}.html").read_text()
         assert 'class="math' not in page
+
+
+def test_models_trained_side_by_side_have_the_bits_of_one_trained_alone(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAPER_LIB_CACHE", str(root / "cache"))
+    beside = model_size(profile_of("smoke")).records()
+    monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path))
+    alone = model_size(profile_of("smoke"), sizes=["M"]).records(workers=1)
+    (same,) = [records for records in beside if records.size == "M"]
+    # A checkpoint tells the time that it took.
+    timed = {"seconds": 0, "checkpoint": ""}
+    assert alone[0].training.digest == same.training.digest
+    assert alone[0].training.result | timed == same.training.result | timed
+    assert alone[0].reset.result | timed == same.reset.result | timed

@@ -15,6 +15,7 @@ import nbformat
 import pytest
 from tiny_book import write_chapter
 
+from paper_lib.chapters.freshness import inputs_digest, is_fresh
 from paper_lib.chapters.parameters import ParameterError
 from paper_lib.chapters.runner import ChapterError, execute, fresh, page_of
 from paper_lib.files import atomic_write
@@ -144,21 +145,20 @@ def test_a_page_is_made_again_only_when_something_that_it_follows_from_has_chang
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path / "cache"))
-    made: list[int] = []
-
-    def remake(profile: str = "quick") -> int:
-        made.append(fresh("intro", {"profile": profile}, tmp_path).stat().st_mtime_ns)
-        return len(set(made))
-
     write_chapter(tmp_path, "intro", "1 + 1")
-    assert [remake(), remake()] == [1, 1]
-    write_chapter(tmp_path, "intro", "1 + 2")
-    assert [remake(), remake()] == [2, 2]
-    assert [remake("smoke"), remake("smoke")] == [3, 3]
+    digests = [inputs_digest("intro", {"profile": "quick"}, tmp_path)]
+    first = fresh("intro", {"profile": "quick"}, tmp_path).stat().st_mtime_ns
+    assert fresh("intro", {"profile": "quick"}, tmp_path).stat().st_mtime_ns == first
+    digests.append(inputs_digest("intro", {"profile": "smoke"}, tmp_path))
     atomic_write(tmp_path / "cache" / "records" / "training" / "c0ffee.json", b"{}")
-    assert [remake("smoke"), remake("smoke")] == [4, 4]
+    digests.append(inputs_digest("intro", {"profile": "quick"}, tmp_path))
+    write_chapter(tmp_path, "intro", "1 + 2")
+    digests.append(inputs_digest("intro", {"profile": "quick"}, tmp_path))
+    assert [is_fresh(page_of("intro", tmp_path), digest) for digest in digests] == [True, False, False, False]
+    assert len(set(digests)) == 4
+    assert fresh("intro", {"profile": "quick"}, tmp_path).stat().st_mtime_ns > first
     page_of("intro", tmp_path).write_text("{")
-    assert remake("smoke") == 5
+    assert not is_fresh(page_of("intro", tmp_path), digests[-1])
 
 
 def test_a_chapter_that_failed_is_run_again(tmp_path: Path) -> None:

@@ -84,6 +84,6 @@ def test_sizes_needs_no_notebook_stack(tmp_path: Path) -> None:
 
 
 def test_a_study_needs_no_notebook_stack(tmp_path: Path) -> None:
-    result = without_notebooks("run", "--study", "model_size", "--profile", "smoke", cache=tmp_path)
+    result = without_notebooks("run", "--study", "model_size", "--profile", "smoke", "-p", "sizes", "S", cache=tmp_path)
     assert result.returncode == 0, result.stderr
     assert list((tmp_path / "records").rglob("*.json"))

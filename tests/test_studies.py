@@ -22,8 +22,15 @@ from paper_lib.studies import STUDIES, compute_missing, group_norm, model_size, 
 from paper_lib.studies.computing import trained_model
 
 
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Speech that the tests share: each of them makes records and models of its own, from the same corpora."""
+    return tmp_path_factory.mktemp("corpora")
+
+
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, corpora: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "corpora").symlink_to(corpora)
     monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path))
     return tmp_path
 
@@ -84,23 +91,13 @@ def test_a_profile_runs_from_speech_to_ranked_layers(
     ]
 
 
-def test_what_is_stored_is_not_computed_again_and_workers_change_no_bit(cache: Path) -> None:
+def test_what_is_stored_is_not_computed_again(cache: Path) -> None:
     alone = model_size(toy("smoke"), sizes=["S"], seeds=2).records(workers=1)
     files = {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")}
     assert len(files) == 4
     again = model_size(toy("smoke"), sizes=["S"], seeds=2).records()
     assert again == alone
     assert {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")} == files
-    for path in files:
-        path.unlink()
-    for checkpoint in (cache / "runs").rglob("*.safetensors"):
-        checkpoint.unlink()
-    beside = model_size(toy("smoke"), sizes=["S"], seeds=2).records(workers=2)
-    # A checkpoint tells the time that it took.
-    timed = {"seconds": 0, "checkpoint": ""}
-    for one, other in zip(alone, beside, strict=True):
-        assert one.reset.result | timed == other.reset.result | timed
-        assert one.training.result | timed == other.training.result | timed
 
 
 def test_more_draws_do_not_train_again(cache: Path) -> None:
