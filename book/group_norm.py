@@ -136,9 +136,10 @@ table(
 # ## Why a reset disturbs BatchNorm
 #
 # BatchNorm divides what arrives by what *used to* arrive. Below, every channel of every norm above a reset layer is
-# looked at before the norm's own scale and shift. As long as the statistics fit, a channel has mean 0 and deviation 1
-# there. After the reset of a layer below, BatchNorm still subtracts the old mean and divides by the old deviation;
-# GroupNorm measures both anew in every utterance.
+# looked at before the norm's own scale and shift. As long as BatchNorm's statistics fit, a channel has mean 0 and
+# deviation 1 there. After the reset of a layer below it still subtracts the old mean and divides by the old deviation.
+# GroupNorm measures both anew in every utterance, and for a group of channels together: single channels differ from
+# mean 0 and deviation 1 from the beginning, and go on to differ about as much.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.norms import activation_quantiles
@@ -148,8 +149,8 @@ show(
     activation_quantiles(activations, reset=0),
     caption="Normalised activations in the layers above layer 1, on dev speech, seed 0: mean and deviation of each "
     "channel over all frames. Grey: intact. Vermilion: layer 1 re-initialised. Dot: median channel; thick bar: half of "
-    "the channels; thin bar: 90 %. Dashed: what statistics that fit would give. BatchNorm's statistics are those of "
-    "the layer itself, which is not reset.",
+    "the channels; thin bar: 90 %. Dashed: what BatchNorm's statistics give where they fit. BatchNorm's statistics are "
+    "those of the layer itself, which is not reset.",
     alt="For each norm the spread over channels of mean and deviation of normalised activations, per layer, for the "
     "intact model and with layer 1 re-initialised.",
     name="activations",
