@@ -7,6 +7,7 @@ notebook stack.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from inspect import signature
 from pathlib import Path
 from typing import Any, get_args
 
@@ -87,7 +88,10 @@ def book(profile: ProfileName, root: Path) -> None:
 @click.option("--profile", required=True, help="How much is computed, on what corpus, with which models.")
 @parameter_option
 def run(study: str, profile: str, parameters: Iterable[tuple[str, str]]) -> None:
-    """Compute the records of a study in the terminal, without a notebook; it takes the chapter's parameters."""
+    """Compute the records of a study in the terminal, without a notebook.
+
+    It takes the chapter's parameters; those that only say what the page shows play no part.
+    """
     try:
         values = check_text(study, {**dict(parameters), "profile": profile}).model_dump()
     except ParameterError as error:
@@ -99,7 +103,9 @@ def run(study: str, profile: str, parameters: Iterable[tuple[str, str]]) -> None
 
     if study not in STUDIES:
         raise click.UsageError(f"chapter {study} computes no records; these do: {', '.join(STUDIES)}")
-    for records in STUDIES[study](profile_of(values.pop("profile")), **values).records():
+    plan = STUDIES[study]
+    wanted = {name: value for name, value in values.items() if name in signature(plan).parameters}
+    for records in plan(**wanted | {"profile": profile_of(values["profile"])}).records():
         wer = intact_wer(records.reset.result)
         interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
         click.echo(f"{records.size} {records.norm} seed {records.seed}: WER {interval}  {' '.join(records.files)}")

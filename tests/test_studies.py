@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from click.testing import CliRunner
 from tiny_runs import CPU
 
 from paper_lib import studies
+from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.claims.findings import CLAIMS, findings, is_measured
+from paper_lib.cli import main
 from paper_lib.corpus import open_corpus
 from paper_lib.layers.ranking import layer_effects
 from paper_lib.layers.variants import MODULES
@@ -141,6 +145,16 @@ def test_norms_are_compared_with_all_else_equal(cache: Path) -> None:
     assert records[0].kept.result["intact"] == records[0].reset.result["intact"]
     above = [(e["reset"], e["layer"]) for e in records[0].activations.result["activations"]]  # type: ignore[union-attr]
     assert above == [(None, 0), (None, 1), (0, 1)]
+
+
+def test_a_study_takes_its_chapters_parameters_in_a_terminal(cache: Path) -> None:
+    for name, study in STUDIES.items():
+        assert set(inspect.signature(study).parameters) <= set(CHAPTERS[name].model_fields)
+    command = ["run", "--study", "signatures", "--profile", "smoke", "-p", "sizes", "S", "-p", "step", "4"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.stdout.splitlines() if line.startswith("S GroupNorm")]
+    assert [line.count(".json") for line in lines] == [3, 2]  # modules are reset in the first training alone
 
 
 def test_modules_are_reset_in_as_many_trainings_as_the_profile_says(cache: Path) -> None:
