@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from tiny_runs import CPU
 
-from paper_lib import studies
+from paper_lib import studies, sweep
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.claims.findings import CLAIMS, findings, is_measured
 from paper_lib.cli import main
@@ -147,7 +147,8 @@ def test_norms_are_compared_with_all_else_equal(cache: Path) -> None:
     assert above == [(None, 0), (None, 1), (0, 1)]
 
 
-def test_a_study_takes_its_chapters_parameters_in_a_terminal(cache: Path) -> None:
+def test_a_study_takes_its_chapters_parameters_in_a_terminal(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "default_workers", lambda: 1)  # processes that start take longer than this work
     for name, study in STUDIES.items():
         assert set(inspect.signature(study).parameters) <= set(CHAPTERS[name].model_fields)
     command = ["run", "--study", "signatures", "--profile", "smoke", "-p", "sizes", "S", "-p", "step", "4"]
