@@ -25,7 +25,7 @@ book: $(INSTALLED) ## run the chapters and build _build/html (PROFILE=quick; als
 test: lint ## check the code and pass every test, the whole book at profile smoke included
 	$(PYTEST)
 
-test-fast: lint ## the same without the whole book
+test-fast: lint ## the same without the whole book and other slow tests
 	$(PYTEST) -m "not book"
 
 lint: $(INSTALLED) ## ruff (lint and format) and mypy

@@ -83,6 +83,7 @@ def test_sizes_needs_no_notebook_stack(tmp_path: Path) -> None:
     assert "118.6M" in result.stdout
 
 
+@pytest.mark.book
 def test_a_study_needs_no_notebook_stack(tmp_path: Path) -> None:
     result = without_notebooks("run", "--study", "model_size", "--profile", "smoke", "-p", "sizes", "S", cache=tmp_path)
     assert result.returncode == 0, result.stderr

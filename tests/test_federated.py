@@ -217,6 +217,7 @@ def test_a_round_changes_the_weights_and_only_those_that_some_client_had(
     assert 32 < int(many.any(1).sum()) <= 64
 
 
+@pytest.mark.book
 def test_the_number_of_workers_changes_no_bit(model: Transducer, clients: list[Client]) -> None:
     alone, beside = (after_rounds(model, clients, HALF, rounds=1, workers=workers) for workers in (1, 2))
     assert all(torch.equal(alone.weights[name], tensor) for name, tensor in beside.weights.items())
