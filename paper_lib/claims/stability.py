@@ -41,7 +41,7 @@ LAYERS_CAN_BE_RANKED = Claim(
         "Spearman's ρ of the layers' WER changes between trainings, mean over pairs; permutation test, Bonferroni over "
         "sizes"
     ),
-    part="The trainings agree better than shuffled layers do",
+    part="The trainings agree better than shuffled layers do (and fails where they agree no better on average)",
     parts="in every size",
     records="reset sweeps of all sizes and seeds",
 )
@@ -55,7 +55,7 @@ POSITIONS_ARE_STABLE = Claim(
         "Overlap between trainings of the third of the layers that is least harmful to reset; permutation test, "
         "Bonferroni over sizes"
     ),
-    part="The overlap is larger than by chance",
+    part="The overlap is larger than by chance (and fails where it is no larger on average)",
     parts="in every size",
     records="reset sweeps of all sizes and seeds",
 )
