@@ -58,21 +58,15 @@ class MaskedGroupNorm(nn.Module):
         return (centred * torch.rsqrt(var + self.eps)).view(batch, time, dim) * self.weight + self.bias
 
 
-class FrameGroupNorm(nn.Module):
+class FrameGroupNorm(MaskedGroupNorm):
     """Group normalisation with the statistics of one frame at a time: nothing of the past or the future enters."""
-
-    def __init__(self, dim: int, groups: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.groups, self.eps = groups, eps
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim))
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Normalises `x` [batch, time, dim]; `valid` plays no part."""
         return nn.functional.group_norm(x.flatten(0, 1), self.groups, self.weight, self.bias, self.eps).view_as(x)
 
 
-Norm = MaskedBatchNorm | MaskedGroupNorm | FrameGroupNorm
+Norm = MaskedBatchNorm | MaskedGroupNorm
 
 
 def make_norm(settings: EncoderSettings) -> Norm:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from paper_lib.conformer.layer import FeedForward
 from paper_lib.conformer.transducer import Transducer
@@ -127,8 +127,3 @@ def ranked_plan(
         raise PlanError(f"a ranked plan is amb or crit, not {kind!r}")
     chosen = ranking[:count] if kind == "amb" else ranking[len(ranking) - count :]
     return DropoutPlan(name=f"{kind}-{count}", rates=dict.fromkeys(chosen, rate), elsewhere=elsewhere)
-
-
-def modules_of(model: nn.Module) -> dict[str, FeedForward]:
-    """Returns the feed-forward modules of a transducer by name."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, FeedForward)}

@@ -17,6 +17,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from paper_lib.evaluation import RESAMPLES, Estimate, resamples
@@ -91,15 +92,18 @@ def mean_of_pairs(pairs: Floats) -> Floats:
     return mean
 
 
+def drawn_trainings(runs: int, seed: int = 0) -> NDArray[np.int64]:
+    """Returns which of `runs` trainings each resample holds, [RESAMPLES, runs]; two are always both taken."""
+    if runs <= 2:
+        return np.tile(np.arange(runs), (RESAMPLES, 1))
+    return np.random.default_rng(seed).integers(runs, size=(RESAMPLES, runs))
+
+
 def agreement(repeats: Repeats, measure: Measure, seed: int = 0) -> Estimate:
     """Returns the mean of `measure` over the pairs of trainings, with its 95 % interval (see the module)."""
     runs = len(repeats.runs)
     pairs = measure(repeats.wer(resamples(repeats.utterances, seed)))
-    drawn = (
-        np.random.default_rng(seed).integers(runs, size=(RESAMPLES, runs))
-        if runs > 2
-        else np.tile(np.arange(runs), (RESAMPLES, 1))
-    )
+    drawn = drawn_trainings(runs, seed)
     resampled = pairs[np.arange(RESAMPLES)[:, None, None], drawn[:, :, None], drawn[:, None, :]]
     different = drawn[:, :, None] != drawn[:, None, :]
     count = different.sum((1, 2))

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from paper_lib.evaluation import RESAMPLES, Estimate, resamples
+from paper_lib.evaluation import Estimate, resamples
+from paper_lib.layers.agreement import drawn_trainings
 from paper_lib.layers.changes import Changes, Floats, spearman
 from paper_lib.layers.matrices import MATRICES, SignatureError, check_step
 
@@ -67,11 +68,7 @@ def correlation_with_harm(
     changes = [Changes.of(sweep) for sweep in sweeps]
     runs = len(changes)
     counts = resamples(len(changes[0].words), seed)
-    drawn = (
-        np.random.default_rng(seed).integers(runs, size=(RESAMPLES, runs))
-        if runs > 2
-        else np.tile(np.arange(runs), (RESAMPLES, 1))
-    )
+    drawn = drawn_trainings(runs, seed)
     resampled = [change.wer("re-initialisation", counts) for change in changes]
     measured = [harm(sweep) for sweep in sweeps]
     signs = [signature(training, matrices, step) for training in trainings]
