@@ -11,13 +11,16 @@ from paper_lib.settings import (
     CorpusSettings,
     Domain,
     EncoderSettings,
+    FederatedSettings,
     LibriSpeechSettings,
     Norm,
     Positive,
     ResetSettings,
+    ServerOptimizerSettings,
     Settings,
     Size,
     SpecAugmentSettings,
+    StreamingSettings,
     SyntheticSettings,
     TokenSettings,
     TrainingRun,
@@ -41,6 +44,27 @@ def paper_size(size: Size, norm: Norm = "group", vocabulary: int = 1024) -> Tran
     )
 
 
+def streaming_size(vocabulary: int = 4096) -> TransducerSettings:
+    """Returns the paper's streaming model as far as it is public (Li et al. 2021; Guliani et al., arXiv 2110.03634).
+
+    17 causal layers of width 512 with kernel 15, convolution before attention; two LSTM layers of 2048 units projected
+    to 640. Published are 113M parameters in the encoder and 137M in all. Where the sources are silent: the subsampling
+    is that of size L, the left context 65 frames of 40 ms, the joint network has 640 units.
+    """
+    encoder = EncoderSettings(
+        dim=512, heads=8, layers=17, kernel=15, groups=8, dropout=0.1, streaming=StreamingSettings(left_context=65)
+    )
+    return TransducerSettings(
+        encoder=encoder,
+        vocabulary=vocabulary,
+        embedding=128,
+        prediction=640,
+        lstm_layers=2,
+        lstm_units=2048,
+        joint=640,
+    )
+
+
 def mini_size(size: Size, norm: Norm = "group") -> TransducerSettings:
     """Returns a model with the paper's proportions that learns in minutes on one core.
 
@@ -52,6 +76,50 @@ def mini_size(size: Size, norm: Norm = "group") -> TransducerSettings:
         dim=dim, heads=heads, layers=layers, kernel=15, channels=32, norm=norm, groups=4, dropout=0.0
     )
     return TransducerSettings(encoder=encoder, vocabulary=CHARACTERS.vocabulary, embedding=32, prediction=64, joint=64)
+
+
+def mini_streaming() -> TransducerSettings:
+    """Returns a streaming model that learns in minutes on one core; it looks back over 1.3 s."""
+    encoder = EncoderSettings(
+        dim=48,
+        heads=2,
+        layers=6,
+        kernel=15,
+        channels=32,
+        groups=4,
+        dropout=0.0,
+        streaming=StreamingSettings(left_context=32),
+    )
+    return TransducerSettings(encoder=encoder, vocabulary=CHARACTERS.vocabulary, embedding=32, prediction=64, joint=64)
+
+
+class AdaptationProfile(Settings):
+    """The paper's second experiment: a streaming model learns all domains but one, and clients bring that one."""
+
+    corpus: SyntheticSettings = Field(description="all domains (MD)")
+    held_out: Domain = Field(default="short_form", description="domain of the clients' speech (SF)")
+    tokens: TokenSettings
+    model: TransducerSettings
+    training: TrainingSettings
+    reset: ResetSettings
+    federated: FederatedSettings
+    measure_every: Positive = Field(description="rounds between measurements of the dev WER")
+    trainings: Positive = Field(description="models that are trained before, from seeds 0, 1, ...")
+    seeds: Positive = Field(description="adaptations by every plan, from seeds 0, 1, ...; they share the trainings")
+
+    def run(self, seed: int) -> TrainingRun:
+        """Returns the training without the held-out domain (MD - SF), of the model that adaptation `seed` begins with.
+
+        Tokens are learnt from the same speech.
+        """
+        return TrainingRun(
+            corpus=self.corpus,
+            domains=tuple(domain for domain in self.corpus.domains if domain != self.held_out),
+            tokens=self.tokens,
+            model=self.model,
+            training=self.training,
+            seed=seed % self.trainings,
+        )
 
 
 class Profile(Settings):
@@ -66,6 +134,7 @@ class Profile(Settings):
     seeds: Positive = Field(description="trainings per model, from seeds 0, 1, ...")
     repeats: int = Field(ge=2, description="trainings per model where trainings are compared, from seeds 0, 1, ...")
     module_repeats: Positive = Field(description="trainings per model of which single modules are reset")
+    adaptation: AdaptationProfile
 
     def run(self, size: Size, seed: int) -> TrainingRun:
         """Returns the training of one size from one seed."""
@@ -76,12 +145,26 @@ class Profile(Settings):
 
 SIZES: tuple[Size, ...] = ("S", "M", "L")
 
+# A speaker has about ten short utterances in the mini profiles: all of them are one step of a client.
+MINI_FEDERATED = FederatedSettings(
+    rounds=0,
+    clients_per_round=8,
+    local_batch_frames=4000,
+    client_learning_rate=0.2,
+    server=ServerOptimizerSettings(kind="adam", learning_rate=4e-3),
+)
+
+# Short-form utterances are the shortest: about a tenth of the utterances is 7 % of the time, as in the slides (27k of
+# 400k hours).
+MULTI_DOMAIN: dict[Domain, float] = {"short_form": 0.09, "dictation": 0.34, "telephone": 0.57}
+BALANCED: dict[Domain, float] = {"short_form": 0.5, "dictation": 0.25, "telephone": 0.25}
+
 NO_AUGMENT = SpecAugmentSettings(frequency_masks=0, time_masks=0)
 MINI_AUGMENT = SpecAugmentSettings(frequency_masks=1, frequency_bins=15, time_masks=2, time_fraction=0.05)
 
 
 def _mini_training(
-    steps: int, batch_frames: int, learning_rate: float, augment: SpecAugmentSettings
+    steps: int, batch_frames: int, learning_rate: float, augment: SpecAugmentSettings, sorted_epochs: int | None = None
 ) -> TrainingSettings:
     return TrainingSettings(
         steps=steps,
@@ -90,6 +173,7 @@ def _mini_training(
         warmup_steps=min(100, steps // 4),
         weight_decay=1e-2,
         augment=augment,
+        sorted_epochs=sorted_epochs,
         distance_every=min(25, steps // 4),  # the same steps at every size
         checkpoint_every=max(1, steps // 5),
     )
@@ -125,6 +209,29 @@ def _smoke() -> Profile:
         seeds=1,
         repeats=2,
         module_repeats=1,
+        adaptation=AdaptationProfile(
+            corpus=SyntheticSettings(
+                domains=MULTI_DOMAIN,
+                evaluation_domains=BALANCED,
+                most_words=8,
+                utterances={"train": 60, "dev": 12, "test": 16},
+                speakers={"train": 4, "dev": 4, "test": 4},
+            ),
+            tokens=CHARACTERS,
+            model=model.model_copy(
+                update={
+                    "encoder": encoder.model_copy(
+                        update={"layers": 4, "streaming": StreamingSettings(left_context=8)}
+                    )
+                }
+            ),
+            training=_mini_training(4, 1500, 2e-3, NO_AUGMENT, sorted_epochs=1),
+            reset=ResetSettings(draws=0, split="dev"),
+            federated=FederatedSettings(rounds=2, clients_per_round=2),
+            measure_every=1,
+            trainings=1,
+            seeds=2,
+        ),
     )
 
 
@@ -148,6 +255,24 @@ def _quick() -> Profile:
         seeds=1,
         repeats=2,
         module_repeats=1,
+        adaptation=AdaptationProfile(
+            corpus=SyntheticSettings(
+                domains=MULTI_DOMAIN,
+                evaluation_domains=BALANCED,
+                most_words=8,
+                utterances={"train": 4400, "dev": 300, "test": 800},
+                speakers={"train": 40, "dev": 40, "test": 40},
+                unseen_speakers=False,
+            ),
+            tokens=CHARACTERS,
+            model=mini_streaming(),
+            training=_mini_training(900, 3000, 5e-3, NO_AUGMENT, sorted_epochs=1),
+            reset=ResetSettings(draws=0, split="dev"),
+            federated=MINI_FEDERATED.model_copy(update={"rounds": 18}),
+            measure_every=6,
+            trainings=1,
+            seeds=2,
+        ),
     )
 
 
@@ -170,6 +295,24 @@ def _laptop() -> Profile:
         seeds=5,
         repeats=5,
         module_repeats=5,
+        adaptation=AdaptationProfile(
+            corpus=SyntheticSettings(
+                domains=MULTI_DOMAIN,
+                evaluation_domains=BALANCED,
+                most_words=10,
+                utterances={"train": 8800, "dev": 600, "test": 1600},
+                speakers={"train": 80, "dev": 80, "test": 80},
+                unseen_speakers=False,
+            ),
+            tokens=CHARACTERS,
+            model=mini_streaming(),
+            training=_mini_training(2500, 3000, 5e-3, MINI_AUGMENT, sorted_epochs=1),
+            reset=ResetSettings(draws=0, split="dev"),
+            federated=MINI_FEDERATED.model_copy(update={"rounds": 40}),
+            measure_every=8,
+            trainings=5,
+            seeds=5,
+        ),
     )
 
 
@@ -189,6 +332,7 @@ def _gpu() -> Profile:
         seeds=1,
         repeats=2,
         module_repeats=1,
+        adaptation=_full_adaptation(),
     )
 
 
@@ -203,6 +347,28 @@ def _librispeech() -> Profile:
         seeds=5,
         repeats=5,
         module_repeats=5,
+        adaptation=_full_adaptation(),  # LibriSpeech has one domain; nor is the paper's second experiment on it
+    )
+
+
+def _full_adaptation() -> AdaptationProfile:
+    return AdaptationProfile(
+        corpus=SyntheticSettings(
+            domains={"short_form": 0.13, "prose": 0.29, "dictation": 0.29, "telephone": 0.29},
+            evaluation_domains=ALL_DOMAINS,
+            channels={"clean": 0.4, "telephone": 0.2, "far_field": 0.2, "noise": 0.2},
+            utterances={"train": 160_000, "dev": 1000, "test": 2000},
+            speakers={"train": 400, "dev": 400, "test": 400},
+            unseen_speakers=False,
+        ),
+        tokens=TokenSettings(kind="word_pieces", vocabulary=4096),
+        model=streaming_size(),
+        training=_paper_training("L", 8000, 6000),
+        reset=ResetSettings(draws=0, split="dev", batch_frames=12_000),
+        federated=FederatedSettings(rounds=100, clients_per_round=16, local_batch_frames=6000),
+        measure_every=10,
+        trainings=1,
+        seeds=3,
     )
 
 

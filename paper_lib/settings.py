@@ -45,6 +45,10 @@ class SyntheticSettings(Settings):
     snr_db: tuple[float, float] = Field(default=(10.0, 25.0), description="range of the noise channel's SNR, dB")
     utterances: dict[Split, Positive] = Field(description="utterances per split")
     speakers: dict[Split, Positive] = Field(description="distinct speakers per split")
+    evaluation_domains: dict[Domain, float] | None = Field(
+        default=None, description="share of each domain in dev and test; none: as in training"
+    )
+    most_words: Positive | None = Field(default=None, description="in a sentence; none: any number")
     unseen_speakers: bool = Field(default=True, description="dev and test speakers are never heard in training")
     shard_utterances: Positive = Field(default=500, description="utterances that are made and stored together")
     seed: int = 0
@@ -111,7 +115,11 @@ class TransducerSettings(Settings):
     encoder: EncoderSettings
     vocabulary: Positive = Field(description="tokens, the blank included")
     embedding: Positive
-    prediction: Positive = Field(description="units of the LSTM")
+    prediction: Positive = Field(description="outputs of the LSTM")
+    lstm_layers: Positive | None = Field(default=None, description="none: one")
+    lstm_units: Positive | None = Field(
+        default=None, description="cells of an LSTM layer, projected to its outputs; none: as many as outputs"
+    )
     joint: Positive = Field(description="units of the joint network")
 
 
@@ -137,6 +145,9 @@ class TrainingSettings(Settings):
     clip_norm: float = Field(default=5.0, gt=0, description="largest norm of the whole gradient")
     ctc_weight: float = Field(default=0.5, ge=0, description="weight of the auxiliary CTC loss; not in the paper")
     augment: SpecAugmentSettings = SpecAugmentSettings()
+    sorted_epochs: Positive | None = Field(
+        default=None, description="epochs that begin with the shortest utterances (SortaGrad); not in the paper"
+    )
     distance_every: Positive = Field(description="steps between records of the weights' distance from step 0")
     checkpoint_every: Positive = Field(description="steps between checkpoints and measurements of the dev WER")
 
@@ -149,10 +160,22 @@ class TrainingRun(Settings):
 
     version: int = 1
     corpus: CorpusSettings
+    domains: tuple[Domain, ...] | None = Field(
+        default=None, description="of the corpus, those that the model is trained and measured on; none: all"
+    )
     tokens: TokenSettings
     model: TransducerSettings
     training: TrainingSettings
     seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _of_the_corpus(self) -> TrainingRun:
+        if self.domains is not None:
+            there = [name for name, share in getattr(self.corpus, "domains", {}).items() if share > 0]
+            if not self.domains or (foreign := [name for name in self.domains if name not in there]):
+                wrong = repr(foreign[0]) if self.domains else "nothing"
+                raise ValueError(f"domains names {wrong}; the corpus has {', '.join(there) or 'no domains'}")
+        return self
 
     @model_validator(mode="after")
     def _same_vocabulary(self) -> TrainingRun:
@@ -172,6 +195,7 @@ class ResetSettings(Settings):
         default="reset", description="whether BatchNorm's running statistics go with the layer; GroupNorm has none"
     )
     draws: int = Field(default=3, ge=0, description="re-randomisations of every unit, each from another seed")
+    split: Literal["dev", "test"] | None = Field(default=None, description="speech that is recognised; none: test")
     batch_frames: Positive = Field(default=3000, description="most frames of 10 ms in a batch, padding included")
 
 

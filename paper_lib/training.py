@@ -199,8 +199,9 @@ class _Session:
 
     def _batches(self) -> Iterator[Batch]:
         """Yields the batches that are left, each collated while the one before it is trained on where that helps."""
-        batches = training_batches(self.corpus, self.run.training.batch_frames, self.run.seed)
-        left = islice(batches, self.step, self.run.training.steps)
+        settings = self.run.training
+        batches = training_batches(self.corpus, settings.batch_frames, self.run.seed, settings.sorted_epochs or 0)
+        left = islice(batches, self.step, settings.steps)
         if self.device.type == "cpu":
             yield from (collate(items, self.tokenizer) for items in left)
             return

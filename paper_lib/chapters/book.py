@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sysconfig
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,8 +23,8 @@ from paper_lib.chapters.provenance import page_provenance
 from paper_lib.chapters.runner import fresh
 from paper_lib.chapters.status import status_page
 from paper_lib.profiles import ProfileName, profile_of
-from paper_lib.studies import STUDIES, compute_missing
-from paper_lib.studies.measurements import store_of
+from paper_lib.studies import STUDIES
+from paper_lib.studies.measurements import compute_missing, store_of
 
 
 class BuildError(RuntimeError):
@@ -42,9 +41,7 @@ def build_book(profile: ProfileName, root: Path) -> Path:
     # The trainings of all chapters come first and share the cores; then the chapters, with little left to do.
     settings = profile_of(profile)
     with contextlib.chdir(root):
-        compute_missing(
-            chain.from_iterable(study(settings).measurements for study in STUDIES.values()), store_of(settings)
-        )
+        compute_missing([study(settings) for study in STUDIES.values()], store_of(settings))
     run = joblib.Parallel(n_jobs=min(len(CHAPTERS), joblib.cpu_count()))
     return render(run(joblib.delayed(fresh)(chapter, {"profile": profile}, root) for chapter in CHAPTERS), root)
 

@@ -40,7 +40,7 @@ class ParameterCount:
 
 def count_parameters(settings: TransducerSettings) -> ParameterCount:
     """Returns the exact counts of a model with these settings; no memory is allocated for its weights."""
-    with torch.device("meta"), _Uninitialised():
+    with torch.device("meta"), Uninitialised():
         model = Transducer(settings)
     return ParameterCount(
         layer=_trainable(model.encoder.layers[0]),
@@ -53,21 +53,21 @@ def count_parameters(settings: TransducerSettings) -> ParameterCount:
 
 def count_modules(settings: EncoderSettings) -> dict[str, int]:
     """Returns the exact counts of the modules of one layer, by name, in the order in which a frame meets them."""
-    with torch.device("meta"), _Uninitialised():
+    with torch.device("meta"), Uninitialised():
         layer = ConformerLayer(settings)
     return {name: _trainable(module) for name, module in layer.named_children()}
 
 
 def count_weights(settings: TransducerSettings) -> dict[str, int]:
     """Returns the exact counts of everything around the layers: "joint.out" and so on, by the name of the module."""
-    with torch.device("meta"), _Uninitialised():
+    with torch.device("meta"), Uninitialised():
         model = Transducer(settings)
     parts = {"subsampling": model.encoder.subsampling, "prediction": model.prediction, "joint": model.joint}
     named = {f"{part}.{name}": child for part, module in parts.items() for name, child in module.named_children()}
     return {name: count for name, module in named.items() if (count := _trainable(module))}
 
 
-class _Uninitialised(TorchFunctionMode):
+class Uninitialised(TorchFunctionMode):
     """Leaves weights undrawn: on the meta device, drawing none takes seconds, as torch imports its compiler for it."""
 
     def __torch_function__(

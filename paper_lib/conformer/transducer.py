@@ -13,18 +13,29 @@ State = tuple[Tensor, Tensor]
 
 
 class Prediction(nn.Module):
-    """A language model over the labels emitted so far: embedding and one LSTM. The blank is its start symbol."""
+    """A language model over the labels emitted so far: embedding and LSTM. The blank is its start symbol."""
 
-    def __init__(self, vocabulary: int, embedding: int, units: int) -> None:
+    def __init__(self, settings: TransducerSettings) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary, embedding)
-        self.lstm = nn.LSTM(embedding, units, batch_first=True)
+        units, outputs = settings.lstm_units, settings.prediction
+        self.embedding = nn.Embedding(settings.vocabulary, settings.embedding)
+        self.lstm = nn.LSTM(
+            settings.embedding,
+            units or outputs,
+            settings.lstm_layers or 1,
+            batch_first=True,
+            proj_size=outputs if units else 0,
+        )
         # torch adds two bias vectors where one suffices; the published sizes count one.
-        self.lstm.bias_hh_l0.requires_grad_(False)
-        nn.init.zeros_(self.lstm.bias_hh_l0)  # type: ignore[arg-type]
+        for name, parameter in self.lstm.named_parameters():
+            if name.startswith("bias_hh"):
+                nn.init.zeros_(parameter.requires_grad_(False))
 
     def forward(self, labels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Maps `labels` [batch, n] and a state of two [1, batch, units] to ([batch, n, units], state)."""
+        """Maps `labels` [batch, n] and a state, None at first, to ([batch, n, outputs], state).
+
+        The state is the LSTM's: ([layers, batch, outputs], [layers, batch, units]).
+        """
         output: tuple[Tensor, State] = self.lstm(self.embedding(labels), state)
         return output
 
@@ -54,7 +65,7 @@ class Transducer(nn.Module):
         super().__init__()
         self.settings = settings
         self.encoder = Encoder(settings.encoder)
-        self.prediction = Prediction(settings.vocabulary, settings.embedding, settings.prediction)
+        self.prediction = Prediction(settings)
         self.joint = Joint(settings.encoder.dim, settings.prediction, settings.joint, settings.vocabulary)
         self.register_buffer("feature_mean", torch.zeros(MEL_BINS))
         self.register_buffer("feature_std", torch.ones(MEL_BINS))

@@ -6,7 +6,7 @@ Nothing here imports torch, so that the processes that make speech start in a se
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,10 +47,14 @@ SOURCES: dict[str, Source] = {"synthetic": synthetic, "librispeech": librispeech
 
 
 class Corpus:
-    """The shards of a corpus, in the cache or made when they are asked for."""
+    """The shards of a corpus, in the cache or made when they are asked for.
 
-    def __init__(self, settings: CorpusSettings, cache: Path) -> None:
+    A view of some of its domains (the slides' MD - SF is one of MD) has the same shards with fewer utterances in them.
+    """
+
+    def __init__(self, settings: CorpusSettings, cache: Path, domains: Collection[str] | None = None) -> None:
         self.settings = settings
+        self.domains = None if domains is None else frozenset(domains)
         self._source.check(settings)
         named = f"{self._source.version()}:{settings.digest()}"
         self.digest = hashlib.sha256(named.encode()).hexdigest()[:16]
@@ -62,7 +66,7 @@ class Corpus:
         return SOURCES[self.settings.source]
 
     def count(self, split: Split) -> int:
-        """Returns the number of utterances of `split`."""
+        """Returns the number of utterances of `split`, of all domains."""
         return self._source.count(self.settings, split)
 
     def shards(self, split: Split) -> int:
@@ -76,7 +80,8 @@ class Corpus:
         """
         if not 0 <= k < self.shards(split):
             raise IndexError(f"{split} has {self.shards(split)} shards, from 0; there is no shard {k}")
-        return open_or_make(self._place(split, k), lambda: self._source.make_shard(self.settings, split, k))
+        shard = open_or_make(self._place(split, k), lambda: self._source.make_shard(self.settings, split, k))
+        return shard if self.domains is None else shard.of_domains(self.domains)
 
     def prepare(self, splits: Sequence[Split] = ("train", "dev", "test"), workers: int | None = None) -> None:
         """Makes the shards that are not in the cache in `workers` processes, by default one per core."""
@@ -114,13 +119,14 @@ class Corpus:
     def feature_statistics(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Returns the mean and the standard deviation of every mel bin over the first training shard, [80] each."""
         shard = self.shard("train", 0)
-        total, squares = np.zeros(80), np.zeros(80)
+        frames, total, squares = 0, np.zeros(80), np.zeros(80)
         for index in range(len(shard)):
             features = shard.features(index).astype(np.float64)
+            frames += len(features)
             total += features.sum(0)
             squares += (features**2).sum(0)
-        mean = total / len(shard.matrix)
-        deviation = np.sqrt(np.maximum(squares / len(shard.matrix) - mean**2, LEAST_DEVIATION**2))
+        mean = total / frames
+        deviation = np.sqrt(np.maximum(squares / frames - mean**2, LEAST_DEVIATION**2))
         return mean.astype(np.float32), deviation.astype(np.float32)
 
     def _place(self, split: Split, k: int) -> Path:
@@ -130,9 +136,12 @@ class Corpus:
         return is_made(self._place(split, k))
 
 
-def open_corpus(settings: CorpusSettings) -> Corpus:
-    """Returns the corpus of `settings`; nothing is made yet. Raises ValueError for settings that cannot be met."""
-    return Corpus(settings, cache_root())
+def open_corpus(settings: CorpusSettings, domains: Collection[str] | None = None) -> Corpus:
+    """Returns the corpus of `settings`, or its view of `domains`; nothing is made yet.
+
+    Raises ValueError for settings that cannot be met.
+    """
+    return Corpus(settings, cache_root(), domains)
 
 
 @contextmanager

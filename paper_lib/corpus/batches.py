@@ -71,10 +71,11 @@ def collate(items: Sequence[Item], tokenizer: Tokenizer) -> Batch:
     )
 
 
-def training_batches(corpus: Corpus, batch_frames: int, seed: int) -> Iterator[list[Item]]:
+def training_batches(corpus: Corpus, batch_frames: int, seed: int, sorted_epochs: int = 0) -> Iterator[list[Item]]:
     """Yields batches for ever, epoch after epoch; the n-th is a function of the arguments alone.
 
     Lengths are jittered by a tenth before sorting, so that batches differ between epochs and still hold little padding.
+    The first `sorted_epochs` begin with the shortest utterances (SortaGrad, Amodei et al. 2016).
     """
     for epoch in itertools.count():
         rng = np.random.default_rng((seed, epoch))
@@ -87,7 +88,7 @@ def training_batches(corpus: Corpus, batch_frames: int, seed: int) -> Iterator[l
             lengths = np.array([shard.utterances[index].frames for shard, index in items])
             places = np.argsort(lengths * rng.uniform(0.95, 1.05, len(items)), kind="stable")
             batches = bucket([items[place] for place in places], batch_frames)
-            yield from (batches[place] for place in rng.permutation(len(batches)))
+            yield from batches if epoch < sorted_epochs else (batches[place] for place in rng.permutation(len(batches)))
 
 
 def evaluation_batches(corpus: Corpus, split: Split, batch_frames: int, limit: int | None = None) -> list[list[Item]]:

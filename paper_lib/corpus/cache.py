@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,18 +42,27 @@ class Shard:
     """Utterances that are stored together, and their features, memory-mapped."""
 
     utterances: list[Utterance]
-    matrix: NDArray[np.float16]  # [total frames, 80], one utterance after another
+    matrix: NDArray[np.float16]  # [frames, 80], of every utterance that was stored, one after another
+    starts: NDArray[np.int64] | None = None  # the utterances' first rows; None: all utterances are there
 
     def __len__(self) -> int:
         return len(self.utterances)
 
     def features(self, index: int) -> NDArray[np.float16]:
         """Returns the log-mel features of utterance `index`, [frames, 80], a view."""
-        return self.matrix[self._starts[index] : self._starts[index + 1]]
+        start = self._starts[index]
+        return self.matrix[start : start + self.utterances[index].frames]
+
+    def of_domains(self, domains: Collection[str]) -> Shard:
+        """Returns the utterances of `domains` alone; their features stay where they are."""
+        places = [place for place, utterance in enumerate(self.utterances) if utterance.domain in domains]
+        return Shard([self.utterances[place] for place in places], self.matrix, self._starts[places])
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
-        return np.cumsum([0, *(utterance.frames for utterance in self.utterances)])
+        if self.starts is not None:
+            return self.starts
+        return np.cumsum([0, *(utterance.frames for utterance in self.utterances[:-1])])
 
 
 class DamagedShardError(RuntimeError):

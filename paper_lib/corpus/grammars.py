@@ -159,6 +159,9 @@ spelling: alpha | bravo | delta | echo | foxtrot | golf | hotel | kilo | lima | 
 
 Rules = dict[str, list[str]]
 
+# One sentence in twenty belongs to a small split, and some domains are short of short sentences.
+TRIES = 100_000
+
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -179,11 +182,15 @@ def split_of(sentence: str) -> Split:
     return "dev" if place < 5 else "test" if place < 10 else "train"
 
 
-def sentence_of_split(domain: Domain, split: Split, rng: np.random.Generator) -> str:
-    """Returns a sentence of `domain` that belongs to `split`."""
-    while split_of(candidate := sentence(domain, rng)) != split:
-        pass
-    return candidate
+def sentence_of_split(
+    domain: Domain, split: Split, rng: np.random.Generator, most_words: int | None = None
+) -> str:
+    """Returns a sentence of `domain` that belongs to `split`, of at most `most_words`; raises ValueError without any."""
+    for _ in range(TRIES):
+        candidate = sentence(domain, rng)
+        if split_of(candidate) == split and (most_words is None or candidate.count(" ") < most_words):
+            return candidate
+    raise ValueError(f"most_words is {most_words}; {TRIES} sentences of {domain} had none so short for {split}")
 
 
 def vocabulary(domain: Domain) -> frozenset[str]:

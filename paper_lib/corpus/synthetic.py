@@ -35,7 +35,9 @@ def version() -> str:
 
 def check(settings: SyntheticSettings) -> None:
     """Raises ValueError, with the reason, for a corpus that cannot be made."""
-    for name, shares in (("domains", settings.domains), ("channels", settings.channels)):
+    for name in ("domains", "evaluation_domains", "channels"):
+        if (shares := getattr(settings, name)) is None:
+            continue
         if not shares or min(shares.values()) < 0 or not sum(shares.values()) > 0:
             raise ValueError(f"{name} needs shares of at least 0, not all of them 0; it is {dict(shares)}")
     if missing := [split for split in settings.utterances if split not in settings.speakers]:
@@ -99,10 +101,10 @@ class _Draw:
 def _draw(settings: SyntheticSettings, split: Split, index: int) -> _Draw:
     place = (settings.seed, SPLITS.index(split), index)
     words, acoustics = np.random.default_rng((*place, 0)), np.random.default_rng((*place, 1))
-    domain = _choose(settings.domains, words)
+    domain = _choose((split != "train" and settings.evaluation_domains) or settings.domains, words)
     speakers = speakers_of(settings, split)
     speaker = speakers[words.integers(len(speakers))]
-    text = sentence_of_split(domain, split, words)
+    text = sentence_of_split(domain, split, words, settings.most_words)
     return _Draw(domain, speaker, text, _choose(settings.channels, acoustics), acoustics)
 
 

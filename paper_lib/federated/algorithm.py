@@ -11,9 +11,11 @@ are the same for any number of workers, and plans with one seed meet the same cl
 
 from __future__ import annotations
 
+import logging
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import joblib
@@ -24,18 +26,37 @@ from torch import Tensor
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.tokens import Tokenizer
 from paper_lib.federated.averaging import CoordinateMean, ServerState, server_init, server_step
-from paper_lib.federated.clients import Client, client_update, local_batches, trainable
-from paper_lib.federated.dropout import Mask, coverage, draw_mask, extract, scatter
+from paper_lib.federated.clients import (
+    Client,
+    client_update,
+    compute_gradient,
+    local_batches,
+    refusal,
+    trainable,
+)
+from paper_lib.federated.dropout import (
+    Mask,
+    coverage,
+    draw_mask,
+    extract,
+    scatter,
+    shapes_of,
+    sub_model,
+)
+from paper_lib.federated.plans import check_plan
 from paper_lib.settings import DropoutPlan, FederatedSettings, TransducerSettings
+
+logger = logging.getLogger("paper_lib")
 
 FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
 class RoundReport:
-    """What a round moved: clients that answered, their utterances, and bytes to and from all of them."""
+    """What a round moved; bytes are to and from all clients that trained, refused ones included."""
 
-    clients: tuple[str, ...]
+    clients: tuple[str, ...]  # whose updates were averaged; without any, the round was skipped
+    refused: tuple[str, ...]  # the others, each with the reason
     utterances: int
     bytes_down: int
     bytes_up: int
@@ -58,8 +79,10 @@ def federated_dropout(
     """Returns FedAvg in which each client trains the sub-model that `plan` leaves it.
 
     The server's weight of a client is its number of utterances. `workers` processes train clients side by side; updates
-    are added in the order of the clients as they come, and no list of them is kept.
+    are added in the order of the clients as they come, and no list of them is kept. A client without utterances, or
+    whose update cannot be used, is refused and reported, and the round goes on. Raises PlanError.
     """
+    check_plan(plan, model_settings.encoder.layers)
     fixed: dict[str, Tensor] = {}  # buffers and what is not trained; the server never changes them
 
     def init(model: Transducer) -> ServerState:
@@ -69,26 +92,73 @@ def federated_dropout(
 
     def apply(state: ServerState, clients: Sequence[Client]) -> tuple[ServerState, RoundReport]:
         full = state.weights | fixed
-        masks = [_mask(settings, plan, model_settings, state.rounds, client) for client in clients]
+        refused = [f"{client.name}: it has no utterances" for client in clients if not client.items]
+        training = [client for client in clients if client.items]
+        masks = [_mask(settings, plan, model_settings, state.rounds, client) for client in training]
         jobs = (
             joblib.delayed(_train_client)(
                 settings, model_settings, extract(full, mask), mask, client, tokenizer, state.rounds
             )
-            for client, mask in zip(clients, masks, strict=True)
+            for client, mask in zip(training, masks, strict=True)
         )
-        mean = CoordinateMean()
+        mean, accepted = CoordinateMean(), []
         down = up = 0
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch=workers)
-        for client, mask, update in zip(clients, masks, parallel(jobs), strict=True):
-            mean.add(scatter(update, mask, state.weights), coverage(mask, state.weights), len(client.items))
-            sent = FLOAT_BYTES * sum(tensor.numel() for tensor in update.values())
-            down, up = down + sent, up + sent
-        report = RoundReport(
-            tuple(client.name for client in clients), sum(len(client.items) for client in clients), down, up
-        )
-        return server_step(settings.server, state, mean), report
+        for client, mask, update in zip(training, masks, parallel(jobs), strict=True):
+            shapes = shapes_of(state.weights, mask)
+            down += FLOAT_BYTES * sum(shape.numel() for shape in shapes.values())
+            up += FLOAT_BYTES * sum(tensor.numel() for tensor in update.values())
+            if reason := refusal(update, shapes):
+                refused.append(f"{client.name}: {reason}")
+            else:
+                mean.add(scatter(update, mask, state.weights), coverage(mask, state.weights), len(client.items))
+                accepted.append(client)
+        return server_step(settings.server, state, mean), _report(state.rounds, accepted, refused, down, up)
 
     return FederatedAlgorithm(init, apply)
+
+
+def centralised(
+    settings: FederatedSettings, model_settings: TransducerSettings, tokenizer: Tokenizer
+) -> FederatedAlgorithm:
+    """Returns the reference line: a round's speech is pooled, and each batch of it is a step of the server's optimizer.
+
+    It meets the same speech as the clients of its rounds, as often; nothing is sent.
+    """
+    fixed: dict[str, Tensor] = {}
+
+    def init(model: Transducer) -> ServerState:
+        weights = trainable(model)
+        fixed.update({name: t.detach().clone() for name, t in model.state_dict().items() if name not in weights})
+        return server_init(settings.server, weights)
+
+    def apply(state: ServerState, clients: Sequence[Client]) -> tuple[ServerState, RoundReport]:
+        everyone = Client("everyone", tuple(item for client in clients for item in client.items))
+        seed = _seed(settings, state.rounds, everyone.name)
+        moved = state
+        with _one_thread(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for items in local_batches(settings, everyone, (seed,)):
+                model = sub_model(model_settings, Mask({}))
+                model.load_state_dict({n: t.clone() for n, t in (moved.weights | fixed).items()}, assign=True)
+                compute_gradient(model.train(), items, tokenizer, settings.clip_norm)
+                downhill = {name: -p.grad for name, p in model.named_parameters() if p.grad is not None}
+                mean = CoordinateMean()
+                mean.add(downhill, coverage(Mask({}), downhill), 1)
+                moved = server_step(settings.server, moved, mean)
+        report = _report(state.rounds, [client for client in clients if client.items], [], 0, 0)
+        return replace(moved, rounds=state.rounds + 1), report
+
+    return FederatedAlgorithm(init, apply)
+
+
+def _report(round_: int, accepted: Sequence[Client], refused: Sequence[str], down: int, up: int) -> RoundReport:
+    for line in refused:
+        logger.warning("round %d refuses client %s", round_, line)
+    if not accepted:
+        logger.warning("round %d is skipped, the model stays as it is: no client answered with an update", round_)
+    names, utterances = tuple(client.name for client in accepted), sum(len(client.items) for client in accepted)
+    return RoundReport(names, tuple(refused), utterances, down, up)
 
 
 def _mask(
@@ -107,12 +177,19 @@ def _train_client(
     tokenizer: Tokenizer,
     round_: int,
 ) -> dict[str, Tensor]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the order of a sum, and so its last bits, depends on their number
-    try:
+    with _one_thread():
         seed = _seed(settings, round_, client.name)
         batches = local_batches(settings, client, (seed,))
         return client_update(settings, model_settings, received, mask, batches, tokenizer, seed)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The order of a sum, and so its last bits, depends on the number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
 

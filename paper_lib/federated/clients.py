@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from paper_lib.conformer.loss import transducer_loss
-from paper_lib.conformer.transducer import BLANK
+from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import Item, bucket, collate
 from paper_lib.corpus.tokens import Tokenizer
@@ -92,12 +92,30 @@ def client_update(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for items in batches:
-            batch = collate(items, tokenizer)
-            encoded, frames = model.encode(batch.features, batch.frames)
-            logits = model.logits(encoded, batch.targets)
-            loss = transducer_loss(logits, batch.targets, frames, batch.lengths, BLANK).mean()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            compute_gradient(model, items, tokenizer, settings.clip_norm)
             optimizer.step()
     return {name: tensor - before[name] for name, tensor in trainable(model).items()}
+
+
+def compute_gradient(model: Transducer, items: Sequence[Item], tokenizer: Tokenizer, clip_norm: float) -> None:
+    """Leaves in `model` the gradient of the transducer loss on one batch, clipped."""
+    batch = collate(items, tokenizer).to(model.feature_mean.device)
+    encoded, frames = model.encode(batch.features, batch.frames)
+    logits = model.logits(encoded, batch.targets)
+    loss = transducer_loss(logits, batch.targets, frames, batch.lengths, BLANK).mean()
+    model.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+
+
+def refusal(update: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> str | None:
+    """Returns why the server cannot use a client's update, or nothing where it can; `shapes` are those it sent out."""
+    if update.keys() != shapes.keys():
+        odd = sorted(update.keys() ^ shapes.keys())[0]
+        return f"its update {'lacks' if odd in shapes else 'has a foreign'} {odd}"
+    for name, tensor in update.items():
+        if tensor.shape != shapes[name]:
+            return f"its update of {name} has shape {list(tensor.shape)} instead of {list(shapes[name])}"
+        if not bool(tensor.isfinite().all()):
+            return f"its update of {name} is not finite"
+    return None

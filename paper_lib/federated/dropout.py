@@ -7,23 +7,21 @@ at zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from paper_lib.conformer.layer import FeedForward
+from paper_lib.conformer.sizes import Uninitialised
 from paper_lib.conformer.transducer import Transducer
+from paper_lib.federated.plans import check_plan
 from paper_lib.settings import DropoutPlan, TransducerSettings
 
 FEED_FORWARD = ("ffn1", "ffn2")
 # The axis of each parameter of a feed-forward module along which its hidden units lie.
 _HIDDEN_AXIS = {"w1.weight": 0, "w1.bias": 0, "w2.weight": 1}
-
-
-class PlanError(ValueError):
-    """A plan that does not fit the model; the message names what would."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,6 @@ class Mask:
                 axis = _HIDDEN_AXIS.get(name.removeprefix(f"{module}."))
                 return None if axis is None else (axis, kept)
         return None
-
-
-def check_plan(plan: DropoutPlan, layers: int) -> None:
-    """Raises PlanError where `plan` names a layer that a model of `layers` layers does not have."""
-    if missing := sorted(layer for layer in plan.rates if not 1 <= layer <= layers):
-        raise PlanError(f"plan {plan.name}: there is no layer {missing[0]}; the model has layers 1 to {layers}")
 
 
 def draw_mask(plan: DropoutPlan, settings: TransducerSettings, generator: torch.Generator) -> Mask:
@@ -71,9 +63,18 @@ def draw_mask(plan: DropoutPlan, settings: TransducerSettings, generator: torch.
 def extract(weights: Mapping[str, Tensor], mask: Mask) -> dict[str, Tensor]:
     """Returns the weights that a client receives: those of the full model, without the dropped units."""
     return {
-        name: tensor if (cut := mask.indices(name)) is None else tensor.index_select(*cut)
+        name: tensor if (cut := mask.indices(name)) is None else tensor.index_select(cut[0], cut[1].to(tensor.device))
         for name, tensor in weights.items()
     }
+
+
+def shapes_of(weights: Mapping[str, Tensor], mask: Mask) -> dict[str, torch.Size]:
+    """Returns the shapes of what `extract` would."""
+    shapes = {name: list(tensor.shape) for name, tensor in weights.items()}
+    for name, shape in shapes.items():
+        if (cut := mask.indices(name)) is not None:
+            shape[cut[0]] = len(cut[1])
+    return {name: torch.Size(shape) for name, shape in shapes.items()}
 
 
 def scatter(smaller: Mapping[str, Tensor], mask: Mask, full: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -81,7 +82,7 @@ def scatter(smaller: Mapping[str, Tensor], mask: Mask, full: Mapping[str, Tensor
     whole: dict[str, Tensor] = {}
     for name, tensor in smaller.items():
         cut = mask.indices(name)
-        whole[name] = tensor if cut is None else torch.zeros_like(full[name]).index_copy(*cut, tensor)
+        whole[name] = tensor if cut is None else torch.zeros_like(full[name]).index_copy(cut[0], cut[1].to(tensor.device), tensor)
     return whole
 
 
@@ -99,31 +100,16 @@ def coverage(mask: Mask, full: Mapping[str, Tensor]) -> dict[str, Tensor]:
             axis, kept = cut
             shape = [1] * tensor.dim()
             shape[axis] = tensor.shape[axis]
-            covered[name] = tensor.new_zeros(tensor.shape[axis]).index_fill(0, kept, 1).view(shape)
+            covered[name] = tensor.new_zeros(tensor.shape[axis]).index_fill(0, kept.to(tensor.device), 1).view(shape)
     return covered
 
 
 def sub_model(settings: TransducerSettings, mask: Mask) -> Transducer:
     """Returns a transducer with the smaller feed-forward modules of `mask`; its weights are not initialised."""
-    with torch.device("meta"):
+    with torch.device("meta"), Uninitialised():
         model = Transducer(settings)
         for name, kept in mask.kept.items():
             parent = model.get_submodule(name.rpartition(".")[0])
             smaller = FeedForward(settings.encoder.dim, settings.encoder.dropout, hidden=len(kept))
             setattr(parent, name.rpartition(".")[2], smaller)
     return model
-
-
-def ranked_plan(
-    kind: str, count: int, ranking: Sequence[int], rate: float = 0.5, elsewhere: float = 0.0
-) -> DropoutPlan:
-    """Returns the slide's plan: `rate` in the `count` most ambient ("amb") or most critical ("crit") layers.
-
-    `ranking` holds the layers, from 1, from the most ambient to the most critical. Raises PlanError.
-    """
-    if not 0 <= count <= len(ranking):
-        raise PlanError(f"{count} layers were asked for; the model has {len(ranking)}")
-    if kind not in ("amb", "crit"):
-        raise PlanError(f"a ranked plan is amb or crit, not {kind!r}")
-    chosen = ranking[:count] if kind == "amb" else ranking[len(ranking) - count :]
-    return DropoutPlan(name=f"{kind}-{count}", rates=dict.fromkeys(chosen, rate), elsewhere=elsewhere)

@@ -6,17 +6,20 @@ terminal. Studies share what they have in common: a training that two of them na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from paper_lib.profiles import SIZES, Profile
-from paper_lib.results import Record, Store
+from paper_lib.results import Record
 from paper_lib.settings import EncoderSettings, ResetSettings, Size, TrainingRun
+from paper_lib.studies.federated import AdaptationPlan, federated_dropout
 from paper_lib.studies.measurements import (
     ActivationStudy,
     Measurement,
     ResetStudy,
+    compute_missing,
+    record_of,
     store_of,
     stored,
 )
@@ -79,36 +82,20 @@ class Study:
     def records(self, workers: int | None = None) -> list[ModelRecords]:
         """Returns the records of every model, measured now where they are not stored, `workers` models at a time."""
         store = store_of(self.profile)
-        compute_missing(self.measurements, store, workers)
+        compute_missing([self], store, workers)
         return [
             ModelRecords(
                 size=model.size,
                 norm=norm_name(model.run.model.encoder),
                 seed=model.run.seed,
-                training=_record(model.run, store),
-                reset=_record(model.reset, store),
-                kept=_record(model.kept, store) if model.kept else None,
-                modules=_record(model.modules, store) if model.modules else None,
-                activations=_record(model.activations, store) if model.activations else None,
+                training=record_of(model.run, store),
+                reset=record_of(model.reset, store),
+                kept=record_of(model.kept, store) if model.kept else None,
+                modules=record_of(model.modules, store) if model.modules else None,
+                activations=record_of(model.activations, store) if model.activations else None,
             )
             for model in self.models
         ]
-
-
-def compute_missing(measurements: Iterable[Measurement], store: Store, workers: int | None = None) -> None:
-    """Measures what the store lacks of `measurements`, `workers` models at a time."""
-    if missing := [measurement for measurement in measurements if stored(measurement, store) is None]:
-        # Takes torch, which whoever reads finished records does without.
-        from paper_lib.studies.computing import compute
-
-        compute(missing, store, workers)
-
-
-def _record(measurement: Measurement, store: Store) -> Record:
-    record = stored(measurement, store)
-    if record is None:
-        raise RuntimeError(f"a record in {store.directory} was removed or damaged while it was needed; run this again")
-    return record
 
 
 def norm_name(encoder: EncoderSettings) -> str:
@@ -185,11 +172,12 @@ def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size]
 
 
 # By the chapter whose records they are; parameters as the chapter's.
-STUDIES: dict[str, Callable[..., Study]] = {
+STUDIES: dict[str, Callable[..., Study | AdaptationPlan]] = {
     "model_size": model_size,
     "group_norm": group_norm,
     "stability": stability,
     "signatures": signatures,
+    "federated_dropout": federated_dropout,
 }
 
 

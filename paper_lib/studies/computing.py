@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from paper_lib.conformer.decoding import transcribe
 from paper_lib.conformer.sizes import count_parameters
 from paper_lib.corpus import open_corpus
-from paper_lib.corpus.batches import evaluation_batches
+from paper_lib.corpus.batches import Item, evaluation_batches
+from paper_lib.evaluation import wer, word_errors
+from paper_lib.federated.adaptation import adapt
+from paper_lib.federated.algorithm import centralised, federated_dropout
+from paper_lib.federated.clients import clients_of
 from paper_lib.layers.activations import normalised_activations
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.paths import cache_root
 from paper_lib.results import Record, Store
 from paper_lib.settings import Split, TrainingRun
-from paper_lib.studies.measurements import KINDS, ActivationStudy, Measurement, ResetStudy, run_of
+from paper_lib.studies.measurements import (
+    KINDS,
+    ActivationStudy,
+    AdaptationStudy,
+    Measurement,
+    ResetStudy,
+    run_of,
+)
 from paper_lib.sweep import Job, run_jobs
 from paper_lib.training import Fit, fit
 
@@ -31,7 +44,7 @@ def compute_device() -> torch.device:
 
 def trained_model(run: TrainingRun, position: int = 0) -> Fit:
     """Returns the model of `run`, trained now or loaded from the cache; `position` is the progress bar's line."""
-    corpus = open_corpus(run.corpus)
+    corpus = open_corpus(run.corpus, run.domains)
     return fit(run, corpus, cache_root() / "runs" / f"{run.digest()}-{corpus.digest}", compute_device(), position)
 
 
@@ -55,7 +68,8 @@ def _train(run: TrainingRun, position: int) -> dict[str, Any]:
 def _reset(study: ResetStudy, position: int) -> dict[str, Any]:
     """Returns the word errors of every test utterance, intact and under every reset."""
     fitted = trained_model(study.run, position)
-    batches = evaluation_batches(open_corpus(study.run.corpus), "test", study.reset.batch_frames)
+    corpus = open_corpus(study.run.corpus, study.run.domains)
+    batches = evaluation_batches(corpus, study.reset.split or "test", study.reset.batch_frames)
     result = reset_sweep(
         fitted.model, fitted.initial, batches, fitted.tokenizer, study.reset, compute_device(), position
     )
@@ -67,23 +81,70 @@ def _observe_activations(study: ActivationStudy, position: int) -> dict[str, Any
     """Returns the quantiles over channels of the normalised activations' means and deviations."""
     fitted = trained_model(study.run, position)
     frames = 4 * study.run.training.batch_frames
-    batches = evaluation_batches(open_corpus(study.run.corpus), "dev", frames, study.utterances)
+    batches = evaluation_batches(open_corpus(study.run.corpus, study.run.domains), "dev", frames, study.utterances)
     activations = normalised_activations(fitted.model, fitted.initial, batches, fitted.tokenizer, compute_device())
     return {"activations": activations, "checkpoint": fitted.digest}
+
+
+def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
+    """Returns the rounds of an adaptation, and the word errors after it of every test utterance of every domain."""
+    fitted = trained_model(study.run, position)
+    corpus = open_corpus(study.run.corpus)
+    held_out = open_corpus(study.run.corpus, (study.held_out,))
+    dev = evaluation_batches(held_out, "dev", study.batch_frames)
+    test = evaluation_batches(corpus, "test", study.batch_frames)
+    if study.method == "centralised":
+        algorithm = centralised(study.federated, study.run.model, fitted.tokenizer)
+    else:
+        algorithm = federated_dropout(study.federated, study.plan, study.run.model, fitted.tokenizer)
+
+    def recognise(weights: Mapping[str, Tensor], batches: Sequence[Sequence[Item]]) -> list[tuple[str, str]]:
+        fitted.model.load_state_dict(dict(weights), strict=False)
+        return transcribe(fitted.model, batches, fitted.tokenizer, compute_device())
+
+    directory = cache_root() / "adaptations" / f"{study.digest()}-{corpus.digest}"
+    clients = clients_of(held_out, "train")
+    weights, met = adapt(
+        algorithm,
+        fitted.model,
+        clients,
+        study.federated,
+        directory,
+        lambda weights: wer(recognise(weights, dev)),
+        study.measure_every,
+        position,
+        f"{study.plan.name if study.method == 'federated' else study.method} seed {study.federated.seed}",
+    )
+    pairs = recognise(weights, test)
+    return {
+        "clients": len(clients),
+        "dev_wer": {str(rounds): value for rounds, value in met.dev_wer.items()},
+        "reports": [asdict(report) for report in met.reports],
+        "domains": [shard.utterances[index].domain for items in test for shard, index in items],
+        "words": [len(reference.split()) for reference, _ in pairs],
+        "errors": [word_errors(*pair) for pair in pairs],
+        "seconds": round(met.seconds, 1),
+        "checkpoint": fitted.digest,
+    }
 
 
 _COMPUTE: Mapping[type[Measurement], Callable[[Any, int], dict[str, Any]]] = {
     TrainingRun: _train,
     ResetStudy: _reset,
     ActivationStudy: _observe_activations,
+    AdaptationStudy: _adapt,
 }
 
 
 def compute(measurements: Iterable[Measurement], store: Store, workers: int | None = None) -> None:
-    """Makes the records of `measurements`: models side by side, all that is asked of one model by one job."""
+    """Makes the records of `measurements`: models side by side, all that is asked of a trained model by one job.
+
+    An adaptation makes another model, and is a job of its own.
+    """
     jobs: dict[str, list[Measurement]] = {}
     for measurement in measurements:
-        wanted = jobs.setdefault(run_of(measurement).digest(), [])
+        owner = measurement if isinstance(measurement, AdaptationStudy) else run_of(measurement)
+        wanted = jobs.setdefault(owner.digest(), [])
         if measurement not in wanted:
             wanted.append(measurement)
     corpora = {run.corpus.digest(): run.corpus for run in (run_of(wanted[0]) for wanted in jobs.values())}
@@ -91,7 +152,7 @@ def compute(measurements: Iterable[Measurement], store: Store, workers: int | No
         # While a GPU trains, the CPU's cores make the training speech.
         splits: tuple[Split, ...] = ("dev", "test") if compute_device().type == "cuda" else ("train", "dev", "test")
         open_corpus(settings).prepare(splits)
-    run_jobs([Job(_measure_all, (wanted, store), _cost(run_of(wanted[0]))) for wanted in jobs.values()], workers)
+    run_jobs([Job(_measure_all, (wanted, store), _cost(wanted[0])) for wanted in jobs.values()], workers)
 
 
 def _measure_all(measurements: list[Measurement], store: Store, position: int) -> None:
@@ -101,14 +162,19 @@ def _measure_all(measurements: list[Measurement], store: Store, position: int) -
 
 def _measure(measurement: Measurement, store: Store, position: int) -> Record:
     run = run_of(measurement)
+    seed = measurement.federated.seed if isinstance(measurement, AdaptationStudy) else run.seed
     return store.get_or_compute(
         KINDS[type(measurement)],
         measurement,
         lambda: _COMPUTE[type(measurement)](measurement, position),
         corpus=open_corpus(run.corpus).digest,
-        seeds=[run.seed],
+        seeds=sorted({run.seed, seed}),
     )
 
 
-def _cost(run: TrainingRun) -> float:
-    return run.training.steps * (1e6 + count_parameters(run.model).total)
+def _cost(measurement: Measurement) -> float:
+    run = run_of(measurement)
+    steps = run.training.steps
+    if isinstance(measurement, AdaptationStudy):
+        steps = measurement.federated.rounds * measurement.federated.clients_per_round
+    return steps * (1e6 + count_parameters(run.model).total)

@@ -1,10 +1,14 @@
 """Measurements, named by their settings, and where their records are.
 
 `TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
-do to the activations above. Without torch: a page whose records are stored needs none.
+do to the activations above, `AdaptationStudy` for federated learning. Without torch: a page whose records are stored
+needs none.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 from pydantic import Field
 
@@ -12,7 +16,15 @@ from paper_lib.corpus import open_corpus
 from paper_lib.paths import cache_root, published_records
 from paper_lib.profiles import Profile
 from paper_lib.results import Record, Store
-from paper_lib.settings import Positive, ResetSettings, Settings, TrainingRun
+from paper_lib.settings import (
+    Domain,
+    DropoutPlan,
+    FederatedSettings,
+    Positive,
+    ResetSettings,
+    Settings,
+    TrainingRun,
+)
 
 
 class ResetStudy(Settings):
@@ -30,11 +42,28 @@ class ActivationStudy(Settings):
     utterances: Positive = Field(default=100, description="of the dev split, from its first")
 
 
-Measurement = TrainingRun | ResetStudy | ActivationStudy
+class AdaptationStudy(Settings):
+    """A trained model, adapted to the domain that its training held out: WERs on the way, and word errors at the end.
+
+    Without rounds, the model as it was.
+    """
+
+    version: int = 1
+    run: TrainingRun
+    held_out: Domain
+    method: Literal["federated", "centralised"] = "federated"
+    plan: DropoutPlan
+    federated: FederatedSettings
+    measure_every: Positive
+    batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
+
+
+Measurement = TrainingRun | ResetStudy | ActivationStudy | AdaptationStudy
 KINDS: dict[type[Measurement], str] = {
     TrainingRun: "training",
     ResetStudy: "reset_sweep",
     ActivationStudy: "activations",
+    AdaptationStudy: "adaptation",
 }
 
 
@@ -53,3 +82,30 @@ def run_of(measurement: Measurement) -> TrainingRun:
 def stored(measurement: Measurement, store: Store) -> Record | None:
     """Returns the record of a measurement, or nothing where the store has none that can be trusted."""
     return store.get(KINDS[type(measurement)], measurement, open_corpus(run_of(measurement).corpus).digest)
+
+
+def record_of(measurement: Measurement, store: Store) -> Record:
+    """Returns the record of a measurement that has been made; raises RuntimeError where it is gone."""
+    record = stored(measurement, store)
+    if record is None:
+        raise RuntimeError(f"a record in {store.directory} was removed or damaged while it was needed; run this again")
+    return record
+
+
+class Measurements(Protocol):
+    """A study: what it wants measured, as far as that can be named already."""
+
+    @property
+    def measurements(self) -> Sequence[Measurement]: ...
+
+
+def compute_missing(studies: Sequence[Measurements], store: Store, workers: int | None = None) -> None:
+    """Measures what the store lacks of `studies`, `workers` models at a time.
+
+    Some measurements can only be named when others are stored: it goes on until nothing is missing.
+    """
+    while missing := [m for study in studies for m in study.measurements if stored(m, store) is None]:
+        # Takes torch, which whoever reads finished records does without.
+        from paper_lib.studies.computing import compute
+
+        compute(missing, store, workers)

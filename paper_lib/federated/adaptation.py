@@ -1,0 +1,101 @@
+"""One resumable adaptation: round after round, saved after each; killed and started again, it ends with the same bits.
+
+A round's clients, batches and masks are functions of (seed, round), so the state of the server is all that is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import filelock
+from torch import Tensor
+from tqdm import tqdm
+
+from paper_lib.checkpoint import DamagedFileError, load_tensors, save_tensors
+from paper_lib.conformer.transducer import Transducer
+from paper_lib.federated.algorithm import FederatedAlgorithm, RoundReport
+from paper_lib.federated.averaging import ServerState
+from paper_lib.federated.clients import Client, sample
+from paper_lib.settings import FederatedSettings
+
+logger = logging.getLogger("paper_lib")
+
+
+@dataclass
+class Adaptation:
+    """What the rounds have left: reports of all of them, and dev WERs (fractions) by the number of rounds before."""
+
+    reports: list[RoundReport] = field(default_factory=list)
+    dev_wer: dict[int, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def adapt(
+    algorithm: FederatedAlgorithm,
+    model: Transducer,
+    clients: Sequence[Client],
+    settings: FederatedSettings,
+    directory: Path,
+    measure: Callable[[Mapping[str, Tensor]], float],
+    measure_every: int,
+    position: int = 0,
+    label: str = "rounds",
+) -> tuple[dict[str, Tensor], Adaptation]:
+    """Returns the weights after all rounds, from the last one in `directory` if there is one, and what was met.
+
+    `measure` maps weights to a dev WER; it is asked before the first round, after every `measure_every` and after the
+    last. Raises ClientError.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    place = directory / "state.safetensors"
+    with filelock.FileLock(directory / ".lock"):
+        state, met = _restore(place) or (algorithm.init(model), Adaptation())
+        began = time.perf_counter() - met.seconds
+        if not met.dev_wer:
+            met.dev_wer[0] = measure(state.weights)
+        with tqdm(total=settings.rounds, initial=state.rounds, desc=label, position=position, unit="round") as bar:
+            while state.rounds < settings.rounds:
+                chosen = [clients[index] for index in sample(settings, len(clients), state.rounds)]
+                state, report = algorithm.apply(state, chosen)
+                met.reports.append(report)
+                if state.rounds % measure_every == 0 or state.rounds == settings.rounds:
+                    met.dev_wer[state.rounds] = measure(state.weights)
+                met.seconds = time.perf_counter() - began
+                _save(place, state, met)
+                bar.set_postfix(dev_wer=f"{100 * list(met.dev_wer.values())[-1]:.1f}%", refresh=False)
+                bar.update()
+    return state.weights, met
+
+
+def _save(place: Path, state: ServerState, met: Adaptation) -> None:
+    tensors = {f"weights.{name}": tensor for name, tensor in state.weights.items()}
+    for moment, of_weights in state.moments.items():
+        tensors |= {f"{moment}.{name}": tensor for name, tensor in of_weights.items()}
+    save_tensors(place, tensors, {"rounds": str(state.rounds), "adaptation": json.dumps(asdict(met))})
+
+
+def _restore(place: Path) -> tuple[ServerState, Adaptation] | None:
+    """Returns the state after the last finished round; a damaged one is reported and the rounds begin anew."""
+    try:
+        tensors, metadata = load_tensors(place)
+    except FileNotFoundError:
+        return None
+    except DamagedFileError as error:
+        logger.warning("%s: the rounds begin anew", error)
+        return None
+    groups: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        group, _, name = key.partition(".")
+        groups.setdefault(group, {})[name] = tensor
+    kept = json.loads(metadata["adaptation"])
+    reports = [
+        RoundReport(**{**report, "clients": tuple(report["clients"]), "refused": tuple(report["refused"])})
+        for report in kept["reports"]
+    ]
+    met = Adaptation(reports, {int(rounds): wer for rounds, wer in kept["dev_wer"].items()}, kept["seconds"])
+    return ServerState(groups.pop("weights"), groups, int(metadata["rounds"])), met

@@ -1,0 +1,80 @@
+"""Plans of Federated Dropout by name, without torch: the slide's crit-N, amb-N and flat, FedAvg, and a control.
+
+    none       nothing is dropped: FedAvg
+    flat       20 % of every layer
+    amb-N      50 % of the N most ambient layers, and a base rate of the others
+    crit-N     the same of the N most critical ones
+    random-N   the same of N layers drawn by lot; the paper has no such control
+
+That the slide's plans have a base rate elsewhere is a reading of its column of parameters; see `readings`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import ValidationError
+
+from paper_lib.settings import DropoutPlan
+
+PLANS = ("none", "flat", "crit-2", "crit-3", "crit-4", "amb-2", "amb-3", "amb-4", "random-3")
+PLAN_NAME = r"^(none|flat|(amb|crit|random)-[1-9][0-9]*)$"
+OWN_PLAN = r"^\s*([0-9]+|rest):[0-9.]+(\s+([0-9]+|rest):[0-9.]+)*\s*$"
+RATE, FLAT_RATE, BASE_RATE = 0.5, 0.2, 0.1
+
+
+class PlanError(ValueError):
+    """A plan that does not fit the model; the message names what would."""
+
+
+def check_plan(plan: DropoutPlan, layers: int) -> None:
+    """Raises PlanError where `plan` names a layer that a model of `layers` layers does not have."""
+    if missing := sorted(layer for layer in plan.rates if not 1 <= layer <= layers):
+        raise PlanError(f"plan {plan.name}: there is no layer {missing[0]}; the model has layers 1 to {layers}")
+
+
+def named_plan(name: str, ranking: Sequence[int], seed: int = 0, elsewhere: float = BASE_RATE) -> DropoutPlan:
+    """Returns the plan called `name` for a model whose layers are ranked so; `seed` draws the layers of random-N.
+
+    `ranking` holds the layers, from 1, from the most ambient to the most critical. Raises PlanError.
+    """
+    if not re.match(PLAN_NAME, name):
+        raise PlanError(f"there is no plan {name!r}; there are none, flat, crit-N, amb-N and random-N")
+    if name == "none":
+        return DropoutPlan(name=name)
+    if name == "flat":
+        return DropoutPlan(name=name, elsewhere=FLAT_RATE)
+    kind, _, number = name.partition("-")
+    count = int(number)
+    if count > len(ranking):
+        raise PlanError(f"plan {name}: the model has {len(ranking)} layers")
+    drawn = np.random.default_rng((seed, count)).permutation(len(ranking))[:count] + 1
+    chosen = {"amb": ranking[:count], "crit": ranking[len(ranking) - count :], "random": drawn.tolist()}[kind]
+    return DropoutPlan(name=name, rates=dict.fromkeys(sorted(chosen), RATE), elsewhere=elsewhere)
+
+
+def own_plan(text: str, layers: int) -> DropoutPlan:
+    """Returns the plan that a reader writes as "1:0.5 4:0.25 rest:0.1", called own; raises PlanError."""
+    if not re.match(OWN_PLAN, text):
+        raise PlanError(f"own is {text!r}; a plan is written like '1:0.5 4:0.25 rest:0.1'")
+    pairs = [part.split(":") for part in text.split()]
+    if doubled := sorted({layer for layer, _ in pairs if sum(layer == other for other, _ in pairs) > 1}):
+        raise PlanError(f"own names {'layer ' if doubled[0] != 'rest' else ''}{doubled[0]} twice")
+    rates = dict(pairs)
+    try:
+        plan = DropoutPlan(
+            name="own",
+            elsewhere=float(rates.pop("rest", "0")),
+            rates={int(layer): float(rate) for layer, rate in rates.items()},
+        )
+    except (ValidationError, ValueError):
+        raise PlanError(f"own is {text!r}; every rate must be a number of at least 0 and less than 1") from None
+    check_plan(plan, layers)
+    return plan
+
+
+def ranking_of(changes: Sequence[float]) -> list[int]:
+    """Returns the layers, from 1, from the most ambient to the most critical by the WER changes of their resets."""
+    return [int(layer) + 1 for layer in np.argsort(changes, kind="stable")]

@@ -1,0 +1,179 @@
+"""The paper's second experiment: a streaming model is trained without a domain, ranked, and adapted to it by clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paper_lib.federated.plans import BASE_RATE, PLANS, named_plan, own_plan, ranking_of
+from paper_lib.layers.ranking import layer_errors
+from paper_lib.profiles import AdaptationProfile, Profile
+from paper_lib.results import Record
+from paper_lib.settings import DropoutPlan, FederatedSettings
+from paper_lib.studies.measurements import (
+    AdaptationStudy,
+    Measurement,
+    ResetStudy,
+    compute_missing,
+    record_of,
+    store_of,
+    stored,
+)
+
+CENTRALISED = "centralised"
+
+
+@dataclass(frozen=True)
+class PlanRecords:
+    """One plan, from every seed: what was dropped where, and how the adaptations went."""
+
+    name: str
+    plans: tuple[DropoutPlan, ...]  # by seed: the ranking, and so the layers, may differ
+    adaptations: tuple[Record, ...]  # by seed
+
+
+@dataclass(frozen=True)
+class AdaptationRecords:
+    """Everything of the second experiment. What is by seed belongs to the training that the seed begins with."""
+
+    held_out: str
+    trainings: tuple[Record, ...]
+    resets: tuple[Record, ...]  # of the trainings' layers, on dev speech
+    rankings: tuple[tuple[int, ...], ...]  # by seed; layers, from 1, from the most ambient
+    before: tuple[Record, ...]  # by seed
+    centralised: tuple[Record, ...]  # by seed
+    plans: tuple[PlanRecords, ...]
+
+    @property
+    def files(self) -> list[str]:
+        """The records, as they are called in their store."""
+        adapted = [record for plan in self.plans for record in plan.adaptations]
+        records = dict.fromkeys(
+            f"{record.kind}/{record.digest}.json"
+            for record in (*self.trainings, *self.resets, *self.before, *self.centralised, *adapted)
+        )
+        return list(records)
+
+
+@dataclass(frozen=True)
+class AdaptationPlan:
+    """What the chapter wants to know; adaptations can be named once the rankings that their plans need are stored."""
+
+    profile: Profile
+    seeds: int
+    names: tuple[str, ...]
+    own: str | None
+    elsewhere: float
+    federated: FederatedSettings
+
+    @property
+    def measurements(self) -> list[Measurement]:
+        """What can be named now: the trainings and their rankings, then the adaptations."""
+        resets = [self._reset(training) for training in range(min(self.seeds, self._settings.trainings))]
+        first: list[Measurement] = [measurement for reset in resets for measurement in (reset.run, reset)]
+        if any(stored(reset, store_of(self.profile)) is None for reset in resets):
+            return first
+        seeds = range(self.seeds)
+        return [
+            *first,
+            *(self._before(seed) for seed in seeds),
+            *(self._adaptation(seed, plan) for seed in seeds for plan in self._plans(seed)),
+            *(self._centralised(seed) for seed in seeds),
+        ]
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether all of it has been measured."""
+        store = store_of(self.profile)
+        return all(stored(measurement, store) is not None for measurement in self.measurements)
+
+    def records(self, workers: int | None = None) -> AdaptationRecords:
+        """Returns all records, measured now where they are not stored, `workers` at a time."""
+        store = store_of(self.profile)
+        compute_missing([self], store, workers)
+        seeds = range(self.seeds)
+        resets = [self._reset(training) for training in range(min(self.seeds, self._settings.trainings))]
+        plans = [self._plans(seed) for seed in seeds]  # [seeds][plans]
+        return AdaptationRecords(
+            held_out=self._settings.held_out,
+            trainings=tuple(record_of(reset.run, store) for reset in resets),
+            resets=tuple(record_of(reset, store) for reset in resets),
+            rankings=tuple(tuple(self._ranking(seed)) for seed in seeds),
+            before=tuple(record_of(self._before(seed), store) for seed in seeds),
+            centralised=tuple(record_of(self._centralised(seed), store) for seed in seeds),
+            plans=tuple(
+                PlanRecords(
+                    name=of_seeds[0].name,
+                    plans=tuple(of_seeds),
+                    adaptations=tuple(
+                        record_of(self._adaptation(seed, plan), store) for seed, plan in enumerate(of_seeds)
+                    ),
+                )
+                for of_seeds in zip(*plans, strict=True)
+            ),
+        )
+
+    @property
+    def _settings(self) -> AdaptationProfile:
+        return self.profile.adaptation
+
+    def _reset(self, seed: int) -> ResetStudy:
+        return ResetStudy(run=self._settings.run(seed), reset=self._settings.reset)
+
+    def _ranking(self, seed: int) -> list[int]:
+        record = stored(self._reset(seed), store_of(self.profile))
+        if record is None:
+            raise RuntimeError(f"the ranking of seed {seed} is needed before its adaptations; it is not stored")
+        return ranking_of(changes_of(record.result))
+
+    def _plans(self, seed: int) -> list[DropoutPlan]:
+        ranking = self._ranking(seed)
+        plans = [named_plan(name, ranking, seed, self.elsewhere) for name in self.names]
+        return plans if self.own is None else [*plans, own_plan(self.own, len(ranking))]
+
+    def _adaptation(self, seed: int, plan: DropoutPlan) -> AdaptationStudy:
+        return AdaptationStudy(
+            run=self._settings.run(seed),
+            held_out=self._settings.held_out,
+            plan=plan,
+            federated=self.federated.model_copy(update={"seed": seed}),
+            measure_every=self._settings.measure_every,
+            batch_frames=self._settings.reset.batch_frames,
+        )
+
+    def _centralised(self, seed: int) -> AdaptationStudy:
+        return self._adaptation(seed, named_plan("none", ())).model_copy(update={"method": CENTRALISED})
+
+    def _before(self, seed: int) -> AdaptationStudy:
+        settings = self.federated.model_copy(update={"rounds": 0, "seed": seed % self._settings.trainings})
+        return self._adaptation(seed, named_plan("none", ())).model_copy(update={"federated": settings})
+
+
+def federated_dropout(
+    profile: Profile,
+    seeds: int | None = None,
+    plans: Sequence[str] = PLANS,
+    own: str | None = None,
+    elsewhere: float = BASE_RATE,
+    rounds: int | None = None,
+    masks: str = "client",
+) -> AdaptationPlan:
+    """Adapts the streaming model to the held-out domain by every plan (slides "Applications: Federated Dropout").
+
+    `seeds` and `rounds` default to the profile's; `elsewhere` is the rate of the layers that a plan does not name.
+    """
+    settings = profile.adaptation
+    changes: dict[str, Any] = {"masks": masks} | ({} if rounds is None else {"rounds": rounds})
+    federated = settings.federated.model_copy(update=changes)
+    return AdaptationPlan(profile, seeds or settings.seeds, tuple(plans), own, elsewhere, federated)
+
+
+def changes_of(result: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Returns the WER change of every layer's re-initialisation, [layers], from a reset sweep's result."""
+    errors = layer_errors(result, "re-initialisation") - np.array(result["intact"])
+    changes: NDArray[np.float64] = errors.sum(1) / np.sum(result["words"])
+    return changes
