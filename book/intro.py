@@ -62,6 +62,7 @@ show(
 # - {doc}`group_norm`: the same with other norms, and why BatchNorm is special.
 # - {doc}`stability`: everything trained again. Do the ranks stay?
 # - {doc}`signatures`: can ranks be read from training, without resets? And resets of single modules.
+# - {doc}`federated_dropout`: the use of it all. Phones that train a smaller model, and which units they can spare.
 # - {doc}`claims`: each of the paper's claims beside what was measured, with a verdict.
 # - {doc}`status`: what produced each page, on what machine, in what time.
 #

@@ -97,7 +97,6 @@ def run(study: str, profile: str, parameters: Iterable[tuple[str, str]]) -> None
     except ParameterError as error:
         raise click.UsageError(str(error)) from None
 
-    from paper_lib.layers.ranking import intact_wer
     from paper_lib.profiles import profile_of
     from paper_lib.studies import STUDIES
 
@@ -105,10 +104,8 @@ def run(study: str, profile: str, parameters: Iterable[tuple[str, str]]) -> None
         raise click.UsageError(f"chapter {study} computes no records; these do: {', '.join(STUDIES)}")
     plan = STUDIES[study]
     wanted = {name: value for name, value in values.items() if name in signature(plan).parameters}
-    for records in plan(**wanted | {"profile": profile_of(values["profile"])}).records():
-        wer = intact_wer(records.reset.result)
-        interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
-        click.echo(f"{records.size} {records.norm} seed {records.seed}: WER {interval}  {' '.join(records.files)}")
+    for line in plan(**wanted | {"profile": profile_of(values["profile"])}).summary():
+        click.echo(line)
 
 
 @main.command()

@@ -145,13 +145,14 @@ class Profile(Settings):
 
 SIZES: tuple[Size, ...] = ("S", "M", "L")
 
-# A speaker has about ten short utterances in the mini profiles: all of them are one step of a client.
+# A speaker has some fifteen short utterances in the mini profiles: about two steps of a client.
 MINI_FEDERATED = FederatedSettings(
     rounds=0,
-    clients_per_round=8,
-    local_batch_frames=4000,
-    client_learning_rate=0.2,
-    server=ServerOptimizerSettings(kind="adam", learning_rate=4e-3),
+    clients_per_round=4,
+    local_batch_frames=1500,
+    client_learning_rate=0.15,
+    server=ServerOptimizerSettings(kind="adam", learning_rate=5e-3, betas=(0.8, 0.99)),
+    decay_fraction=0.25,
 )
 
 # Short-form utterances are the shortest: about a tenth of the utterances is 7 % of the time, as in the slides (27k of
@@ -220,9 +221,7 @@ def _smoke() -> Profile:
             tokens=CHARACTERS,
             model=model.model_copy(
                 update={
-                    "encoder": encoder.model_copy(
-                        update={"layers": 4, "streaming": StreamingSettings(left_context=8)}
-                    )
+                    "encoder": encoder.model_copy(update={"layers": 4, "streaming": StreamingSettings(left_context=8)})
                 }
             ),
             training=_mini_training(4, 1500, 2e-3, NO_AUGMENT, sorted_epochs=1),
@@ -261,15 +260,15 @@ def _quick() -> Profile:
                 evaluation_domains=BALANCED,
                 most_words=8,
                 utterances={"train": 4400, "dev": 300, "test": 800},
-                speakers={"train": 40, "dev": 40, "test": 40},
+                speakers={"train": 24, "dev": 24, "test": 24},
                 unseen_speakers=False,
             ),
             tokens=CHARACTERS,
             model=mini_streaming(),
             training=_mini_training(900, 3000, 5e-3, NO_AUGMENT, sorted_epochs=1),
             reset=ResetSettings(draws=0, split="dev"),
-            federated=MINI_FEDERATED.model_copy(update={"rounds": 18}),
-            measure_every=6,
+            federated=MINI_FEDERATED.model_copy(update={"rounds": 22}),
+            measure_every=11,
             trainings=1,
             seeds=2,
         ),
@@ -365,7 +364,7 @@ def _full_adaptation() -> AdaptationProfile:
         model=streaming_size(),
         training=_paper_training("L", 8000, 6000),
         reset=ResetSettings(draws=0, split="dev", batch_frames=12_000),
-        federated=FederatedSettings(rounds=100, clients_per_round=16, local_batch_frames=6000),
+        federated=FederatedSettings(rounds=100, clients_per_round=16, local_batch_frames=6000, decay_fraction=0.25),
         measure_every=10,
         trainings=1,
         seeds=3,

@@ -232,6 +232,9 @@ class FederatedSettings(Settings):
     client_learning_rate: float = Field(default=0.1, gt=0, description="of a client's plain SGD")
     clip_norm: float = Field(default=5.0, gt=0, description="largest norm of a client's gradient")
     server: ServerOptimizerSettings = ServerOptimizerSettings()
+    decay_fraction: float = Field(
+        default=0.0, ge=0, le=1, description="share of the rounds, the last, in which the server's rate falls to 0"
+    )
     failure_rate: Fraction = Field(default=0.0, description="share of the sampled clients that never answer")
     masks: Literal["client", "round"] = Field(default="client", description="what draws its own dropped units")
     seed: int = Field(default=0, ge=0)

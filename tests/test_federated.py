@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,28 @@ from torch import Tensor
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import collate
-from paper_lib.federated.algorithm import federated_dropout
+from paper_lib.federated.algorithm import centralised, federated_dropout
 from paper_lib.federated.averaging import CoordinateMean, ServerState, server_init, server_step
-from paper_lib.federated.clients import Client, ClientError, client_update, clients_of, local_batches, sample, trainable
+from paper_lib.federated.clients import (
+    Client,
+    ClientError,
+    client_update,
+    clients_of,
+    local_batches,
+    refusal,
+    sample,
+    trainable,
+)
 from paper_lib.federated.dropout import (
     Mask,
-    PlanError,
-    check_plan,
     coverage,
     draw_mask,
     extract,
-    ranked_plan,
     scatter,
+    shapes_of,
     sub_model,
 )
+from paper_lib.federated.plans import PlanError, check_plan
 from paper_lib.settings import DropoutPlan, FederatedSettings, ServerOptimizerSettings
 
 HALF = DropoutPlan(name="half of layer 2", rates={2: 0.5})
@@ -203,6 +212,66 @@ def test_no_client_no_step(model: Transducer) -> None:
     assert (report.clients, report.bytes_up) == ((), 0)
 
 
+def test_a_skipped_round_is_said_so(model: Transducer, caplog: pytest.LogCaptureFixture) -> None:
+    algorithm = federated_dropout(SETTINGS, HALF, model.settings, Words())
+    algorithm.apply(algorithm.init(model), [])
+    assert "round 0 is skipped, the model stays as it is: no client answered with an update" in caplog.text
+
+
+def deafened(client: Client) -> Client:
+    """Returns the client with a broken microphone: all of its features are NaN."""
+    shard = client.items[0][0]
+    broken = replace(shard, matrix=np.full_like(shard.matrix, np.nan))
+    return Client("broken", tuple((broken, index) for owner, index in client.items if owner is shard))
+
+
+def test_a_client_that_cannot_be_used_is_refused_and_the_round_goes_on(
+    model: Transducer, clients: list[Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    algorithm = federated_dropout(SETTINGS, NOTHING, model.settings, Words())
+    state = algorithm.init(model)
+    alone, _ = algorithm.apply(state, clients[:1])
+    after, report = algorithm.apply(state, [Client("silent", ()), deafened(clients[1]), clients[0]])
+    assert report.clients == (clients[0].name,)
+    assert report.utterances == len(clients[0].items)
+    silent, broken = report.refused
+    assert silent == "silent: it has no utterances"
+    assert broken.startswith("broken: its update of ") and broken.endswith(" is not finite")
+    assert report.bytes_up == 2 * 4 * sum(tensor.numel() for tensor in state.weights.values())
+    assert all(torch.equal(after.weights[name], tensor) for name, tensor in alone.weights.items())
+    assert "round 0 refuses client silent: it has no utterances" in caplog.text
+
+
+def test_an_update_of_another_shape_or_of_other_weights_is_refused(model: Transducer) -> None:
+    weights = trainable(model)
+    shapes = shapes_of(weights, mask_of(model))
+    good = extract(weights, mask_of(model))
+    assert {name: tensor.shape for name, tensor in good.items()} == shapes
+    assert refusal(good, shapes) is None
+    name = "encoder.layers.1.ffn1.w1.bias"
+    assert refusal({**good, name: weights[name]}, shapes) == f"its update of {name} has shape [64] instead of [32]"
+    fewer = {other: tensor for other, tensor in good.items() if other != name}
+    assert refusal(fewer, shapes) == f"its update lacks {name}"
+    assert refusal({**good, "extra": torch.ones(1)}, shapes) == "its update has a foreign extra"
+    assert refusal({**good, name: good[name] * torch.inf}, shapes) == f"its update of {name} is not finite"
+
+
+def test_centralised_training_takes_a_step_of_the_server_a_batch(model: Transducer, clients: list[Client]) -> None:
+    server = ServerOptimizerSettings(kind="sgd", learning_rate=0.1)
+    settings = SETTINGS.model_copy(update={"local_batch_frames": 100_000, "clip_norm": 1e9, "server": server})
+    # All speech in one batch: what a single client with it would do in one step of SGD.
+    everyone = Client("everyone", tuple(item for client in clients for item in client.items))
+    same = settings.model_copy(update={"client_learning_rate": 0.1})
+    (batch,) = local_batches(same, everyone, (0,))
+    still = model.settings.model_copy(update={"encoder": model.settings.encoder.model_copy(update={"dropout": 0.0})})
+    without = centralised(settings, still, Words())
+    tuned, report = without.apply(without.init(model), clients)
+    update = client_update(same, still, dict(model.state_dict()), Mask({}), [batch], Words(), 0)
+    for name, tensor in trainable(model).items():
+        torch.testing.assert_close(tuned.weights[name], tensor + update[name], rtol=1e-3, atol=1e-5)
+    assert (tuned.rounds, report.bytes_up, report.utterances) == (1, 0, len(everyone.items))
+
+
 def test_a_round_changes_the_weights_and_only_those_that_some_client_had(
     model: Transducer, clients: list[Client]
 ) -> None:
@@ -256,14 +325,3 @@ def test_a_plan_with_a_layer_that_is_not_there_is_refused(model: Transducer) -> 
         mask_of(model, DropoutPlan(name="x", rates={9: 0.5}))
     with pytest.raises(ValidationError, match="less than 1"):
         DropoutPlan(name="x", rates={1: 1.0})
-
-
-def test_ranked_plans_take_the_ends_of_the_ranking() -> None:
-    ranking = [3, 1, 2, 4]
-    assert ranked_plan("amb", 2, ranking).rates == {3: 0.5, 1: 0.5}
-    assert ranked_plan("crit", 1, ranking, elsewhere=0.1).rate(4) == 0.5
-    assert ranked_plan("crit", 1, ranking, elsewhere=0.1).rate(1) == 0.1
-    with pytest.raises(PlanError, match="5 layers were asked for; the model has 4"):
-        ranked_plan("amb", 5, ranking)
-    with pytest.raises(PlanError, match="amb or crit"):
-        ranked_plan("flat", 1, ranking)

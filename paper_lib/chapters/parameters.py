@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -21,6 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from paper_lib.federated.plans import BASE_RATE, OWN_PLAN, PLAN_NAME, PLANS, named_plan, own_plan
 from paper_lib.layers.matrices import MATRICES, Matrix, check_step, recorded_steps
 from paper_lib.profiles import ProfileName, profile_of
 from paper_lib.settings import Size
@@ -43,6 +44,9 @@ def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
 # A notebook holds a list and papermill's command line a string: both are read as the tuple that they stand for.
 Sizes = Annotated[tuple[Size, ...], BeforeValidator(_split_at_commas), Field(strict=False, min_length=1)]
 Matrices = Annotated[tuple[Matrix, ...], BeforeValidator(_split_at_commas), Field(strict=False, min_length=1)]
+PlanName = Annotated[str, Field(pattern=PLAN_NAME, description="none, flat, crit-N, amb-N, random-N")]
+Plans = Annotated[tuple[PlanName, ...], BeforeValidator(_split_at_commas), Field(strict=False, min_length=1)]
+OwnPlan = Annotated[str, Field(pattern=OWN_PLAN, description="a text like '1:0.5 4:0.25 rest:0.1'")]
 
 
 class ChapterParameters(BaseModel):
@@ -118,6 +122,33 @@ class SignaturesParameters(ChapterParameters):
         return step
 
 
+class FederatedDropoutParameters(ChapterParameters):
+    """Parameters of the chapter on Federated Dropout."""
+
+    seeds: int | None = Field(default=None, ge=1, le=20, description="adaptations by every plan; None: the profile's")
+    plans: Plans = Field(default=PLANS, description="plans that are compared; N counts the layers at 50 %")
+    own: OwnPlan | None = Field(default=None, description="one more plan, your own: rates by layer")
+    elsewhere: float = Field(
+        default=BASE_RATE, ge=0, lt=1, description="share dropped in the layers that a plan with N does not name"
+    )
+    rounds: int | None = Field(default=None, ge=1, le=10_000, description="rounds; None: the profile's")
+    masks: Literal["client", "round"] = Field(default="client", description="what draws its own dropped units")
+
+    _distinct = field_validator("plans")(_each_once)
+
+    @field_validator("plans", "own")
+    @classmethod
+    def _fits(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and "profile" in info.data:
+            layers = profile_of(info.data["profile"]).adaptation.model.encoder.layers
+            if isinstance(value, str):
+                own_plan(value, layers)
+            else:
+                for name in value:
+                    named_plan(name, range(1, layers + 1))
+        return value
+
+
 CHAPTERS: dict[str, type[ChapterParameters]] = {
     "intro": ChapterParameters,
     "corpus": CorpusParameters,
@@ -126,6 +157,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "group_norm": GroupNormParameters,
     "stability": StabilityParameters,
     "signatures": SignaturesParameters,
+    "federated_dropout": FederatedDropoutParameters,
     "claims": ChapterParameters,
 }
 
@@ -205,9 +237,14 @@ def _in_words(schema: Mapping[str, Any]) -> str:
         return f"one of {', '.join(schema['enum'])}"
     match schema["type"]:
         case "array":
-            return f"one or more of {', '.join(schema['items']['enum'])}, each once"
+            items = schema["items"]
+            return f"one or more of {', '.join(items['enum']) if 'enum' in items else items['description']}, each once"
         case "integer" if "minimum" in schema:
             return f"an integer from {schema['minimum']} to {schema['maximum']}"
+        case "number":
+            return f"a number of at least {schema['minimum']} and less than {schema['exclusiveMaximum']}"
+        case "string":
+            return str(schema["description"])
         case "null":
             return "None"
         case other:

@@ -116,9 +116,14 @@ def above_over_seeds(values: Sequence[float], threshold: float = 0.0) -> Part:
     estimate = mean_over_seeds(values)
     if estimate.low > threshold or estimate.high < threshold:
         return Part(estimate.low > threshold)
-    distance, deviation = abs(estimate.value - threshold), float(np.std(values, ddof=1))
+    return Part(None, seeds_needed(values, threshold, "trainings a size"))
+
+
+def seeds_needed(values: Sequence[float], threshold: float, what: str) -> str:
+    """Returns how many values, called `what`, would tell their mean from `threshold` if they went on so."""
+    distance, deviation = abs(float(np.mean(values)) - threshold), float(np.std(values, ddof=1))
     enough = (n for n in range(len(values) + 1, 1000) if stats.t.ppf(0.975, n - 1) * deviation < distance * n**0.5)
-    return Part(None, _about(next(enough, math.inf), "trainings a size"))
+    return _about(next(enough, math.inf), what)
 
 
 def _about(count: float, what: str) -> str:

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from paper_lib.claims import Claim, Finding, group_norm, model_size, signatures, stability
+from paper_lib.claims import Claim, Finding, federated_dropout, group_norm, model_size, signatures, stability
+from paper_lib.federated.comparison import Adapted
 from paper_lib.layers.ranking import pooled
 from paper_lib.profiles import Profile, ProfileName
 from paper_lib.studies import STUDIES, ModelRecords
+from paper_lib.studies.federated import AdaptationRecords
 
 # The profiles whose records are published with the book.
 PUBLISHED: tuple[ProfileName, ...] = ("laptop", "gpu", "librispeech")
 # In the order of the slides.
-CLAIMS: tuple[Claim, ...] = (*model_size.CLAIMS, *group_norm.CLAIMS, *stability.CLAIMS, *signatures.CLAIMS)
+CLAIMS: tuple[Claim, ...] = (
+    *model_size.CLAIMS,
+    *group_norm.CLAIMS,
+    *stability.CLAIMS,
+    *signatures.CLAIMS,
+    *federated_dropout.CLAIMS,
+)
 
 
 def findings(profile: Profile) -> list[Finding]:
     """Returns what `profile` finds on every claim, measured now where it is not stored."""
+    return [finding for study in STUDIES for finding in findings_of(study, profile)]
+
+
+def findings_of(study: str, profile: Profile) -> list[Finding]:
+    """Returns what one study of `profile` finds on its claims, measured now where it is not stored."""
+    return _JUDGES[study](STUDIES[study](profile).records())
+
+
+def measured_findings(profile: Profile) -> list[Finding]:
+    """Returns the findings of those studies that are stored."""
     return [
-        *model_size.judge(pooled_by(STUDIES["model_size"](profile).records(), "size")),
-        *judge_norms(STUDIES["group_norm"](profile).records()),
-        *stability.judge(sweeps_by_size(STUDIES["stability"](profile).records())),
-        *judge_signatures(STUDIES["signatures"](profile).records()),
+        finding for name, study in STUDIES.items() if study(profile).is_stored for finding in findings_of(name, profile)
     ]
-
-
-def is_measured(profile: Profile) -> bool:
-    """Returns whether everything that the claims rest on is stored."""
-    return all(study(profile).is_stored for study in STUDIES.values())
 
 
 def judge_norms(records: Sequence[ModelRecords]) -> list[Finding]:
@@ -45,6 +55,18 @@ def judge_signatures(records: Sequence[ModelRecords]) -> list[Finding]:
     return signatures.judge(trainings, sweeps_by_size(records))
 
 
+def judge_federated_dropout(records: AdaptationRecords) -> list[Finding]:
+    """Returns the findings on the claims about Federated Dropout from the records of the second experiment."""
+    adapted = adapted_by_plan(records, (records.held_out,))
+    trainings = [record.result for record in records.trainings]
+    return federated_dropout.judge(adapted, trainings, [record.result for record in records.resets])
+
+
+def adapted_by_plan(records: AdaptationRecords, domains: Collection[str]) -> dict[str, Adapted]:
+    """Returns the word errors on `domains` after the adaptation by every plan."""
+    return {plan.name: Adapted.of([record.result for record in plan.adaptations], domains) for plan in records.plans}
+
+
 def pooled_by(records: Sequence[ModelRecords], attribute: str) -> dict[str, dict[str, Any]]:
     """Returns the results of the reset sweeps, trainings pooled, by the size or the norm of the models."""
     groups: dict[str, list[dict[str, Any]]] = {}
@@ -59,3 +81,12 @@ def sweeps_by_size(records: Sequence[ModelRecords]) -> dict[str, list[dict[str, 
     for record in records:
         sweeps.setdefault(record.size, []).append(record.reset.result)
     return sweeps
+
+
+_JUDGES: dict[str, Callable[..., list[Finding]]] = {
+    "model_size": lambda records: model_size.judge(pooled_by(records, "size")),
+    "group_norm": judge_norms,
+    "stability": lambda records: stability.judge(sweeps_by_size(records)),
+    "signatures": judge_signatures,
+    "federated_dropout": judge_federated_dropout,
+}

@@ -6,6 +6,8 @@ waveform is cut. Only the last, incomplete group of four frames waits until more
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +18,8 @@ from torch import Tensor
 from paper_lib.conformer.encoder import MEL_BINS, Encoder
 from paper_lib.conformer.layer import ConformerLayer, LayerState
 from paper_lib.conformer.transducer import BLANK, State, Transducer
-from paper_lib.corpus.features import HOP, WINDOW, log_mel
+from paper_lib.corpus.features import HOP, SAMPLE_RATE, WINDOW, log_mel
+from paper_lib.corpus.tokens import Tokenizer
 
 # Frames of features that become one of the encoder.
 STRIDE = 4
@@ -117,3 +120,28 @@ class StreamingRecogniser:
         predicted, self.prediction_state = self.model.prediction(torch.tensor([[label]]), self.prediction_state)
         query: Tensor = self.model.joint.prediction(predicted[0, 0])
         return query
+
+
+class Heard(NamedTuple):
+    """What a recogniser has made of the speech so far."""
+
+    seconds: float  # of speech
+    text: str
+    computing: float  # seconds that the last piece took
+
+
+def listen(
+    model: Transducer, tokenizer: Tokenizer, waveform: NDArray[np.float32], piece: float = 0.1
+) -> Iterator[Heard]:
+    """Feeds `waveform` [samples] at 16 kHz in pieces of `piece` seconds, as a microphone would; yields after each."""
+    recogniser = StreamingRecogniser(model)
+    labels: list[int] = []
+    size = round(piece * SAMPLE_RATE)
+    for at in range(0, len(waveform) + 1, size):
+        began = time.perf_counter()
+        samples = waveform[at : at + size]
+        labels += recogniser.push(samples)
+        if at + size > len(waveform):
+            labels += recogniser.finish()
+        computing = time.perf_counter() - began
+        yield Heard(min(at + size, len(waveform)) / SAMPLE_RATE, tokenizer.decode(labels), computing)

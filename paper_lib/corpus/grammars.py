@@ -182,9 +182,7 @@ def split_of(sentence: str) -> Split:
     return "dev" if place < 5 else "test" if place < 10 else "train"
 
 
-def sentence_of_split(
-    domain: Domain, split: Split, rng: np.random.Generator, most_words: int | None = None
-) -> str:
+def sentence_of_split(domain: Domain, split: Split, rng: np.random.Generator, most_words: int | None = None) -> str:
     """Returns a sentence of `domain` that belongs to `split`, of at most `most_words`; raises ValueError without any."""
     for _ in range(TRIES):
         candidate = sentence(domain, rng)

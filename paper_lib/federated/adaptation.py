@@ -73,9 +73,8 @@ def adapt(
 
 
 def _save(place: Path, state: ServerState, met: Adaptation) -> None:
-    tensors = {f"weights.{name}": tensor for name, tensor in state.weights.items()}
-    for moment, of_weights in state.moments.items():
-        tensors |= {f"{moment}.{name}": tensor for name, tensor in of_weights.items()}
+    groups = {"weights": state.weights, "fixed": state.fixed, **state.moments}
+    tensors = {f"{group}.{name}": tensor for group, of_group in groups.items() for name, tensor in of_group.items()}
     save_tensors(place, tensors, {"rounds": str(state.rounds), "adaptation": json.dumps(asdict(met))})
 
 
@@ -98,4 +97,5 @@ def _restore(place: Path) -> tuple[ServerState, Adaptation] | None:
         for report in kept["reports"]
     ]
     met = Adaptation(reports, {int(rounds): wer for rounds, wer in kept["dev_wer"].items()}, kept["seconds"])
-    return ServerState(groups.pop("weights"), groups, int(metadata["rounds"])), met
+    weights, fixed = groups.pop("weights"), groups.pop("fixed")
+    return ServerState(weights, groups, fixed, int(metadata["rounds"])), met

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import joblib
@@ -83,15 +84,9 @@ def federated_dropout(
     whose update cannot be used, is refused and reported, and the round goes on. Raises PlanError.
     """
     check_plan(plan, model_settings.encoder.layers)
-    fixed: dict[str, Tensor] = {}  # buffers and what is not trained; the server never changes them
-
-    def init(model: Transducer) -> ServerState:
-        weights = trainable(model)
-        fixed.update({name: t.detach().clone() for name, t in model.state_dict().items() if name not in weights})
-        return server_init(settings.server, weights)
 
     def apply(state: ServerState, clients: Sequence[Client]) -> tuple[ServerState, RoundReport]:
-        full = state.weights | fixed
+        full = state.weights | state.fixed
         refused = [f"{client.name}: it has no utterances" for client in clients if not client.items]
         training = [client for client in clients if client.items]
         masks = [_mask(settings, plan, model_settings, state.rounds, client) for client in training]
@@ -113,9 +108,10 @@ def federated_dropout(
             else:
                 mean.add(scatter(update, mask, state.weights), coverage(mask, state.weights), len(client.items))
                 accepted.append(client)
-        return server_step(settings.server, state, mean), _report(state.rounds, accepted, refused, down, up)
+        moved = server_step(settings.server, state, mean, rate_scale(settings, state.rounds))
+        return moved, _report(state.rounds, accepted, refused, down, up)
 
-    return FederatedAlgorithm(init, apply)
+    return FederatedAlgorithm(partial(_init, settings), apply)
 
 
 def centralised(
@@ -125,12 +121,6 @@ def centralised(
 
     It meets the same speech as the clients of its rounds, as often; nothing is sent.
     """
-    fixed: dict[str, Tensor] = {}
-
-    def init(model: Transducer) -> ServerState:
-        weights = trainable(model)
-        fixed.update({name: t.detach().clone() for name, t in model.state_dict().items() if name not in weights})
-        return server_init(settings.server, weights)
 
     def apply(state: ServerState, clients: Sequence[Client]) -> tuple[ServerState, RoundReport]:
         everyone = Client("everyone", tuple(item for client in clients for item in client.items))
@@ -140,16 +130,28 @@ def centralised(
             torch.manual_seed(seed)
             for items in local_batches(settings, everyone, (seed,)):
                 model = sub_model(model_settings, Mask({}))
-                model.load_state_dict({n: t.clone() for n, t in (moved.weights | fixed).items()}, assign=True)
+                model.load_state_dict({n: t.clone() for n, t in (moved.weights | moved.fixed).items()}, assign=True)
                 compute_gradient(model.train(), items, tokenizer, settings.clip_norm)
                 downhill = {name: -p.grad for name, p in model.named_parameters() if p.grad is not None}
                 mean = CoordinateMean()
                 mean.add(downhill, coverage(Mask({}), downhill), 1)
-                moved = server_step(settings.server, moved, mean)
+                moved = server_step(settings.server, moved, mean, rate_scale(settings, state.rounds))
         report = _report(state.rounds, [client for client in clients if client.items], [], 0, 0)
         return replace(moved, rounds=state.rounds + 1), report
 
-    return FederatedAlgorithm(init, apply)
+    return FederatedAlgorithm(partial(_init, settings), apply)
+
+
+def rate_scale(settings: FederatedSettings, round_: int) -> float:
+    """Returns the share of the server's learning rate in round `round_`, from 0: a plateau, then a linear fall."""
+    falling = settings.decay_fraction * settings.rounds
+    return min(1.0, (settings.rounds - round_) / falling) if falling else 1.0
+
+
+def _init(settings: FederatedSettings, model: Transducer) -> ServerState:
+    weights = trainable(model)
+    fixed = {name: tensor for name, tensor in model.state_dict().items() if name not in weights}
+    return server_init(settings.server, weights, fixed)
 
 
 def _report(round_: int, accepted: Sequence[Client], refused: Sequence[str], down: int, up: int) -> RoundReport:

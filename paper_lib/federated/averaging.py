@@ -51,23 +51,31 @@ class CoordinateMean:
 
 @dataclass(frozen=True)
 class ServerState:
-    """The full model's trainable weights and the server optimizer's moments."""
+    """The full model and the server optimizer's moments, after some rounds."""
 
-    weights: dict[str, Tensor]
+    weights: dict[str, Tensor]  # what clients train
     moments: dict[str, dict[str, Tensor]]
+    fixed: dict[str, Tensor] = field(default_factory=dict)  # buffers, and what nobody trains
     rounds: int = 0
 
 
-def server_init(settings: ServerOptimizerSettings, weights: Weights) -> ServerState:
-    """Returns the state before the first round."""
+def server_init(settings: ServerOptimizerSettings, weights: Weights, fixed: Weights | None = None) -> ServerState:
+    """Returns the state before the first round, with copies of `weights` and of what stays `fixed`."""
     names = {"sgd": ("momentum",) if settings.momentum else (), "adam": ("first", "second")}[settings.kind]
     moments = {moment: {name: torch.zeros_like(tensor) for name, tensor in weights.items()} for moment in names}
-    return ServerState({name: tensor.clone() for name, tensor in weights.items()}, moments)
+    return ServerState(
+        {name: tensor.clone() for name, tensor in weights.items()},
+        moments,
+        {name: tensor.detach().clone() for name, tensor in (fixed or {}).items()},
+    )
 
 
-def server_step(settings: ServerOptimizerSettings, state: ServerState, mean: CoordinateMean) -> ServerState:
+def server_step(
+    settings: ServerOptimizerSettings, state: ServerState, mean: CoordinateMean, scale: float = 1.0
+) -> ServerState:
     """Returns the state after a step along the clients' mean update; without any client, `state` but for the count.
 
+    `scale` is the share of the learning rate that this round has.
     SGD adds the update, times the learning rate; Adam normalises it (Reddi et al. 2021, algorithm 2, without bias
     correction).
     """
@@ -78,8 +86,8 @@ def server_step(settings: ServerOptimizerSettings, state: ServerState, mean: Coo
         step = _direction(settings, moments, name, update, touched[name])
         if settings.weight_decay:
             step = step - settings.weight_decay * weights[name]
-        weights[name] = torch.where(touched[name], weights[name] + settings.learning_rate * step, weights[name])
-    return ServerState(weights, moments, state.rounds + 1)
+        weights[name] = torch.where(touched[name], weights[name] + scale * settings.learning_rate * step, weights[name])
+    return ServerState(weights, moments, state.fixed, state.rounds + 1)
 
 
 def _direction(

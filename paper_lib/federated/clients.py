@@ -54,12 +54,17 @@ def sample(settings: FederatedSettings, clients: int, round_: int) -> list[int]:
 
 
 def local_batches(settings: FederatedSettings, client: Client, seed: Sequence[int]) -> list[list[Item]]:
-    """Returns the batches of a client's local epochs, each epoch in an order of its own."""
+    """Returns the batches of a client's local epochs, each epoch cut and ordered anew.
+
+    Utterances of like length go together, as in `training_batches`: with a handful of them padding would be a third.
+    """
     rng = np.random.default_rng(seed)
     batches: list[list[Item]] = []
+    lengths = np.array([shard.utterances[index].frames for shard, index in client.items])
     for _ in range(settings.local_epochs):
-        order = rng.permutation(len(client.items))
-        batches += bucket([client.items[place] for place in order], settings.local_batch_frames)
+        places = np.argsort(lengths * rng.uniform(0.95, 1.05, len(lengths)), kind="stable")
+        cut = bucket([client.items[place] for place in places], settings.local_batch_frames)
+        batches += [cut[place] for place in rng.permutation(len(cut))]
     return batches
 
 

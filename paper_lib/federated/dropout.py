@@ -82,7 +82,9 @@ def scatter(smaller: Mapping[str, Tensor], mask: Mask, full: Mapping[str, Tensor
     whole: dict[str, Tensor] = {}
     for name, tensor in smaller.items():
         cut = mask.indices(name)
-        whole[name] = tensor if cut is None else torch.zeros_like(full[name]).index_copy(cut[0], cut[1].to(tensor.device), tensor)
+        whole[name] = (
+            tensor if cut is None else torch.zeros_like(full[name]).index_copy(cut[0], cut[1].to(tensor.device), tensor)
+        )
     return whole
 
 

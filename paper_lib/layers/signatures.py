@@ -17,6 +17,7 @@ from paper_lib.evaluation import Estimate, resamples
 from paper_lib.layers.agreement import drawn_trainings
 from paper_lib.layers.changes import Changes, Floats, spearman
 from paper_lib.layers.matrices import MATRICES, SignatureError, check_step
+from paper_lib.layers.ranking import layer_errors
 
 
 def signature(training: Mapping[str, Any], matrices: Sequence[str] = MATRICES, step: int | None = None) -> Floats:
@@ -42,8 +43,9 @@ def signatures_over_time(training: Mapping[str, Any], matrices: Sequence[str] = 
 
 def harm(sweep: Mapping[str, Any]) -> Floats:
     """Returns the WER change by the re-initialisation of every layer, [layers], from the result of a reset sweep."""
-    changes = Changes.of(sweep)
-    return changes.wer("re-initialisation", np.ones((1, len(changes.words))))[0]
+    added = layer_errors(sweep, "re-initialisation") - np.array(sweep["intact"])
+    changes: Floats = added.sum(1) / np.sum(sweep["words"])
+    return changes
 
 
 def spread(signatures: Floats) -> Floats:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from paper_lib.layers.ranking import intact_wer
 from paper_lib.profiles import SIZES, Profile
 from paper_lib.results import Record
 from paper_lib.settings import EncoderSettings, ResetSettings, Size, TrainingRun
@@ -96,6 +97,17 @@ class Study:
             )
             for model in self.models
         ]
+
+    def summary(self) -> list[str]:
+        """Returns a line per model with its intact WER and its records' names, measured now where not stored."""
+        lines = []
+        for records in self.records():
+            wer = intact_wer(records.reset.result)
+            interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
+            lines.append(
+                f"{records.size} {records.norm} seed {records.seed}: WER {interval}  {' '.join(records.files)}"
+            )
+        return lines
 
 
 def norm_name(encoder: EncoderSettings) -> str:

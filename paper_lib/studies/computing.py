@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -44,8 +45,16 @@ def compute_device() -> torch.device:
 
 def trained_model(run: TrainingRun, position: int = 0) -> Fit:
     """Returns the model of `run`, trained now or loaded from the cache; `position` is the progress bar's line."""
-    corpus = open_corpus(run.corpus, run.domains)
-    return fit(run, corpus, cache_root() / "runs" / f"{run.digest()}-{corpus.digest}", compute_device(), position)
+    return fit(run, open_corpus(run.corpus, run.domains), _directory(run), compute_device(), position)
+
+
+def is_cached(run: TrainingRun) -> bool:
+    """Returns whether the cache has the model of `run`; a published record comes without it."""
+    return (_directory(run) / "checkpoint.safetensors").exists()
+
+
+def _directory(run: TrainingRun) -> Path:
+    return cache_root() / "runs" / f"{run.digest()}-{open_corpus(run.corpus).digest}"
 
 
 def _train(run: TrainingRun, position: int) -> dict[str, Any]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from paper_lib.federated.comparison import Adapted
 from paper_lib.federated.plans import BASE_RATE, PLANS, named_plan, own_plan, ranking_of
-from paper_lib.layers.ranking import layer_errors
+from paper_lib.layers.signatures import harm
 from paper_lib.profiles import AdaptationProfile, Profile
 from paper_lib.results import Record
 from paper_lib.settings import DropoutPlan, FederatedSettings
@@ -47,16 +45,6 @@ class AdaptationRecords:
     before: tuple[Record, ...]  # by seed
     centralised: tuple[Record, ...]  # by seed
     plans: tuple[PlanRecords, ...]
-
-    @property
-    def files(self) -> list[str]:
-        """The records, as they are called in their store."""
-        adapted = [record for plan in self.plans for record in plan.adaptations]
-        records = dict.fromkeys(
-            f"{record.kind}/{record.digest}.json"
-            for record in (*self.trainings, *self.resets, *self.before, *self.centralised, *adapted)
-        )
-        return list(records)
 
 
 @dataclass(frozen=True)
@@ -117,6 +105,17 @@ class AdaptationPlan:
             ),
         )
 
+    def summary(self) -> list[str]:
+        """Returns a line per plan with its WER on the held-out domain and the names of its records."""
+        records = self.records()
+        lines = []
+        for plan in records.plans:
+            wer = Adapted.of([record.result for record in plan.adaptations], (records.held_out,)).estimate()
+            interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
+            names = " ".join(f"{record.kind}/{record.digest}.json" for record in plan.adaptations)
+            lines.append(f"{plan.name}: WER on {records.held_out} {interval}  {names}")
+        return lines
+
     @property
     def _settings(self) -> AdaptationProfile:
         return self.profile.adaptation
@@ -128,7 +127,7 @@ class AdaptationPlan:
         record = stored(self._reset(seed), store_of(self.profile))
         if record is None:
             raise RuntimeError(f"the ranking of seed {seed} is needed before its adaptations; it is not stored")
-        return ranking_of(changes_of(record.result))
+        return ranking_of(harm(record.result).tolist())
 
     def _plans(self, seed: int) -> list[DropoutPlan]:
         ranking = self._ranking(seed)
@@ -170,10 +169,3 @@ def federated_dropout(
     changes: dict[str, Any] = {"masks": masks} | ({} if rounds is None else {"rounds": rounds})
     federated = settings.federated.model_copy(update=changes)
     return AdaptationPlan(profile, seeds or settings.seeds, tuple(plans), own, elsewhere, federated)
-
-
-def changes_of(result: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Returns the WER change of every layer's re-initialisation, [layers], from a reset sweep's result."""
-    errors = layer_errors(result, "re-initialisation") - np.array(result["intact"])
-    changes: NDArray[np.float64] = errors.sum(1) / np.sum(result["words"])
-    return changes

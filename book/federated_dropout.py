@@ -1,0 +1,514 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Federated Dropout
+#
+# The pay-off: if some layers hardly matter, phones that help to train a recogniser need not train all of it.
+#
+# **The paper's claim** (slides *Applications: Federated Dropout*): a streaming Conformer is trained on many domains
+# (MD) without one of them, short-form speech (SF). Clients then teach it SF by federated learning. To drop half of the
+# units of *ambient* layers costs less WER than to drop them in *critical* layers, at the same number of parameters; and
+# against flat dropout one can drop more at the same WER.
+#
+# **Method.** The paper's second experiment in miniature: train on MD − SF, rank the layers by resets, adapt to SF by
+# every plan with common random numbers, compare in pairs.
+
+# %% tags=["parameters", "hide-input"]
+profile = "quick"
+seeds = None
+plans = ["none", "flat", "crit-2", "crit-3", "crit-4", "amb-2", "amb-3", "amb-4", "random-3"]
+own = None
+elsewhere = 0.1
+rounds = None
+masks = "client"
+
+# %% tags=["hide-input"]
+from paper_lib.chapters import begin
+
+chapter = begin("federated_dropout", globals())
+
+# %% [markdown]
+# ## The setting
+#
+# A *client* is one speaker with their own short utterances, so no two have the same distribution. In a round some
+# clients are drawn, each receives the model (or, with dropout, a physically smaller one), trains it on its own speech
+# and sends back by how much its weights have moved. The server averages per coordinate over the clients that trained
+# it, and takes a step of Adam along the mean (FedAdam).
+
+# %%
+from paper_lib.profiles import profile_of
+from paper_lib.studies import federated_dropout
+
+chosen = chapter.parameters
+second = profile_of(chosen.profile).adaptation
+study = federated_dropout(
+    profile_of(chosen.profile),
+    chosen.seeds,
+    chosen.plans,
+    chosen.own,
+    chosen.elsewhere,
+    chosen.rounds,
+    chosen.masks,
+)
+records = study.records()
+
+# %% tags=["hide-input"]
+from collections import Counter
+
+import numpy as np
+
+from paper_lib.corpus import open_corpus
+from paper_lib.figures.tables import percent, table
+
+SF, MD = second.held_out, [domain for domain in second.corpus.domains if domain != second.held_out]
+corpus = open_corpus(second.corpus)
+frames, counted, speakers = Counter(), Counter(), {}
+for k in range(corpus.shards("train")):
+    for utterance in corpus.shard("train", k).utterances:
+        frames[utterance.domain] += utterance.frames
+        counted[utterance.domain] += 1
+        speakers.setdefault(utterance.domain, set()).add(utterance.speaker)
+everything = sum(frames.values())
+
+
+def view(name, domains, paper):
+    hours = sum(frames[domain] for domain in domains) / 360_000
+    heard = set().union(*(speakers[domain] for domain in domains))
+    share = f"{100 * 360_000 * hours / everything:.1f} %"
+    return name, sum(counted[domain] for domain in domains), f"{hours:.2f}", share, len(heard), paper
+
+
+table(
+    [
+        view("MD", [*MD, SF], "400k (100 %)"),
+        view("SF", [SF], "27k (6.8 %)"),
+        view("MD − SF", MD, "373k (93.2 %)"),
+    ],
+    ["View", "Utterances", "Hours", "Share of the time", "Speakers", "Hours in the paper"],
+    f"Three views of one training corpus. SF: {SF}. MD − SF: {', '.join(MD)}. The tokens are learnt on MD − SF alone.",
+)
+
+# %% tags=["hide-input"]
+federated = study.federated
+table(
+    [
+        ("rounds", federated.rounds),
+        ("clients", records.plans[0].adaptations[0].result["clients"]),
+        ("clients per round", federated.clients_per_round),
+        ("local epochs", federated.local_epochs),
+        ("client learning rate (SGD)", str(federated.client_learning_rate)),
+        ("server", f"{federated.server.kind}, learning rate {federated.server.learning_rate}"),
+        ("masks", f"one for every {federated.masks}"),
+        ("weight of a client", "its number of utterances"),
+    ],
+    ["Setting", "Value"],
+    "The federated training, the same in every plan. Settings were chosen on dev speech.",
+)
+
+# %% [markdown]
+# ## A streaming model
+#
+# The recogniser must answer while one speaks: convolutions see the past alone, attention looks back over a bounded
+# context, normalisation takes its statistics from the frame, and the convolution comes before the attention (Li et al.
+# 2021). So it can be fed 100 ms at a time, with the state of every layer carried along, and gives the same numbers as
+# all at once. Below, one test sentence arrives in pieces.
+
+# %% tags=["hide-input"]
+from paper_lib.figures.markup import Markup
+from paper_lib.studies.computing import is_cached, trained_model
+
+demonstration = Markup("<p>The trained model is not in this cache: run the chapter to hear it.</p>", text="no model")
+run = second.run(0)
+if is_cached(run):
+    from IPython.display import display
+
+    from paper_lib.conformer.streaming import listen
+    from paper_lib.figures.sound import player
+
+    fitted = trained_model(run)
+    shard = open_corpus(second.corpus, MD).shard("test", 0)
+    utterance = max(shard.utterances[:20], key=lambda utterance: utterance.frames)
+    waveform = corpus.waveform(utterance)
+    heard = list(listen(fitted.model.cpu(), fitted.tokenizer, waveform))
+    display(player(waveform, f"the test sentence: {utterance.text}"))
+    busy = 1000 * np.array([piece.computing for piece in heard])
+    demonstration = table(
+        [(f"{piece.seconds:.1f}", piece.text or "–", f"{1000 * piece.computing:.0f}") for piece in heard],
+        ["Heard, s", "Recognised so far", "Computing, ms"],
+        f"Said: “{utterance.text}”. Each row is 100 ms more of speech. Computing took {np.median(busy):.0f} ms a piece "
+        f"in the median and {busy.max():.0f} ms at most, on one core or more of the machine above; a word appears "
+        "when the model is sure, which adds to that.",
+    )
+demonstration
+
+# %% [markdown]
+# ## The ranking
+#
+# Each layer of the model that was trained on MD − SF is re-initialised in turn, and *dev* speech of MD − SF is
+# recognised: the test speech chooses nothing. The WER change ranks the layers from ambient to critical.
+
+# %% tags=["hide-input"]
+from paper_lib.figures.resets import change_intervals
+from paper_lib.figures.style import show
+from paper_lib.layers.ranking import layer_effects
+from paper_lib.layers.signatures import harm, signature
+
+effects = {
+    f"seed {record.provenance['seeds'][0]}": [
+        effect for effect in layer_effects(record.result) if effect.kind == "re-initialisation"
+    ]
+    for record in records.resets
+}
+show(
+    change_intervals(effects),
+    caption="WER change by the re-initialisation of one layer of the streaming model, on dev speech of MD − SF. "
+    "Intervals: paired bootstrap over utterances, 95 % for all layers of a model together.",
+    alt="For each layer of the streaming model the interval of the change in word error rate by its reset.",
+    name="streaming-ranking",
+)
+
+# %% [markdown]
+# The paper shows a *dip* of the numerical signature at the least critical layer of the streaming model, and strong
+# variation in two attention weights.
+
+# %% tags=["hide-input"]
+from paper_lib.figures.signatures import signature_maps
+from paper_lib.layers.matrices import ATTENTION, MATRICES
+from paper_lib.layers.signatures import spread
+
+signatures = {f"seed {record.provenance['seeds'][0]}": signature(record.result) for record in records.trainings}
+least = {name: int(np.argmin(harm(reset.result))) + 1 for name, reset in zip(signatures, records.resets, strict=True)}
+variation = {
+    matrix: float(np.mean([spread(signature(record.result, (matrix,))) for record in records.trainings]))
+    for matrix in ATTENTION
+}
+show(
+    signature_maps(signatures, MATRICES),
+    caption="Numerical signatures of the streaming model at the end of training. Least critical layer: "
+    + ", ".join(f"{layer} ({name})" for name, layer in least.items())
+    + ". Spread (1 less the least value) of the attention weights: "
+    + ", ".join(f"{matrix.partition('.')[2]} {value:.2f}" for matrix, value in variation.items())
+    + ".",
+    alt="A heat map of weight matrices by layers with the relative distance from initialisation, for each training.",
+    name="streaming-signature",
+)
+
+# %% [markdown]
+# ## What is dropped
+#
+# Federated Dropout takes hidden units out of the two feed-forward modules of a layer: rows of the first matrix, columns
+# of the second. The client's model is smaller in memory, on the line and in time. The slide drops 50 % in *N* layers; a
+# base rate in all others is a reading of its numbers (see below), `elsewhere` sets it.
+
+# %% tags=["hide-input"]
+from paper_lib.figures.federated import dropped_shares
+
+show(
+    dropped_shares([plan.plans[0] for plan in records.plans], records.rankings[0]),
+    caption="Share of the feed-forward units that each plan drops, seed 0.",
+    alt="A grid of plans by layers with the share of units dropped.",
+    name="dropped",
+)
+
+# %% [markdown]
+# ## WER round by round
+
+# %% tags=["hide-input"]
+from paper_lib.figures.federated import adaptation_curves
+
+
+def curve(record):
+    return {int(at): value for at, value in record.result["dev_wer"].items()}
+
+
+curves = {plan.name: [curve(record) for record in plan.adaptations] for plan in records.plans}
+curves["centralised"] = [curve(record) for record in records.centralised]
+show(
+    adaptation_curves(curves),
+    caption="WER on SF dev speech by rounds. Thick: mean over seeds. Thin: seeds. Black: FedAvg without dropout. "
+    "Centralised: the same speech pooled, each batch a step of the server's optimizer; the reference.",
+    alt="Curves of word error rate by rounds for each plan, falling from the model before adaptation.",
+    name="curves",
+)
+
+# %% [markdown]
+# ## The slide's table, and ours beside it
+#
+# Intervals draw test utterances and, from three seeds on, seeds; with fewer seeds they span those of all seeds. All
+# plans meet the same clients, batches and test speech.
+
+# %% tags=["hide-input"]
+from paper_lib.claims.findings import adapted_by_plan
+from paper_lib.federated.accounting import account
+from paper_lib.federated.comparison import Adapted
+from paper_lib.federated.plans import named_plan
+from paper_lib.federated.readings import SLIDE_DROPPED, SLIDE_WER
+
+SECONDS, LABELS = 1.5, 25  # a short utterance
+adapted = adapted_by_plan(records, (SF,))
+before = Adapted.of([record.result for record in records.before], (SF,)).estimate()
+central = Adapted.of([record.result for record in records.centralised], (SF,)).estimate()
+accounts = {plan.name: account(plan.plans[0], second.model, SECONDS, LABELS) for plan in records.plans}
+whole = account(
+    federated_dropout(profile_of(chosen.profile), plans=["none"])._plans(0)[0], second.model, SECONDS, LABELS
+)
+
+
+def saved(value, full):
+    return f"{100 * (1 - value / full):.1f} %"
+
+
+def total(record, direction):
+    return sum(report[direction] for report in record.result["reports"]) / 1e6
+
+
+table(
+    [
+        ("before adaptation", "–", "–", "–", "–", "–", percent(before), "–", "–"),
+        ("centralised", "–", "–", "–", "–", "–", percent(central), "–", "–"),
+        *(
+            (
+                plan.name,
+                f"{100 * accounts[plan.name].dropped_share:.1f} %",
+                f"{total(plan.adaptations[0], 'bytes_down'):.1f} + {total(plan.adaptations[0], 'bytes_up'):.1f}",
+                saved(accounts[plan.name].transfer, whole.transfer),
+                saved(accounts[plan.name].flops, whole.flops),
+                saved(accounts[plan.name].memory, whole.memory),
+                percent(adapted[plan.name].estimate()),
+                f"{SLIDE_DROPPED[plan.name]} %" if plan.name in SLIDE_DROPPED else "–",
+                str(SLIDE_WER.get(plan.name, "–")),
+            )
+            for plan in records.plans
+        ),
+    ],
+    [
+        "Plan",
+        "Params dropped",
+        "MB down + up",
+        "Bytes saved",
+        "FLOPs saved",
+        "Peak memory saved",
+        "WER on SF, % [95 %]",
+        "Slide: dropped",
+        "Slide: WER",
+    ],
+    f"{len(records.before)} seeds, {len(adapted[records.plans[0].name].words)} test utterances. Bytes are of all "
+    f"rounds, seed 0. FLOPs and memory are a client's, for a training step on {SECONDS} s of speech: of the client's "
+    f"{whole.flops / 1e9:.2f} GFLOP and {whole.memory / 1e6:.1f} MB without dropout.",
+)
+
+# %% tags=["hide-input"]
+from paper_lib.figures.federated import wer_by_dropped
+
+show(
+    wer_by_dropped(
+        {name: (accounts[name].dropped_share, wers.estimate()) for name, wers in adapted.items()},
+        {name: (SLIDE_DROPPED[name], SLIDE_WER[name]) for name in SLIDE_DROPPED},
+    ),
+    caption="WER on the held-out domain over the share of parameters that a client does without: here with 95 % "
+    "intervals, and the slide's seven points, which have none. The intervals of single plans are wider than those of "
+    "their differences, which are paired.",
+    alt="Two scatter plots of word error rate by parameters dropped, our plans and the slide's.",
+    name="plan-wers",
+)
+
+# %% [markdown]
+# ## The slide's comparisons, in pairs
+#
+# *Crit* is subtracted from, so a positive number speaks for dropping ambient layers. Last, the control that the paper
+# lacks: layers drawn by lot.
+
+# %% tags=["hide-input"]
+from paper_lib.claims.federated_dropout import compare
+
+pairs = [
+    *(("crit-3", "amb-2"), ("crit-4", "amb-3"), ("flat", "amb-4")),
+    *((f"crit-{n}", f"amb-{n}") for n in (2, 3, 4)),
+    *(("random-3", "amb-3"), ("crit-3", "random-3")),
+]
+said = {("crit-3", "amb-2"): "7 %; by the table 10 %", ("crit-4", "amb-3"): "22 %; by the table 11 %"}
+said["flat", "amb-4"] = "the same"
+rows = []
+for worse, better in pairs:
+    if {worse, better} <= adapted.keys():
+        difference = compare(adapted, worse, better)
+        relative = 100 * difference.by_seed.mean() / adapted[worse].by_seed.mean()
+        rows.append(
+            (
+                f"{worse} − {better}",
+                percent(difference.estimate(), sign=True),
+                f"{relative:+.0f} %".replace("-", "−"),
+                ", ".join(f"{100 * value:+.1f}" for value in difference.by_seed).replace("-", "−"),
+                said.get((worse, better), "–"),
+            )
+        )
+table(
+    rows,
+    ["Difference", "WER, points [95 %]", "Relative", "By seed", "Slide, relative"],
+    "Differences of WER on the SF test speech, paired by seed and utterance. The slide names 7 % and 22 %, its own "
+    "table gives (7.0 − 6.3) / 7.0 = 10 % and (7.3 − 6.5) / 7.3 = 11 %.",
+)
+
+# %% [markdown]
+# ## What it forgets
+#
+# Clients bring one domain alone. What happens to the others?
+
+# %% tags=["hide-input"]
+named = {
+    "before adaptation": records.before,
+    "centralised": records.centralised,
+    **{plan.name: plan.adaptations for plan in records.plans},
+}
+results = {name: [record.result for record in group] for name, group in named.items()}
+table(
+    [
+        (
+            name,
+            *(percent(Adapted.of(group, (domain,)).estimate()) for domain in (SF, *MD)),
+            percent(Adapted.of(group, MD).estimate()),
+        )
+        for name, group in results.items()
+    ],
+    ["Plan", *(f"{domain}, %" for domain in (SF, *MD)), "MD − SF, %"],
+    "WER by domain on the test speech, 95 % intervals as above. MD − SF: the utterances of its domains together.",
+)
+
+# %% [markdown]
+# ## How were 8, 9, 9, 10, 10, 11 and 12 % dropped?
+#
+# The slide's column is not what half of *N* layers' feed-forward units gives: that is about 1.5 % a layer. Nor does it
+# say what is dropped elsewhere, in which matrices, and of which total it is a share. So all plausible readings are
+# counted on the full-size streaming model.
+
+# %% tags=["hide-input"]
+from paper_lib.conformer.sizes import count_parameters, millions
+from paper_lib.federated.readings import PUBLISHED_ENCODER, PUBLISHED_TOTAL, readings
+from paper_lib.profiles import streaming_size
+
+full = streaming_size()
+size = count_parameters(full)
+encoder_size = size.layers + size.subsampling
+table(
+    [
+        ("17 Conformer layers", millions(size.layers), "–", "public: width 512, kernel 15"),
+        ("subsampling", millions(size.subsampling), "–", "not public; here as in size L"),
+        (
+            "encoder",
+            millions(encoder_size),
+            millions(PUBLISHED_ENCODER),
+            f"{millions(PUBLISHED_ENCODER - size.layers)} beyond the layers are not explained by a public source",
+        ),
+        (
+            "decoder",
+            millions(size.prediction + size.joint),
+            millions(PUBLISHED_TOTAL - PUBLISHED_ENCODER),
+            "two LSTM layers of 2048 units, projected to 640; 4096 word-pieces",
+        ),
+        ("total", millions(size.total), millions(PUBLISHED_TOTAL), ""),
+    ],
+    ["Part", "Here", "Published", "What is known"],
+    "Parameters of the full-size streaming model beside the published ones (arXiv 2110.03634).",
+)
+
+# %% tags=["hide-input"]
+totals = {
+    "the published 137M": PUBLISHED_TOTAL,
+    "the encoder's 113M": PUBLISHED_ENCODER,
+    f"the layers' {millions(size.layers)}": size.layers,
+    f"our {millions(size.total)}": size.total,
+}
+every = readings(full, totals)
+complete = [reading for reading in every if len(reading.agreeing) == len(SLIDE_DROPPED)]
+table(
+    [
+        ("slide", "", "", "", *(f"{value}" for value in SLIDE_DROPPED.values()), ""),
+        *(
+            (
+                reading.matrices,
+                f"{100 * reading.elsewhere:.0f} %",
+                reading.counts,
+                reading.of,
+                *(f"{reading.dropped[plan]:.1f}" for plan in SLIDE_DROPPED),
+                f"{len(reading.agreeing)} of {len(SLIDE_DROPPED)}",
+            )
+            for reading in every[:8]
+        ),
+    ],
+    ["Dropped in", "Elsewhere", "Layers at 50 %", "Share of", *SLIDE_DROPPED, "Agree"],
+    f"The best of {len(every)} readings: per cent of parameters dropped by plan. {len(complete) or 'None'} of them "
+    f"{'reproduce' if complete else 'reproduces'} all seven printed values.",
+)
+
+# %% [markdown]
+# **What it shows.** Which readings come near, and where they miss. Layers of one model are of one size, so Amb-*N* and
+# Crit-*N* must drop the same, and the slide prints one more for Amb: as if one more layer had been dropped. **What it
+# does not show:** what the authors did.
+#
+# At full size, the plans with the nearest reading would cost a client:
+
+# %% tags=["hide-input"]
+by_name = {plan.name: plan.plans[0] for plan in records.plans}
+ranks = list(range(1, full.encoder.layers + 1))
+full_accounts = {
+    name: account(named_plan(name, ranks, elsewhere=chosen.elsewhere), full, 5.0, 20)
+    for name in by_name
+    if name != "own"
+}
+table(
+    [
+        (
+            name,
+            f"{entry.dropped:,}",
+            f"{100 * entry.dropped_share:.2f} %",
+            f"{entry.transfer / 1e6:.1f}",
+            f"{entry.flops / 1e9:.1f}",
+            f"{entry.memory / 1e6:.0f}",
+            f"{SLIDE_DROPPED[name]} %" if name in SLIDE_DROPPED else "–",
+        )
+        for name, entry in full_accounts.items()
+    ],
+    ["Plan", "Dropped", "Share", "MB each way", "GFLOP a step", "Peak memory, MB", "Slide"],
+    f"Exact accounting of the full-size streaming model ({millions(size.total)} parameters, float32) for one client "
+    "and a training step on 5 s of speech with 20 word-pieces. Peak memory: weights, gradients and what the forward pass "
+    "keeps.",
+)
+
+# %% [markdown]
+# ## What agrees with the paper, and what does not
+
+# %% tags=["hide-input"]
+from paper_lib.claims.findings import judge_federated_dropout
+from paper_lib.figures.claims import claims_table
+
+claims_table(
+    judge_federated_dropout(records),
+    "The claims beside this page's measurements; verdicts are computed from the records.",
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Our model has few layers: half of *N* = 4 of them is a large part of the model, in the paper's 17 a small one.
+# - Adaptation stops after a fixed number of rounds, long before it converges. Plans that learn more slowly look worse
+#   than they would at the end.
+# - The paper does not say whether masks are drawn per client or per round, nor its base rate. Both are parameters here.
+# - Clients are simulated: synthetic speakers, all of whom can be reached.
+#
+# ## Run it again
+#
+# A plan of your own is one parameter; its row appears in every table:
+#
+# ```
+# python -m paper_lib chapter federated_dropout -p own "1:0.5 4:0.25 rest:0.1"
+# ```

@@ -1,0 +1,132 @@
+"""Figures of Federated Dropout: what is dropped where, WERs round by round, and WER against what was dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from paper_lib.evaluation import Estimate
+from paper_lib.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    LIGHT,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    WIDTH,
+    book_style,
+    new_figure,
+)
+from paper_lib.settings import DropoutPlan
+
+_COLOURS = {
+    "none": BLACK,
+    "flat": GREEN,
+    "crit": VERMILION,
+    "amb": BLUE,
+    "random": PURPLE,
+    "own": ORANGE,
+    "centralised": GREY,
+}
+_MARKERS = {"none": "D", "flat": "^", "crit": "s", "amb": "o", "random": "v", "own": "*"}
+
+
+def _family(plan: str) -> str:
+    return plan.partition("-")[0]
+
+
+@book_style()
+def dropped_shares(plans: Sequence[DropoutPlan], ranking: Sequence[int]) -> Figure:
+    """Returns which share of the feed-forward units each plan drops in each layer, in per cent.
+
+    Columns are layers, labelled with their place in `ranking`, 1 for the most ambient.
+    """
+    layers = len(ranking)
+    rates = np.array([[100 * plan.rate(layer + 1) for layer in range(layers)] for plan in plans])
+    figure = new_figure(height=0.9 + 0.3 * len(plans))
+    axes = figure.subplots()
+    image = axes.imshow(rates, cmap="cividis_r", aspect="auto", vmin=0, vmax=max(60, float(rates.max())))
+    if layers <= 10:
+        for (row, layer), rate in np.ndenumerate(rates):
+            colour = "white" if rate >= 40 else BLACK
+            axes.text(layer, row, f"{rate:.0f}", ha="center", va="center", color=colour, fontsize=8.5)
+    axes.set_yticks(range(len(plans)), [plan.name for plan in plans])
+    axes.set_xticks(range(layers), [f"{layer + 1}\n({ranking.index(layer + 1) + 1})" for layer in range(layers)])
+    axes.set_xlabel("layer, from the input; in brackets its rank, 1 for the most ambient")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, label="units dropped, %", pad=0.02)
+    return figure
+
+
+@book_style()
+def adaptation_curves(curves: Mapping[str, Sequence[Mapping[int, float]]]) -> Figure:
+    """Returns the dev WER by rounds, of every plan and seed (thin) with the mean over seeds (thick).
+
+    `curves` holds by plan, one per seed, WERs (fractions) by the number of rounds. Three panels share their scale:
+    critical, ambient, and the others; FedAvg without dropout stands in all of them.
+    """
+    figure = new_figure(height=3.1)
+    panels = figure.subplots(1, 3, sharey=True)
+    titles = {"crit": "critical layers", "amb": "ambient layers", "": "other plans"}
+    styles = ("-", "--", ":", "-.")
+    for axes, (family, title) in zip(panels, titles.items(), strict=True):
+        chosen = [plan for plan in curves if _family(plan) == (family or _family(plan)) or plan == "none"]
+        if not family:
+            chosen = [plan for plan in chosen if _family(plan) not in ("crit", "amb")]
+        count = 0
+        for plan in chosen:
+            style = "-" if _family(plan) not in ("crit", "amb") else styles[count % len(styles)]
+            count += _family(plan) in ("crit", "amb")
+            _curve(axes, plan, curves[plan], style)
+        axes.set_title(title)
+        axes.set_xlabel("rounds")
+        axes.grid(axis="y")
+        axes.legend()
+    panels[0].set_ylabel("WER on dev, %")
+    panels[0].set_ylim(bottom=0)
+    return figure
+
+
+def _curve(axes: Axes, plan: str, seeds: Sequence[Mapping[int, float]], style: str) -> None:
+    rounds = list(seeds[0])
+    values = 100 * np.array([[seed[at] for at in rounds] for seed in seeds])
+    colour = _COLOURS[_family(plan)]
+    if len(seeds) > 1:
+        axes.plot(rounds, values.T, style, color=colour, linewidth=0.6, alpha=0.5)
+    axes.plot(rounds, values.mean(0), style, color=colour, label=plan)
+
+
+@book_style()
+def wer_by_dropped(ours: Mapping[str, tuple[float, Estimate]], slide: Mapping[str, tuple[float, float]]) -> Figure:
+    """Returns the slide's table as a picture, ours beside it: WER over the share of parameters dropped.
+
+    Values are by plan: the share (a fraction) and the WER, ours with its interval, the slide's in per cent.
+    """
+    figure = new_figure(height=3.3, width=WIDTH)
+    left, right = figure.subplots(1, 2)
+    for plan, (share, wer) in ours.items():
+        _point(left, plan, 100 * share, 100 * wer.value, (100 * wer.low, 100 * wer.high))
+    for plan, (printed_share, printed_wer) in slide.items():
+        _point(right, plan, printed_share, printed_wer, None)
+    left.set_title("here")
+    right.set_title("slide")
+    for axes in (left, right):
+        axes.set_xlabel("parameters dropped, %")
+        axes.set_ylabel("WER on the held-out domain, %")
+        axes.grid(color=LIGHT)
+        axes.margins(x=0.12, y=0.12)
+    return figure
+
+
+def _point(axes: Axes, plan: str, x: float, y: float, interval: tuple[float, float] | None) -> None:
+    family = _family(plan)
+    if interval:
+        axes.vlines(x, *interval, color=_COLOURS[family], linewidth=1, alpha=0.6)
+    axes.plot(x, y, _MARKERS[family], color=_COLOURS[family], markersize=6)
+    axes.annotate(plan, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8, color=_COLOURS[family])

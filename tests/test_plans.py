@@ -1,0 +1,167 @@
+"""Plans of Federated Dropout, their accounting, and the readings of the slide's column."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_runs import tiny_run
+from torch.utils.flop_counter import FlopCounterMode
+
+from paper_lib.conformer.sizes import count_parameters
+from paper_lib.conformer.transducer import Transducer
+from paper_lib.federated.accounting import account, dropped_units, forward_flops, step_memory
+from paper_lib.federated.dropout import draw_mask, sub_model
+from paper_lib.federated.plans import PLANS, PlanError, named_plan, own_plan, ranking_of
+from paper_lib.federated.readings import SLIDE_DROPPED, readings
+from paper_lib.profiles import streaming_size
+from paper_lib.settings import DropoutPlan, StreamingSettings
+
+RANKING = [3, 1, 2, 4]
+NOTHING = DropoutPlan(name="none")
+
+
+def test_layers_are_ranked_from_the_least_harmful() -> None:
+    assert ranking_of([0.2, 0.3, 0.1, 0.9]) == RANKING
+
+
+def test_plans_take_the_ends_of_the_ranking() -> None:
+    assert named_plan("amb-2", RANKING).rates == {1: 0.5, 3: 0.5}
+    crit = named_plan("crit-1", RANKING, elsewhere=0.25)
+    assert [crit.rate(layer) for layer in (1, 2, 3, 4)] == [0.25, 0.25, 0.25, 0.5]
+    assert [named_plan("flat", RANKING).rate(layer) for layer in (1, 4)] == [0.2, 0.2]
+    assert not any(named_plan("none", RANKING).rate(layer) for layer in (1, 2, 3, 4))
+
+
+def test_a_random_plan_is_drawn_by_its_seed_whatever_the_ranking() -> None:
+    layers = list(range(1, 18))
+    drawn = [tuple(named_plan("random-3", layers, seed).rates) for seed in range(50)]
+    assert drawn[7] == tuple(named_plan("random-3", layers[::-1], 7).rates)
+    assert all(len(set(chosen)) == 3 for chosen in drawn)
+    assert set().union(*drawn) == set(layers)
+
+
+@pytest.mark.parametrize("name", ["amb-0", "amb", "crit-x", "Flat", "amb-2 ", ""])
+def test_a_plan_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(PlanError, match="there are none, flat, crit-N, amb-N and random-N"):
+        named_plan(name, RANKING)
+
+
+def test_a_plan_of_more_layers_than_there_are_is_refused() -> None:
+    with pytest.raises(PlanError, match="plan crit-5: the model has 4 layers"):
+        named_plan("crit-5", RANKING)
+
+
+def test_a_reader_writes_a_plan() -> None:
+    plan = own_plan(" 1:0.5 4:.25 rest:0.1", 4)
+    assert [plan.rate(layer) for layer in (1, 2, 3, 4)] == [0.5, 0.1, 0.1, 0.25]
+    assert own_plan("2:0.5", 4).rate(1) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1=0.5", "a plan is written like"),
+        ("", "a plan is written like"),
+        ("1:1.0", "at least 0 and less than 1"),
+        ("1:0.5.5", "at least 0 and less than 1"),
+        ("1:0.5 1:0.2", "layer 1 twice"),
+        ("rest:0.5 rest:0.2", "rest twice"),
+        ("5:0.5", "no layer 5; the model has layers 1 to 4"),
+        ("0:0.5", "no layer 0"),
+    ],
+)
+def test_a_plan_that_is_written_wrong_is_refused(text: str, message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        own_plan(text, 4)
+
+
+def test_parameters_are_those_of_the_sub_model() -> None:
+    settings = tiny_run(streaming=StreamingSettings(left_context=4)).model
+    for plan in (NOTHING, own_plan("1:0.3 rest:0.11", 2), named_plan("flat", [1, 2])):
+        found = account(plan, settings, 1.0, 5)
+        smaller = sub_model(settings, draw_mask(plan, settings, torch.Generator()))
+        left = sum(p.numel() for p in smaller.parameters() if p.requires_grad)
+        # The sub-model has no frozen bias on the meta device: it is counted where the whole model's is.
+        assert found.parameters - found.dropped == left
+        assert found.parameters == count_parameters(settings).total
+        assert found.transfer == 4 * left
+
+
+@pytest.mark.parametrize("plan", [NOTHING, own_plan("1:0.5 rest:0.25", 2)])
+def test_operations_are_those_that_torch_counts(plan: DropoutPlan) -> None:
+    settings = tiny_run(streaming=StreamingSettings(left_context=4)).model
+    frames, labels = 101, 7
+    model = sub_model(settings, draw_mask(plan, settings, torch.Generator())).eval()
+    with FlopCounterMode(display=False) as counter, torch.device("meta"):
+        encoded, _ = model.encode(torch.empty(1, frames, 80), torch.empty(1, dtype=torch.long))
+        model.joint(
+            model.joint.encoder(encoded)[:, :, None],
+            model.joint.prediction(torch.empty(1, labels + 1, settings.prediction))[:, None],
+        )
+    # torch counts neither the LSTM nor a product of spectra.
+    encoder = settings.encoder
+    t = -(-frames // 4)
+    lstm = 2 * (labels + 1) * 4 * settings.prediction * (settings.embedding + settings.prediction)
+    kernels = 2 * encoder.layers * encoder.kernel * encoder.dim * t
+    ours = forward_flops(plan, settings, frames, labels) - lstm - kernels
+    assert ours == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+
+def test_memory_is_what_torch_keeps() -> None:
+    settings = tiny_run(streaming=StreamingSettings(left_context=4)).model
+    half = own_plan("rest:0.5", 2)
+    whole, less = (step_memory(plan, settings, 200, 10) for plan in (NOTHING, half))
+    kept: dict[int, int] = {}
+    tensors = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        tensors.append(tensor)
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    model = Transducer(settings).train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        encoded, _ = model.encode(torch.randn(1, 200, 80), torch.tensor([200]))
+        model.logits(encoded, torch.ones(1, 10, dtype=torch.long))
+    weights = 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    assert whole == pytest.approx(2 * weights + sum(size for place, size in kept.items() if place not in own), rel=0.1)
+    # Half of the hidden units: their weights, gradients and two activations of each.
+    hidden, frames = 2 * 2 * 32, 50
+    weights_less = 2 * 4 * sum(2 * units * (2 * 16 + 1) for units in dropped_units(half, settings))
+    assert whole - less >= weights_less + 2 * 4 * hidden * frames
+
+
+def test_the_streaming_model_is_near_the_published_one() -> None:
+    count = count_parameters(streaming_size())
+    assert count.layer == 24 * 512**2 + 64 * 512 - 17 * 512  # kernel 15 instead of 32
+    assert count.prediction == 4096 * 128 + sum(4 * 2048 * (inputs + 640 + 1) + 2048 * 640 for inputs in (128, 640))
+    assert count.total == pytest.approx(137e6, rel=0.02)
+
+
+def test_the_best_reading_is_half_of_n_layers_and_a_tenth_elsewhere() -> None:
+    found = readings(streaming_size(), {"published": 137_000_000})
+    best = found[0]
+    assert (best.matrices, best.elsewhere) == ("feed-forward modules", 0.1)
+    assert set(SLIDE_DROPPED) - set(best.agreeing) == {"flat", "amb-4"}
+    # By hand: two modules of 2 * 4 d units with 2 d + 1 parameters.
+    unit = 2 * 4 * 512 * (2 * 512 + 1)
+    assert best.dropped["crit-2"] == pytest.approx(100 * unit * (2 * 0.5 + 15 * 0.1) / 137e6)
+    assert best.dropped["flat"] == pytest.approx(100 * unit * 17 * 0.2 / 137e6)
+    assert not any(len(reading.agreeing) == 7 for reading in found)
+
+
+def test_our_accounting_and_the_reading_agree() -> None:
+    settings = streaming_size()
+    total = count_parameters(settings).total
+    reading = next(
+        r
+        for r in readings(settings, {"ours": total})
+        if (r.matrices, r.elsewhere, r.counts) == ("feed-forward modules", 0.1, "N of either kind")
+    )
+    layers = list(range(1, 18))
+    for name in PLANS:
+        if name in SLIDE_DROPPED:
+            plan = named_plan(name, layers)
+            dropped = sum(2 * units * (2 * 512 + 1) for units in dropped_units(plan, settings))
+            assert 100 * dropped / total == pytest.approx(reading.dropped[name], abs=0.02)  # units are whole
