@@ -1,4 +1,4 @@
-"""The times that the README quotes, measured again: `python benchmarks/measure.py corpus|sweep|distances|book`.
+"""The times that the README quotes, measured again: `python benchmarks/measure.py --help` lists them.
 
 Each prints ratios taken within one run, for machines differ and are shared. None of this is a test.
 """
@@ -111,6 +111,93 @@ def distances(size: str, steps: int, repeats: int) -> None:
     pairs = [(train(steps), train(1)) for _ in range(repeats)]
     shares = [(with_ - without) / without / every for without, with_ in pairs]
     click.echo(f"{size}: recording every {every} steps takes {100 * statistics.median(shares):.2f} % of the training")
+
+
+@main.command()
+@click.option("--rounds", default=6, show_default=True)
+@click.option("--plan", default="amb-3", show_default=True)
+def federated(rounds: int, plan: str) -> None:
+    """What a round of federated learning costs beyond the training of its clients, one thread, profile quick."""
+    import torch
+
+    from paper_lib.corpus import open_corpus
+    from paper_lib.federated.adaptation import adapt
+    from paper_lib.federated.algorithm import federated_dropout
+    from paper_lib.federated.clients import client_update, clients_of, local_batches, sample
+    from paper_lib.federated.dropout import draw_mask, extract
+    from paper_lib.federated.plans import named_plan
+    from paper_lib.profiles import profile_of
+    from paper_lib.studies.computing import trained_model
+
+    torch.set_num_threads(1)
+    second = profile_of("quick").adaptation
+    run, settings = second.run(0), second.federated.model_copy(update={"rounds": rounds})
+    fitted = trained_model(run)
+    clients = clients_of(open_corpus(second.corpus, (second.held_out,)), "train")
+    layers = run.model.encoder.layers
+    dropout = named_plan(plan, range(1, layers + 1))
+    mask = draw_mask(dropout, run.model, torch.Generator().manual_seed(0))
+    received = extract(fitted.model.state_dict(), mask)
+
+    def train_clients() -> None:
+        for round_ in range(rounds):
+            for index in sample(settings, len(clients), round_):
+                batches = local_batches(settings, clients[index], (0,))
+                client_update(settings, run.model, received, mask, batches, fitted.tokenizer, 0)
+
+    def rounds_of_it() -> None:
+        algorithm = federated_dropout(settings, dropout, run.model, fitted.tokenizer)
+        with TemporaryDirectory() as directory:
+            adapt(algorithm, fitted.model, clients, settings, Path(directory), lambda weights: 0.0, rounds)
+
+    train_clients()
+    pairs = [(seconds(train_clients), seconds(rounds_of_it)) for _ in range(3)]
+    for alone, whole in pairs:
+        click.echo(f"{rounds} rounds {whole:.2f} s, their clients' training alone {alone:.2f} s")
+    overhead = statistics.median((whole - alone) / alone for alone, whole in pairs)
+    click.echo(f"{plan}: a round takes {100 * overhead:.1f} % more than its clients' training")
+
+
+@main.command()
+@click.option("--sampled", default=16, show_default=True)
+def clients(sampled: int) -> None:
+    """Peak memory of federated learning with 10,000 clients against 100, each in a process of its own."""
+    peaks = {}
+    for count in (100, 10_000):
+        command = [sys.executable, __file__, "rounds-with", str(count), str(sampled)]
+        peaks[count] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        click.echo(f"{count} clients, {sampled} a round: {peaks[count] / 2**20:.0f} MiB")
+    click.echo(f"{peaks[10_000] / peaks[100]:.3f} x")
+
+
+@main.command(hidden=True)
+@click.argument("count", type=int)
+@click.argument("sampled", type=int)
+def rounds_with(count: int, sampled: int) -> None:
+    """Three rounds with `count` clients; prints the process's peak memory in bytes."""
+    import torch
+
+    from paper_lib.conformer.transducer import Transducer
+    from paper_lib.corpus import open_corpus
+    from paper_lib.corpus.tokens import CharacterTokenizer
+    from paper_lib.federated.algorithm import federated_dropout
+    from paper_lib.federated.clients import Client, clients_of, sample
+    from paper_lib.federated.plans import named_plan
+    from paper_lib.profiles import profile_of
+
+    torch.set_num_threads(1)
+    second = profile_of("quick").adaptation
+    settings = second.federated.model_copy(update={"rounds": 3, "clients_per_round": sampled})
+    # As many speakers as asked for: those of the corpus under many names.
+    speakers = clients_of(open_corpus(second.corpus, (second.held_out,)), "train")
+    everyone = [Client(f"client {k}", speakers[k % len(speakers)].items) for k in range(count)]
+    plan = named_plan("amb-3", range(1, second.model.encoder.layers + 1))
+    algorithm = federated_dropout(settings, plan, second.model, CharacterTokenizer())
+    state = algorithm.init(Transducer(second.model))
+    for round_ in range(settings.rounds):
+        state, _ = algorithm.apply(state, [everyone[k] for k in sample(settings, count, round_)])
+    # Linux counts in KiB, macOS in bytes.
+    click.echo(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
 @main.command()

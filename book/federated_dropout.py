@@ -480,8 +480,8 @@ table(
     ],
     ["Plan", "Dropped", "Share", "MB each way", "GFLOP a step", "Peak memory, MB", "Slide"],
     f"Exact accounting of the full-size streaming model ({millions(size.total)} parameters, float32) for one client "
-    "and a training step on 5 s of speech with 20 word-pieces. Peak memory: weights, gradients and what the forward pass "
-    "keeps.",
+    "and a training step on 5 s of speech with 20 word-pieces. Peak memory: weights, gradients and what the forward "
+    "pass keeps.",
 )
 
 # %% [markdown]

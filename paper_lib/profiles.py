@@ -103,6 +103,11 @@ class AdaptationProfile(Settings):
     training: TrainingSettings
     reset: ResetSettings
     federated: FederatedSettings
+    centralised: ServerOptimizerSettings = Field(
+        default=ServerOptimizerSettings(kind="adam", learning_rate=3e-3, betas=(0.9, 0.98)),
+        description="optimizer of the reference that pools a round's speech; it takes several steps a round",
+    )
+    centralised_batch_frames: Positive = Field(default=3000, description="most frames of 10 ms in one of its batches")
     measure_every: Positive = Field(description="rounds between measurements of the dev WER")
     trainings: Positive = Field(description="models that are trained before, from seeds 0, 1, ...")
     seeds: Positive = Field(description="adaptations by every plan, from seeds 0, 1, ...; they share the trainings")
@@ -267,8 +272,8 @@ def _quick() -> Profile:
             model=mini_streaming(),
             training=_mini_training(900, 3000, 5e-3, NO_AUGMENT, sorted_epochs=1),
             reset=ResetSettings(draws=0, split="dev"),
-            federated=MINI_FEDERATED.model_copy(update={"rounds": 22}),
-            measure_every=11,
+            federated=MINI_FEDERATED.model_copy(update={"rounds": 20}),
+            measure_every=5,
             trainings=1,
             seeds=2,
         ),

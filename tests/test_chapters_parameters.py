@@ -137,11 +137,25 @@ def test_the_table_of_contents_is_the_list_of_chapters() -> None:
         ("signatures", {"step": "800"}, "the nearest is 750"),  # L trains longer than S
         ("signatures", {"step": "3", "profile": "laptop"}, "step 3 was not recorded"),
         ("group_norm", {"size": "XL"}, "size is 'XL'; it must be one of S, M, L"),
+        ("federated_dropout", {"plans": "amb-9"}, "plan amb-9: the model has 6 layers"),
+        ("federated_dropout", {"plans": "ambient"}, "one or more of none, flat, crit-N, amb-N, random-N, each once"),
+        ("federated_dropout", {"plans": "flat,flat"}, "one is named twice"),
+        ("federated_dropout", {"own": "9:0.5"}, "plan own: there is no layer 9; the model has layers 1 to 6"),
+        ("federated_dropout", {"own": "1:1"}, "every rate must be a number of at least 0 and less than 1"),
+        ("federated_dropout", {"own": "half"}, "it must be a text like '1:0.5 4:0.25 rest:0.1', or None"),
+        ("federated_dropout", {"elsewhere": "1.0"}, "it must be a number of at least 0 and less than 1"),
+        ("federated_dropout", {"masks": "layer"}, "masks is 'layer'; it must be one of client, round"),
     ],
 )
 def test_comparisons_that_cannot_be_made_are_refused(chapter: str, texts: dict[str, str], message: str) -> None:
     with pytest.raises(ParameterError, match=re.escape(message)):
         check_text(chapter, texts)
+
+
+def test_a_plan_of_ones_own_is_accepted_as_it_was_written() -> None:
+    values = check_text("federated_dropout", {"own": "1:0.5 rest:0.1", "plans": "none, crit-6", "elsewhere": "0"})
+    assert values.model_dump()["own"] == "1:0.5 rest:0.1"
+    assert values.model_dump()["plans"] == ("none", "crit-6")
 
 
 def test_a_recorded_step_is_accepted() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from tiny_runs import tiny_run
+from tiny_runs import CPU, tiny_run
 
 from paper_lib.corpus import Corpus, open_corpus
 from paper_lib.corpus.batches import evaluation_batches
@@ -78,7 +78,7 @@ def test_dev_and_test_may_balance_domains_otherwise(corpus: Corpus) -> None:
 def test_sentences_are_no_longer_than_asked_for(corpus: Corpus) -> None:
     texts = [u.text for k in range(3) for u in corpus.shard("train", k).utterances]
     assert max(len(text.split()) for text in texts) == 9
-    with pytest.raises(ValueError, match="most_words is 2; .* sentences of prose had none so short for test"):
+    with pytest.raises(ValueError, match=r"most_words is 2; .* sentences of prose had none so short for test"):
         sentence_of_split("prose", "test", np.random.default_rng(0), 2)
 
 
@@ -92,10 +92,8 @@ def test_tokens_are_learnt_without_the_held_out_domain(corpus: Corpus, tmp_path:
         training=base.training,
         seed=0,
     )
-    import torch
-
     rest = view(corpus, OTHERS)
-    found = fit(run, rest, tmp_path, torch.device("cpu")).tokenizer
+    found = fit(run, rest, tmp_path, CPU).tokenizer
     assert isinstance(found, WordPieceTokenizer)
     texts = [u.text for k in range(3) for u in rest.shard("train", k).utterances]
     assert found.model == WordPieceTokenizer.train(texts, 150).model

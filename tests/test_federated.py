@@ -16,7 +16,7 @@ from torch import Tensor
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import collate
-from paper_lib.federated.algorithm import centralised, federated_dropout
+from paper_lib.federated.algorithm import centralised, federated_dropout, rate_scale
 from paper_lib.federated.averaging import CoordinateMean, ServerState, server_init, server_step
 from paper_lib.federated.clients import (
     Client,
@@ -236,7 +236,8 @@ def test_a_client_that_cannot_be_used_is_refused_and_the_round_goes_on(
     assert report.utterances == len(clients[0].items)
     silent, broken = report.refused
     assert silent == "silent: it has no utterances"
-    assert broken.startswith("broken: its update of ") and broken.endswith(" is not finite")
+    assert broken.startswith("broken: its update of ")
+    assert broken.endswith(" is not finite")
     assert report.bytes_up == 2 * 4 * sum(tensor.numel() for tensor in state.weights.values())
     assert all(torch.equal(after.weights[name], tensor) for name, tensor in alone.weights.items())
     assert "round 0 refuses client silent: it has no utterances" in caplog.text
@@ -311,6 +312,18 @@ def test_clients_are_sampled_alike_for_every_plan_and_fail_at_their_rate() -> No
     assert rounds[7] == sample(settings, 40, 7) != rounds[8]
     assert all(len(set(chosen)) == len(chosen) <= 20 for chosen in rounds)
     assert np.mean([len(chosen) for chosen in rounds]) == pytest.approx(14, abs=0.5)
+
+
+def test_the_servers_rate_falls_over_the_last_rounds_to_zero() -> None:
+    settings = FederatedSettings(rounds=8, clients_per_round=1, decay_fraction=0.5)
+    assert [rate_scale(settings, round_) for round_ in range(8)] == [1, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert rate_scale(settings.model_copy(update={"decay_fraction": 0.0}), 7) == 1
+    sgd = ServerOptimizerSettings(kind="sgd", learning_rate=1.0)
+    mean = CoordinateMean()
+    mean.add({"w": torch.ones(1)}, {"w": torch.ones(())}, 1.0)
+    state = server_init(sgd, {"w": torch.zeros(1)})
+    half, whole = (server_step(sgd, state, mean, scale).weights["w"] for scale in (0.5, 1.0))
+    assert float(half) == 0.5 * float(whole)
 
 
 def test_more_clients_than_there_are_is_refused() -> None:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from tiny_runs import CPU
 
 from paper_lib import studies, sweep
 from paper_lib.chapters.parameters import CHAPTERS
-from paper_lib.claims.findings import CLAIMS, findings, is_measured
+from paper_lib.claims.findings import CLAIMS, findings, measured_findings
 from paper_lib.cli import main
 from paper_lib.corpus import open_corpus
+from paper_lib.corpus.batches import evaluation_batches
 from paper_lib.layers.ranking import layer_effects
+from paper_lib.layers.signatures import harm
 from paper_lib.layers.variants import MODULES
 from paper_lib.profiles import SIZES, Profile, ProfileName, profile_of
 from paper_lib.results import Store
 from paper_lib.settings import EncoderSettings, ResetSettings, SyntheticSettings, TrainingRun, TransducerSettings
-from paper_lib.studies import STUDIES, compute_missing, group_norm, model_size, signatures
+from paper_lib.studies import STUDIES, compute_missing, federated_dropout, group_norm, model_size, signatures
 from paper_lib.studies.computing import trained_model
+from paper_lib.studies.measurements import ResetStudy
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +126,17 @@ def test_a_trained_model_is_the_records_model(cache: Path) -> None:
 
 def test_studies_share_what_they_have_in_common(cache: Path) -> None:
     profile = toy("smoke").model_copy(update={"reset": ResetSettings(draws=1)})
-    wanted = [m for study in STUDIES.values() for m in study(profile).measurements]
-    # Two trainings of each size, whose settings are alike here, and two norms more.
-    assert len({m.digest() for m in wanted if isinstance(m, TrainingRun)}) == 4
-    compute_missing(wanted, Store(cache / "records"), workers=1)
+    plans = [study(profile) for study in STUDIES.values()]
+    wanted = [m for plan in plans for m in plan.measurements]
+    # Two trainings of each size, whose settings are alike here, two norms more, and the streaming model.
+    assert len({m.digest() for m in wanted if isinstance(m, TrainingRun)}) == 5
+    compute_missing(plans, Store(cache / "records"), workers=1)
     files = {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")}
     for study in STUDIES.values():
         assert study(profile).is_stored
-        assert all((cache / "records" / name).is_file() for r in study(profile).records() for name in r.files)
+        names = re.findall(r"\S+\.json", " ".join(study(profile).summary()))
+        assert names
+        assert all((cache / "records" / name).is_file() for name in names)
     assert {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")} == files
 
 
@@ -168,12 +176,40 @@ def test_modules_are_reset_in_as_many_trainings_as_the_profile_says(cache: Path)
 
 def test_verdicts_of_a_profile_follow_from_its_records(cache: Path) -> None:
     profile = toy("smoke")
-    assert not is_measured(profile)
-    wanted = [m for study in STUDIES.values() for m in study(profile).measurements]
-    compute_missing(wanted, Store(cache / "records"), workers=1)
+    assert measured_findings(profile) == []
+    compute_missing([STUDIES["model_size"](profile)], Store(cache / "records"), workers=1)
+    assert {finding.claim.chapter for finding in measured_findings(profile)} == {"model_size"}
+    compute_missing([study(profile) for study in STUDIES.values()], Store(cache / "records"), workers=1)
     found = findings(profile)
     assert [finding.claim for finding in found] == list(CLAIMS)
-    assert is_measured(profile)
+    assert measured_findings(profile) == found
+
+
+def test_adaptations_follow_the_ranking_of_their_training(cache: Path) -> None:
+    study = federated_dropout(toy("smoke"), plans=["none", "amb-1"], own="2:0.25", seeds=2)
+    first = study.measurements
+    assert not study.is_stored
+    assert [type(measurement) for measurement in first] == [TrainingRun, ResetStudy]  # one training for both seeds
+    records = study.records(workers=1)
+    assert study.is_stored
+    assert [plan.name for plan in records.plans] == ["none", "amb-1", "own"]
+    assert records.rankings[0] == records.rankings[1]
+    least = int(np.argmin(harm(records.resets[0].result))) + 1
+    assert [plan.rates for plan in records.plans[1].plans] == [{least: 0.5}] * 2
+    of_dev = evaluation_batches(open_corpus(study.profile.adaptation.corpus, ("dictation", "telephone")), "dev", 1000)
+    assert len(records.resets[0].result["words"]) == sum(map(len, of_dev))
+    seeds = [record.provenance["seeds"] for record in records.plans[0].adaptations]
+    assert seeds == [[0], [0, 1]]
+    for record in (*records.plans[0].adaptations, *records.centralised, *records.before):
+        assert len(record.result["words"]) == len(record.result["domains"]) == len(record.result["errors"]) == 16
+        assert set(record.result["domains"]) == {"short_form", "dictation", "telephone"}
+    assert records.before[0] == records.before[1]
+    assert list(records.plans[0].adaptations[0].result["dev_wer"]) == ["0", "1", "2"]
+    sent = [sum(r["bytes_up"] for r in plan.adaptations[0].result["reports"]) for plan in records.plans]
+    assert sent[0] > sent[2] > sent[1] > 0
+    # Common random numbers: every plan meets the same clients.
+    clients = [[r["clients"] for r in plan.adaptations[1].result["reports"]] for plan in records.plans]
+    assert clients[0] == clients[1] == clients[2]
 
 
 def test_who_reads_finished_records_needs_no_torch(cache: Path) -> None:

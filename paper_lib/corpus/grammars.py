@@ -183,7 +183,10 @@ def split_of(sentence: str) -> Split:
 
 
 def sentence_of_split(domain: Domain, split: Split, rng: np.random.Generator, most_words: int | None = None) -> str:
-    """Returns a sentence of `domain` that belongs to `split`, of at most `most_words`; raises ValueError without any."""
+    """Returns a sentence of `domain` that belongs to `split`, of at most `most_words`.
+
+    Raises ValueError where there is none.
+    """
     for _ in range(TRIES):
         candidate = sentence(domain, rng)
         if split_of(candidate) == split and (most_words is None or candidate.count(" ") < most_words):

@@ -1,4 +1,4 @@
-"""The paper's second experiment: a streaming model is trained without a domain, ranked, and adapted to it by clients."""
+"""The paper's second experiment: a streaming model is trained without a domain, ranked, and adapted by clients."""
 
 from __future__ import annotations
 
@@ -145,7 +145,10 @@ class AdaptationPlan:
         )
 
     def _centralised(self, seed: int) -> AdaptationStudy:
-        return self._adaptation(seed, named_plan("none", ())).model_copy(update={"method": CENTRALISED})
+        pooled = {"server": self._settings.centralised, "local_batch_frames": self._settings.centralised_batch_frames}
+        federated = self.federated.model_copy(update={"seed": seed, **pooled})
+        study = self._adaptation(seed, named_plan("none", ()))
+        return study.model_copy(update={"method": CENTRALISED, "federated": federated})
 
     def _before(self, seed: int) -> AdaptationStudy:
         settings = self.federated.model_copy(update={"rounds": 0, "seed": seed % self._settings.trainings})
