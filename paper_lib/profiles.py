@@ -272,7 +272,7 @@ def _quick() -> Profile:
             model=mini_streaming(),
             training=_mini_training(900, 3000, 5e-3, NO_AUGMENT, sorted_epochs=1),
             reset=ResetSettings(draws=0, split="dev"),
-            federated=MINI_FEDERATED.model_copy(update={"rounds": 20}),
+            federated=MINI_FEDERATED.model_copy(update={"rounds": 22}),
             measure_every=5,
             trainings=1,
             seeds=2,

@@ -155,14 +155,7 @@ class _Session:
         self.objective.model.feature_std.copy_(torch.from_numpy(std))
         self.initial = {name: tensor.clone() for name, tensor in self.objective.model.state_dict().items()}
         self.objective.to(device)
-        settings = run.training
-        self.optimizer = torch.optim.AdamW(
-            [p for p in self.objective.parameters() if p.requires_grad],
-            lr=settings.learning_rate,
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self.moments: dict[int, dict[str, Tensor]] = {}  # of the optimizer, at the last checkpoint
         self._restore()
 
     @property
@@ -179,6 +172,7 @@ class _Session:
         if self.step == settings.steps:
             return
         self.objective.train()
+        self.optimizer = self._make_optimizer()
         if self.step == 0:
             save_tensors(self.directory / "initial.safetensors", self.initial)
         began = time.perf_counter() - self.history.seconds
@@ -196,6 +190,19 @@ class _Session:
                     self._measure_dev_wer()
                     self.history.seconds = time.perf_counter() - began
                     self._save()
+
+    def _make_optimizer(self) -> torch.optim.AdamW:
+        """Returns the optimizer as it was at the last checkpoint; a finished model does without: it takes seconds."""
+        settings = self.run.training
+        optimizer = torch.optim.AdamW(
+            [p for p in self.objective.parameters() if p.requires_grad],
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        optimizer.load_state_dict({"state": self.moments, "param_groups": optimizer.state_dict()["param_groups"]})
+        return optimizer
 
     def _batches(self) -> Iterator[Batch]:
         """Yields the batches that are left, each collated while the one before it is trained on where that helps."""
@@ -271,14 +278,11 @@ class _Session:
         self.objective.load_state_dict(
             {name.removeprefix("objective."): t for name, t in tensors.items() if name.startswith("objective.")}
         )
-        state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition(".")
             if kind == "optimizer":
                 index, key = rest.split(".")
-                state.setdefault(int(index), {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+                self.moments.setdefault(int(index), {})[key] = tensor
 
     def result(self) -> Fit:
         model = self.objective.model.eval()

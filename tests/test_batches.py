@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -134,6 +134,19 @@ def test_seeds_and_epochs_shuffle_and_regroup(tiny_corpus: Corpus) -> None:
     assert len({tuple(tuple(ids(batch)) for batch in epoch) for epoch in runs}) == 4
     # Not the same batches in another order.
     assert len({frozenset(frozenset(ids(batch)) for batch in epoch) for epoch in runs}) == 4
+
+
+def test_sorted_epochs_begin_with_the_shortest_and_hold_the_same_batches(tiny_corpus: Corpus) -> None:
+    def first(sorted_epochs: int, count: int) -> list[list[Item]]:
+        return list(islice(training_batches(tiny_corpus, 400, 0, sorted_epochs), count))
+
+    count = len(epochs(tiny_corpus, 1)[0])
+    rising, shuffled = first(1, 2 * count), first(0, 2 * count)
+    assert sorted(map(ids, rising[:count])) == sorted(map(ids, shuffled[:count]))
+    longest = [max(frames(batch)) for batch in rising[:count]]
+    assert all(later > 0.85 * earlier for earlier, later in pairwise(longest))  # lengths are jittered
+    assert longest[0] < 0.8 * longest[-1]
+    assert list(map(ids, rising[count:])) == list(map(ids, shuffled[count:]))
 
 
 def test_training_batches_hold_little_padding(tiny_corpus: Corpus) -> None:

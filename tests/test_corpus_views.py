@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tiny_runs import CPU, tiny_run
 
 from paper_lib.corpus import Corpus, open_corpus
-from paper_lib.corpus.batches import evaluation_batches
+from paper_lib.corpus.batches import evaluation_batches, training_batches
 from paper_lib.corpus.grammars import sentence_of_split, vocabulary
 from paper_lib.corpus.tokens import WordPieceTokenizer
 from paper_lib.federated.clients import clients_of
@@ -114,6 +114,11 @@ def test_batches_of_a_view_hold_its_utterances(corpus: Corpus) -> None:
     batches = evaluation_batches(view(corpus, HELD_OUT), "dev", 2000)
     found = [shard.utterances[index].id for items in batches for shard, index in items]
     assert sorted(found) == sorted(ids(view(corpus, HELD_OUT), "dev"))
+
+
+def test_a_view_without_an_utterance_cannot_be_trained_on(corpus: Corpus) -> None:
+    with pytest.raises(ValueError, match="the training speech has no utterance of prose"):
+        next(training_batches(view(corpus, ("prose",)), 2000, 0))
 
 
 @pytest.mark.parametrize("domains", [(), ("prose",)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.conformer.encoder import Encoder
-from paper_lib.conformer.streaming import StreamingRecogniser, encode_next, start
+from paper_lib.conformer.streaming import StreamingRecogniser, encode_next, listen, start
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import Item, collate, evaluation_batches
@@ -91,6 +92,21 @@ def test_a_waveform_in_pieces_is_recognised_as_the_whole(tiny_corpus: Corpus, mo
         assert len(labels) > len(expected) // 2  # it did not wait for the end
         said.add(tuple(expected))
     assert len(said) == 3
+
+
+def test_listening_tells_the_text_so_far_and_ends_with_the_whole(tiny_corpus: Corpus, model: Transducer) -> None:
+    waveform = tiny_corpus.waveform(tiny_corpus.shard("test", 0).utterances[0])
+    heard = list(listen(model, Words(), waveform, piece=0.1))
+    assert [piece.seconds for piece in heard[:3]] == pytest.approx([0.1, 0.2, 0.3])
+    assert heard[-1].seconds == pytest.approx(len(waveform) / 16_000)
+    assert len(heard) == len(waveform) // 1600 + 1
+    assert all(later.text.startswith(earlier.text) for earlier, later in pairwise(heard))
+    assert len({piece.text for piece in heard}) > 3
+    assert all(piece.computing > 0 for piece in heard)
+    x = torch.from_numpy(log_mel(waveform))[None]
+    with torch.inference_mode():
+        (labels,) = greedy_decode(model, *model.encode(x, torch.tensor([x.shape[1]])))
+    assert heard[-1].text == Words().decode(labels)
 
 
 def test_less_than_a_window_is_padded_to_one(model: Transducer) -> None:

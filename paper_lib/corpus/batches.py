@@ -75,9 +75,11 @@ def training_batches(corpus: Corpus, batch_frames: int, seed: int, sorted_epochs
     """Yields batches for ever, epoch after epoch; the n-th is a function of the arguments alone.
 
     Lengths are jittered by a tenth before sorting, so that batches differ between epochs and still hold little padding.
-    The first `sorted_epochs` begin with the shortest utterances (SortaGrad, Amodei et al. 2016).
+    The first `sorted_epochs` begin with the shortest utterances (SortaGrad, Amodei et al. 2016). Raises ValueError for
+    a corpus, or a view of one, that has no utterance to train on.
     """
     for epoch in itertools.count():
+        found = False
         rng = np.random.default_rng((seed, epoch))
         # The first epoch takes the shards as they are made.
         count = corpus.shards("train")
@@ -85,10 +87,13 @@ def training_batches(corpus: Corpus, batch_frames: int, seed: int, sorted_epochs
         for start in range(0, count, WINDOW):
             shards = [corpus.shard("train", int(k)) for k in order[start : start + WINDOW]]
             items = [(shard, index) for shard in shards for index in range(len(shard.utterances))]
+            found = found or bool(items)
             lengths = np.array([shard.utterances[index].frames for shard, index in items])
             places = np.argsort(lengths * rng.uniform(0.95, 1.05, len(items)), kind="stable")
             batches = bucket([items[place] for place in places], batch_frames)
             yield from batches if epoch < sorted_epochs else (batches[place] for place in rng.permutation(len(batches)))
+        if not found:
+            raise ValueError(f"the training speech has no utterance of {', '.join(sorted(corpus.domains or ()))}")
 
 
 def evaluation_batches(corpus: Corpus, split: Split, batch_frames: int, limit: int | None = None) -> list[list[Item]]:

@@ -40,9 +40,9 @@ from paper_lib.federated.dropout import (
     coverage,
     draw_mask,
     extract,
+    reused_sub_model,
     scatter,
     shapes_of,
-    sub_model,
 )
 from paper_lib.federated.plans import check_plan
 from paper_lib.settings import DropoutPlan, FederatedSettings, TransducerSettings
@@ -129,7 +129,7 @@ def centralised(
         with _one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for items in local_batches(settings, everyone, (seed,)):
-                model = sub_model(model_settings, Mask({}))
+                model = reused_sub_model(model_settings, Mask({}))
                 model.load_state_dict({n: t.clone() for n, t in (moved.weights | moved.fixed).items()}, assign=True)
                 compute_gradient(model.train(), items, tokenizer, settings.clip_norm)
                 downhill = {name: -p.grad for name, p in model.named_parameters() if p.grad is not None}

@@ -14,7 +14,7 @@ from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import Item, bucket, collate
 from paper_lib.corpus.tokens import Tokenizer
-from paper_lib.federated.dropout import Mask, sub_model
+from paper_lib.federated.dropout import Mask, reused_sub_model
 from paper_lib.settings import FederatedSettings, Split, TransducerSettings
 
 
@@ -87,19 +87,18 @@ def client_update(
     `received` is the state of the client's (sub-)model, buffers included. Plain SGD on the transducer loss. `seed` is
     that of the dropout; nothing else is random.
     """
-    model = sub_model(model_settings, mask)
+    model = reused_sub_model(model_settings, mask)
     model.load_state_dict({name: tensor.clone() for name, tensor in received.items()}, assign=True)
-    before = {name: tensor.clone() for name, tensor in trainable(model).items()}
-    optimizer = torch.optim.SGD(
-        [parameter for parameter in model.parameters() if parameter.requires_grad], lr=settings.client_learning_rate
-    )
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for items in batches:
             compute_gradient(model, items, tokenizer, settings.clip_norm)
-            optimizer.step()
-    return {name: tensor - before[name] for name, tensor in trainable(model).items()}
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    if parameter.grad is not None:
+                        parameter.sub_(settings.client_learning_rate * parameter.grad)
+    return {name: tensor - received[name] for name, tensor in trainable(model).items()}
 
 
 def compute_gradient(model: Transducer, items: Sequence[Item], tokenizer: Tokenizer, clip_norm: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -108,10 +109,29 @@ def coverage(mask: Mask, full: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def sub_model(settings: TransducerSettings, mask: Mask) -> Transducer:
     """Returns a transducer with the smaller feed-forward modules of `mask`; its weights are not initialised."""
+    return _smaller(settings, _widths(mask))
+
+
+def reused_sub_model(settings: TransducerSettings, mask: Mask) -> Transducer:
+    """Returns what `sub_model` does, and the same object for every mask of these widths.
+
+    To build one takes a fifth of the time that a client of a mini model trains. Whoever asks loads the weights.
+    """
+    return _kept(settings, _widths(mask))
+
+
+def _widths(mask: Mask) -> tuple[tuple[str, int], ...]:
+    return tuple((name, len(kept)) for name, kept in mask.kept.items())
+
+
+def _smaller(settings: TransducerSettings, widths: tuple[tuple[str, int], ...]) -> Transducer:
     with torch.device("meta"), Uninitialised():
         model = Transducer(settings)
-        for name, kept in mask.kept.items():
-            parent = model.get_submodule(name.rpartition(".")[0])
-            smaller = FeedForward(settings.encoder.dim, settings.encoder.dropout, hidden=len(kept))
-            setattr(parent, name.rpartition(".")[2], smaller)
+        for name, hidden in widths:
+            parent, _, module = name.rpartition(".")
+            smaller = FeedForward(settings.encoder.dim, settings.encoder.dropout, hidden=hidden)
+            setattr(model.get_submodule(parent), module, smaller)
     return model
+
+
+_kept = lru_cache(maxsize=4)(_smaller)
