@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from random import Random
 
-import numpy as np
 from pydantic import ValidationError
 
 from paper_lib.settings import DropoutPlan
@@ -50,8 +50,8 @@ def named_plan(name: str, ranking: Sequence[int], seed: int = 0, elsewhere: floa
     count = int(number)
     if count > len(ranking):
         raise PlanError(f"plan {name}: the model has {len(ranking)} layers")
-    drawn = np.random.default_rng((seed, count)).permutation(len(ranking))[:count] + 1
-    chosen = {"amb": ranking[:count], "crit": ranking[len(ranking) - count :], "random": drawn.tolist()}[kind]
+    drawn = Random(f"{seed} {count}").sample(range(1, len(ranking) + 1), count)
+    chosen = {"amb": ranking[:count], "crit": ranking[len(ranking) - count :], "random": drawn}[kind]
     return DropoutPlan(name=name, rates=dict.fromkeys(sorted(chosen), RATE), elsewhere=elsewhere)
 
 
@@ -77,4 +77,4 @@ def own_plan(text: str, layers: int) -> DropoutPlan:
 
 def ranking_of(changes: Sequence[float]) -> list[int]:
     """Returns the layers, from 1, from the most ambient to the most critical by the WER changes of their resets."""
-    return [int(layer) + 1 for layer in np.argsort(changes, kind="stable")]
+    return sorted(range(1, len(changes) + 1), key=lambda layer: changes[layer - 1])
