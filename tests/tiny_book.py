@@ -44,8 +44,10 @@ def write_chapter(root: Path, name: str, body: str, parameters: str = 'profile =
 
 
 def write_configuration(root: Path, *chapters: str) -> None:
-    """Copies the book's own `_config.yml` to `root` and writes a `_toc.yml` of `chapters`, then the status page."""
+    """Copies the book's own configuration to `root` and writes a `_toc.yml` of `chapters`, then the status page."""
     shutil.copy(CHECKOUT / "_config.yml", root)
+    (root / "book").mkdir(exist_ok=True)
+    shutil.copy(CHECKOUT / "book" / "references.bib", root / "book")
     first, *others = [f"book/{chapter}" for chapter in (*chapters, "status")]
     files = "\n".join(f"  - file: {other}" for other in others)
     (root / "_toc.yml").write_text(f"format: jb-book\nroot: {first}\nchapters:\n{files}\n", encoding="utf-8")

@@ -70,14 +70,14 @@ def render(notebooks: Sequence[Path], root: Path) -> Path:
 
 
 def gather(notebooks: Sequence[Path], root: Path, pages: Path) -> None:
-    """Puts into `pages` what Jupyter Book reads: configuration, executed notebooks, status page and static files."""
+    """Puts into `pages` what Jupyter Book reads: configuration, notebooks, pages of prose, status page, static files."""
     chapters = pages / "book"
     chapters.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(root / name, pages)
     if (static := root / "book" / "_static").is_dir():
         shutil.copytree(static, pages / "_static")
-    for notebook in notebooks:
-        shutil.copy(notebook, chapters)
+    for page in (*notebooks, *(root / "book").glob("*.md"), *(root / "book").glob("*.bib")):
+        shutil.copy(page, chapters)
     status = status_page(page_provenance(nbformat.read(notebook, as_version=4)) for notebook in notebooks)
     (chapters / "status.md").write_text(status, encoding="utf-8")

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from paper_lib.conformer.layer import ConformerLayer
 from paper_lib.conformer.transducer import Transducer
-from paper_lib.profiles import paper_size
+from paper_lib.profiles import paper_size, streaming_size
 from paper_lib.settings import EncoderSettings, Size, TransducerSettings
 
 # Slide "Experiment 1": parameters in Conformer layers, layers x parameters of one, parameters in total.
@@ -21,6 +21,9 @@ SLIDE: dict[Size, tuple[str, str, str]] = {
     "M": ("25.4M", "16 × 1.6M", "30.7M"),
     "L": ("107.5M", "17 × 6.3M", "118.6M"),
 }
+
+# The streaming model's encoder and all of it, as the companion paper prints them (arXiv 2110.03634).
+PUBLISHED_STREAMING = (113_000_000, 137_000_000)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def millions(count: int, digits: int = 1) -> str:
 
 
 def table() -> str:
-    """Returns a text table of S, M and L, each beside the slides' numbers."""
+    """Returns a text table of S, M and L beside the slides' numbers, and the streaming model beside its published."""
     lines = [f"{'size':<6}{'':<8}{'conf params':>12}{'conf layers':>14}{'total params':>14}"]
     for size, slide in SLIDE.items():
         settings = paper_size(size)
@@ -99,4 +102,11 @@ def table() -> str:
             lines.append(f"{size if source == 'slide' else '':<6}{source:<8}{row[0]:>12}{row[1]:>14}{row[2]:>14}")
         exact = f"{count.layers:,} in layers of {count.layer:,}, {count.total:,} in all"
         lines.append(f"{'':<6}{'exact':<8}{exact}")
+    settings = streaming_size()
+    count = count_parameters(settings)
+    lines.append(
+        f"streaming: {settings.encoder.layers} × {millions(count.layer)} in layers, encoder "
+        f"{millions(count.layers + count.subsampling)} (published {millions(PUBLISHED_STREAMING[0], 0)}), total "
+        f"{millions(count.total)} (published {millions(PUBLISHED_STREAMING[1], 0)})"
+    )
     return "\n".join(lines)

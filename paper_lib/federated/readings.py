@@ -32,9 +32,6 @@ SLIDE_WER: dict[str, float] = {
     "flat": 6.6,
     "amb-4": 6.6,
 }
-# Parameters that the companion paper prints (arXiv 2110.03634).
-PUBLISHED_ENCODER, PUBLISHED_TOTAL = 113_000_000, 137_000_000
-
 BASE_RATES = (0.0, 0.05, 0.1, 0.15, 0.2)
 # The layers that a plan with N in its name has at 50 %: N, or for the ambient ones N + 1.
 COUNTS = ("N of either kind", "N critical, N + 1 ambient")

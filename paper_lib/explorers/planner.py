@@ -1,0 +1,95 @@
+"""The planner of Federated Dropout: a rate for every layer, and what a client would save by it."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from paper_lib.evaluation import Estimate
+from paper_lib.federated.accounting import FLOAT_BYTES, account, dropped_units
+from paper_lib.figures.markup import Markup
+from paper_lib.settings import DropoutPlan, TransducerSettings
+
+STEP = 5  # of the sliders, per cent
+HIGHEST = 95
+
+
+@dataclass(frozen=True)
+class MeasuredPlan:
+    """A plan that was measured, on a model with `layers` layers."""
+
+    plan: DropoutPlan
+    layers: int
+    wer: Estimate
+
+
+def planner(
+    settings: TransducerSettings,
+    measured: Sequence[MeasuredPlan],
+    *,
+    seconds: float,
+    labels: int,
+    caption: str,
+    name: str = "planner",
+) -> Markup:
+    """Returns the explorer for a model with `settings`; a client's step is on `seconds` of speech with `labels`.
+
+    The measured plans may be of a model with another number of layers: they are compared by relative depth, which the
+    page says. Without JavaScript the page shows the model without dropout.
+    """
+    layers = settings.encoder.layers
+    whole = account(DropoutPlan(name="none"), settings, seconds, labels)
+    # Everything is linear in the dropped units, so one plan tells what a unit of each module saves.
+    half = account(probe := DropoutPlan(name="probe", elsewhere=0.5), settings, seconds, labels)
+    units = sum(dropped_units(probe, settings))
+    data: dict[str, Any] = {
+        "layers": layers,
+        "hidden": 4 * settings.encoder.dim,
+        "parameters": whole.parameters,
+        "flops": whole.flops,
+        "parametersPerUnit": half.dropped // units,
+        "flopsPerUnit": (whole.flops - half.flops) // units,
+        "bytes": FLOAT_BYTES,
+        "measured": [
+            {
+                "name": entry.plan.name,
+                "rates": [round(100 * entry.plan.rate(layer + 1)) for layer in range(entry.layers)],
+                "wer": [round(100 * value, 1) for value in (entry.wer.value, entry.wer.low, entry.wer.high)],
+            }
+            for entry in measured
+        ],
+    }
+    sliders = "".join(
+        f'<label><input type="range" min="0" max="{HIGHEST}" step="{STEP}" value="0" '
+        f'aria-label="layer {layer + 1}, per cent dropped"><span class="rate">0</span><span>{layer + 1}</span></label>'
+        for layer in range(layers)
+    )
+    presets: Mapping[str, int] = {"none": 0, "flat 20 %": 20, "half of every layer": 50}
+    buttons = "".join(
+        f'<button type="button" data-rate="{rate}">{html.escape(label)}</button>' for label, rate in presets.items()
+    )
+    facts = {
+        "dropped": ("Parameters dropped", f"0 of {whole.parameters:,} (0.0 %)"),
+        "bytes": ("Bytes each way", f"{whole.transfer / 1e6:.1f} MB (0.0 % saved)"),
+        "flops": ("Client's step", f"{whole.flops / 1e9:.1f} GFLOP (0.0 % saved)"),
+        "nearest": ("Nearest measured", "–"),
+    }
+    rows = "".join(
+        f'<div><dt>{label}</dt><dd data-fact="{key}">{text}</dd></div>' for key, (label, text) in facts.items()
+    )
+    script = resources.files(__package__).joinpath("planner.js").read_text(encoding="utf-8")
+    # A closing tag within the data would end the script.
+    embedded = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
+    return Markup(
+        f'<figure class="drawing explorer" id="{name}">'
+        f'<div class="controls">{buttons}</div>'
+        f'<fieldset class="layers"><legend>Units dropped in each layer, %</legend>{sliders}</fieldset>'
+        f'<dl class="provenance" aria-live="polite">{rows}</dl>'
+        f"<figcaption>{html.escape(caption)}</figcaption>"
+        f'<script type="application/json">{embedded}</script><script>{script}</script></figure>',
+        text=f"[explorer: {caption}]",
+    )
