@@ -70,7 +70,7 @@ def render(notebooks: Sequence[Path], root: Path) -> Path:
 
 
 def gather(notebooks: Sequence[Path], root: Path, pages: Path) -> None:
-    """Puts into `pages` what Jupyter Book reads: configuration, notebooks, pages of prose, status page, static files."""
+    """Puts into `pages` what Jupyter Book reads: configuration, notebooks, prose, status page, static files."""
     chapters = pages / "book"
     chapters.mkdir(parents=True)
     for name in ("_config.yml", "_toc.yml"):
