@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import filelock
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
@@ -54,7 +55,8 @@ def adapt(
     directory.mkdir(parents=True, exist_ok=True)
     place = directory / "state.safetensors"
     with filelock.FileLock(directory / ".lock"):
-        state, met = _restore(place) or (algorithm.init(model), Adaptation())
+        start = algorithm.init(model)
+        state, met = _restore(place, start) or (start, Adaptation())
         began = time.perf_counter() - met.seconds
         if not met.dev_wer:
             met.dev_wer[0] = measure(state.weights)
@@ -73,29 +75,39 @@ def adapt(
 
 
 def _save(place: Path, state: ServerState, met: Adaptation) -> None:
+    # One tensor per group: hundreds of small ones would take as long to write as a client to train.
     groups = {"weights": state.weights, "fixed": state.fixed, **state.moments}
-    tensors = {f"{group}.{name}": tensor for group, of_group in groups.items() for name, tensor in of_group.items()}
-    save_tensors(place, tensors, {"rounds": str(state.rounds), "adaptation": json.dumps(asdict(met))})
+    flat = {group: torch.cat([tensor.flatten() for tensor in of_group.values()]) for group, of_group in groups.items()}
+    save_tensors(place, flat, {"rounds": str(state.rounds), "adaptation": json.dumps(asdict(met))})
 
 
-def _restore(place: Path) -> tuple[ServerState, Adaptation] | None:
-    """Returns the state after the last finished round; a damaged one is reported and the rounds begin anew."""
+def _restore(place: Path, start: ServerState) -> tuple[ServerState, Adaptation] | None:
+    """Returns the state after the last finished round; a damaged one is reported and the rounds begin anew.
+
+    `start`, the state before the first round, has the names and shapes.
+    """
     try:
-        tensors, metadata = load_tensors(place)
+        flat, metadata = load_tensors(place)
     except FileNotFoundError:
         return None
     except DamagedFileError as error:
         logger.warning("%s: the rounds begin anew", error)
         return None
-    groups: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        group, _, name = key.partition(".")
-        groups.setdefault(group, {})[name] = tensor
     kept = json.loads(metadata["adaptation"])
     reports = [
         RoundReport(**{**report, "clients": tuple(report["clients"]), "refused": tuple(report["refused"])})
         for report in kept["reports"]
     ]
     met = Adaptation(reports, {int(rounds): wer for rounds, wer in kept["dev_wer"].items()}, kept["seconds"])
-    weights, fixed = groups.pop("weights"), groups.pop("fixed")
-    return ServerState(weights, groups, fixed, int(metadata["rounds"])), met
+    moments = {moment: _unflatten(flat[moment], of_weights) for moment, of_weights in start.moments.items()}
+    weights, fixed = _unflatten(flat["weights"], start.weights), _unflatten(flat["fixed"], start.fixed)
+    return ServerState(weights, moments, fixed, int(metadata["rounds"])), met
+
+
+def _unflatten(flat: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the tensors that were flattened one after another into `flat`, named and shaped as `like`."""
+    pieces = flat.split([tensor.numel() for tensor in like.values()])
+    return {
+        name: piece.view(tensor.shape).clone().to(tensor.device)
+        for (name, tensor), piece in zip(like.items(), pieces, strict=True)
+    }

@@ -43,7 +43,7 @@ class CoordinateMean:
         """Returns the mean update and, by name, which coordinates have one (boolean, in broadcast shape)."""
         touched = {name: weight > 0 for name, weight in self.weight.items()}
         mean = {
-            name: torch.where(touched[name], total / self.weight[name].clamp(min=1e-12), 0)
+            name: _where(touched[name], total / self.weight[name].clamp(min=1e-12), torch.zeros(()).to(total))
             for name, total in self.total.items()
         }
         return mean, touched
@@ -86,8 +86,14 @@ def server_step(
         step = _direction(settings, moments, name, update, touched[name])
         if settings.weight_decay:
             step = step - settings.weight_decay * weights[name]
-        weights[name] = torch.where(touched[name], weights[name] + scale * settings.learning_rate * step, weights[name])
+        moved = weights[name] + scale * settings.learning_rate * step
+        weights[name] = _where(touched[name], moved, weights[name])
     return ServerState(weights, moments, state.fixed, state.rounds + 1)
+
+
+def _where(touched: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """Returns `new` where `touched`, else `old`; most parameters are touched as a whole, by one truth for all."""
+    return new if touched.dim() == 0 and bool(touched) else torch.where(touched, new, old)
 
 
 def _direction(
@@ -100,7 +106,7 @@ def _direction(
     """Returns the optimizer's direction for one parameter and moves its moments, where they are `touched`."""
 
     def moved(moment: str, value: Tensor) -> Tensor:
-        moments[moment][name] = torch.where(touched, value, moments[moment][name])
+        moments[moment][name] = _where(touched, value, moments[moment][name])
         return moments[moment][name]
 
     if settings.kind == "sgd":

@@ -120,6 +120,7 @@ def refusal(update: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> s
     for name, tensor in update.items():
         if tensor.shape != shapes[name]:
             return f"its update of {name} has shape {list(tensor.shape)} instead of {list(shapes[name])}"
-        if not bool(tensor.isfinite().all()):
-            return f"its update of {name} is not finite"
-    return None
+    if bool(torch.cat([tensor.flatten() for tensor in update.values()]).isfinite().all()):
+        return None
+    broken = next(name for name, tensor in update.items() if not bool(tensor.isfinite().all()))
+    return f"its update of {broken} is not finite"
