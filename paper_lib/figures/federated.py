@@ -131,4 +131,13 @@ def _point(axes: Axes, plan: str, x: float, y: float, interval: tuple[float, flo
     if interval:
         axes.vlines(x, *interval, color=_COLOURS[family], linewidth=1, alpha=0.6)
     axes.plot(x, y, _MARKERS[family], color=_COLOURS[family], markersize=6)
-    axes.annotate(plan, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8, color=_COLOURS[family])
+    left, below = family in ("amb", "flat", "random"), family == "amb"
+    axes.annotate(
+        plan,
+        (x, y),
+        xytext=(-6 if left else 6, -10 if below else 4),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        fontsize=8,
+        color=_COLOURS[family],
+    )
