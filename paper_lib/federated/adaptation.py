@@ -75,7 +75,7 @@ def adapt(
 
 
 def _save(place: Path, state: ServerState, met: Adaptation) -> None:
-    # One tensor per group: hundreds of small ones would take as long to write as a client to train.
+    # One tensor per group: hundreds of small ones take about twice as long to write.
     groups = {"weights": state.weights, "fixed": state.fixed, **state.moments}
     flat = {group: torch.cat([tensor.flatten() for tensor in of_group.values()]) for group, of_group in groups.items()}
     save_tensors(place, flat, {"rounds": str(state.rounds), "adaptation": json.dumps(asdict(met))})

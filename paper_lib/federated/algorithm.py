@@ -26,6 +26,7 @@ from torch import Tensor
 
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.tokens import Tokenizer
+from paper_lib.federated.accounting import FLOAT_BYTES
 from paper_lib.federated.averaging import CoordinateMean, ServerState, server_init, server_step
 from paper_lib.federated.clients import (
     Client,
@@ -48,8 +49,6 @@ from paper_lib.federated.plans import check_plan
 from paper_lib.settings import DropoutPlan, FederatedSettings, TransducerSettings
 
 logger = logging.getLogger("paper_lib")
-
-FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ would have done to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -42,13 +42,10 @@ class CoordinateMean:
     def mean(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Returns the mean update and, by name, which coordinates have one (boolean, in broadcast shape)."""
         touched = {name: weight > 0 for name, weight in self.weight.items()}
-        mean: dict[str, Tensor] = {}
-        for name, total in self.total.items():
-            weight = self.weight[name]
-            if weight.dim() == 0:  # all of it was trained by every client, as most parameters are
-                mean[name] = total / float(weight) if weight > 0 else torch.zeros_like(total)
-            else:
-                mean[name] = torch.where(touched[name], total / weight.clamp(min=1e-12), 0)
+        mean = {
+            name: torch.where(touched[name], total / self.weight[name].clamp(min=1e-12), 0)
+            for name, total in self.total.items()
+        }
         return mean, touched
 
 
@@ -83,48 +80,34 @@ def server_step(
     correction).
     """
     updates, touched = mean.mean()
-    names = list(updates)
-    if not names:
-        return ServerState(state.weights, state.moments, state.fixed, state.rounds + 1)
-    # All parameters as one vector: hundreds of small operations would take as long as a client trains.
-    update = _flat(updates, names)
-    there = torch.cat([touched[name].expand(updates[name].shape).flatten() for name in names])
-    weights = _flat(state.weights, names)
-    moments = {moment: _flat(tensors, names) for moment, tensors in state.moments.items()}
-    step, moved_moments = _direction(settings, moments, update)
-    if settings.weight_decay:
-        step = step - settings.weight_decay * weights
-    moved = torch.where(there, weights + scale * settings.learning_rate * step, weights)
-    return ServerState(
-        state.weights | _pieces(moved, updates),
-        {
-            moment: state.moments[moment] | _pieces(torch.where(there, value, moments[moment]), updates)
-            for moment, value in moved_moments.items()
-        },
-        state.fixed,
-        state.rounds + 1,
-    )
-
-
-def _flat(tensors: Weights, names: Sequence[str]) -> Tensor:
-    return torch.cat([tensors[name].flatten() for name in names])
-
-
-def _pieces(flat: Tensor, like: Weights) -> dict[str, Tensor]:
-    pieces = flat.split([tensor.numel() for tensor in like.values()])
-    return {name: piece.view(tensor.shape) for (name, tensor), piece in zip(like.items(), pieces, strict=True)}
+    weights = dict(state.weights)
+    moments = {moment: dict(tensors) for moment, tensors in state.moments.items()}
+    for name, update in updates.items():
+        step = _direction(settings, moments, name, update, touched[name])
+        if settings.weight_decay:
+            step = step - settings.weight_decay * weights[name]
+        weights[name] = torch.where(touched[name], weights[name] + scale * settings.learning_rate * step, weights[name])
+    return ServerState(weights, moments, state.fixed, state.rounds + 1)
 
 
 def _direction(
-    settings: ServerOptimizerSettings, moments: Mapping[str, Tensor], update: Tensor
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Returns the optimizer's direction along `update` and its moments after it."""
+    settings: ServerOptimizerSettings,
+    moments: dict[str, dict[str, Tensor]],
+    name: str,
+    update: Tensor,
+    touched: Tensor,
+) -> Tensor:
+    """Returns the optimizer's direction for one parameter and moves its moments, where they are `touched`."""
+
+    def moved(moment: str, value: Tensor) -> Tensor:
+        moments[moment][name] = torch.where(touched, value, moments[moment][name])
+        return moments[moment][name]
+
     if settings.kind == "sgd":
         if not settings.momentum:
-            return update, {}
-        momentum = settings.momentum * moments["momentum"] + update
-        return momentum, {"momentum": momentum}
+            return update
+        return moved("momentum", settings.momentum * moments["momentum"][name] + update)
     first, second = settings.betas
-    mean = first * moments["first"] + (1 - first) * update
-    square = second * moments["second"] + (1 - second) * update * update
-    return mean / (square.sqrt() + settings.epsilon), {"first": mean, "second": square}
+    mean = moved("first", first * moments["first"][name] + (1 - first) * update)
+    square = moved("second", second * moments["second"][name] + (1 - second) * update * update)
+    return mean / (square.sqrt() + settings.epsilon)

@@ -115,7 +115,7 @@ def sub_model(settings: TransducerSettings, mask: Mask) -> Transducer:
 def reused_sub_model(settings: TransducerSettings, mask: Mask) -> Transducer:
     """Returns what `sub_model` does, and the same object for every mask of these widths.
 
-    To build one takes a fifth of the time that a client of a mini model trains. Whoever asks loads the weights.
+    To build one takes an eighth of the time that a client of a mini model trains. Whoever asks loads the weights.
     """
     return _kept(settings, _widths(mask))
 

@@ -61,7 +61,7 @@ class AdaptationPlan:
     @property
     def measurements(self) -> list[Measurement]:
         """What can be named now: the trainings and their rankings, then the adaptations."""
-        resets = [self._reset(training) for training in range(min(self.seeds, self._settings.trainings))]
+        resets = self._resets
         first: list[Measurement] = [measurement for reset in resets for measurement in (reset.run, reset)]
         if any(stored(reset, store_of(self.profile)) is None for reset in resets):
             return first
@@ -84,7 +84,7 @@ class AdaptationPlan:
         store = store_of(self.profile)
         compute_missing([self], store, workers)
         seeds = range(self.seeds)
-        resets = [self._reset(training) for training in range(min(self.seeds, self._settings.trainings))]
+        resets = self._resets
         plans = [self._plans(seed) for seed in seeds]  # [seeds][plans]
         return AdaptationRecords(
             held_out=self._settings.held_out,
@@ -119,6 +119,10 @@ class AdaptationPlan:
     @property
     def _settings(self) -> AdaptationProfile:
         return self.profile.adaptation
+
+    @property
+    def _resets(self) -> list[ResetStudy]:
+        return [self._reset(training) for training in range(min(self.seeds, self._settings.trainings))]
 
     def _reset(self, seed: int) -> ResetStudy:
         return ResetStudy(run=self._settings.run(seed), reset=self._settings.reset)
