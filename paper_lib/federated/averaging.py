@@ -32,18 +32,18 @@ class CoordinateMean:
     def add(self, update: Weights, covered: Weights, weight: float) -> None:
         """Adds one client's `update`, zero where it has not trained, with its `covered` coordinates (0 or 1)."""
         for name, tensor in update.items():
-            share = weight * covered[name]
             if name in self.total:
-                self.total[name] = self.total[name] + weight * tensor
-                self.weight[name] = self.weight[name] + share
+                self.total[name] += weight * tensor
+                self.weight[name] = self.weight[name] + weight * covered[name]
             else:
-                self.total[name], self.weight[name] = weight * tensor, share
+                self.total[name], self.weight[name] = weight * tensor, weight * covered[name]
 
     def mean(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Returns the mean update and, by name, which coordinates have one (boolean, in broadcast shape)."""
         touched = {name: weight > 0 for name, weight in self.weight.items()}
         mean = {
-            name: torch.where(touched[name], total / self.weight[name].clamp(min=1e-12), 0)
+            # Where nobody has trained, total is 0 too.
+            name: total / self.weight[name].clamp(min=1e-12)
             for name, total in self.total.items()
         }
         return mean, touched
@@ -83,31 +83,29 @@ def server_step(
     weights = dict(state.weights)
     moments = {moment: dict(tensors) for moment, tensors in state.moments.items()}
     for name, update in updates.items():
-        step = _direction(settings, moments, name, update, touched[name])
+        old = {moment: tensors[name] for moment, tensors in state.moments.items()}
+        step, new = _direction(settings, old, update)
         if settings.weight_decay:
             step = step - settings.weight_decay * weights[name]
-        weights[name] = torch.where(touched[name], weights[name] + scale * settings.learning_rate * step, weights[name])
+        moved = weights[name].add(step, alpha=scale * settings.learning_rate)
+        if not bool(touched[name].all()):  # seldom: to select costs as much as to compute
+            moved = torch.where(touched[name], moved, weights[name])
+            new = {moment: torch.where(touched[name], new[moment], old[moment]) for moment in new}
+        weights[name] = moved
+        for moment, tensor in new.items():
+            moments[moment][name] = tensor
     return ServerState(weights, moments, state.fixed, state.rounds + 1)
 
 
 def _direction(
-    settings: ServerOptimizerSettings,
-    moments: dict[str, dict[str, Tensor]],
-    name: str,
-    update: Tensor,
-    touched: Tensor,
-) -> Tensor:
-    """Returns the optimizer's direction for one parameter and moves its moments, where they are `touched`."""
-
-    def moved(moment: str, value: Tensor) -> Tensor:
-        moments[moment][name] = torch.where(touched, value, moments[moment][name])
-        return moments[moment][name]
-
+    settings: ServerOptimizerSettings, moments: Mapping[str, Tensor], update: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Returns the optimizer's direction for one parameter, and its moments after the step."""
     if settings.kind == "sgd":
         if not settings.momentum:
-            return update
-        return moved("momentum", settings.momentum * moments["momentum"][name] + update)
-    first, second = settings.betas
-    mean = moved("first", first * moments["first"][name] + (1 - first) * update)
-    square = moved("second", second * moments["second"][name] + (1 - second) * update * update)
-    return mean / (square.sqrt() + settings.epsilon)
+            return update, {}
+        momentum = update.add(moments["momentum"], alpha=settings.momentum)
+        return momentum, {"momentum": momentum}
+    first = torch.lerp(moments["first"], update, 1 - settings.betas[0])
+    second = torch.lerp(moments["second"], update.square(), 1 - settings.betas[1])
+    return first / second.sqrt().add_(settings.epsilon), {"first": first, "second": second}

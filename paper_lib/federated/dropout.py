@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -36,11 +36,15 @@ class Mask:
 
     def indices(self, name: str) -> tuple[int, Tensor] | None:
         """Returns the axis and the kept indices along it of the parameter `name`, or nothing where it is whole."""
-        for module, kept in self.kept.items():
-            if name.startswith(f"{module}."):
-                axis = _HIDDEN_AXIS.get(name.removeprefix(f"{module}."))
-                return None if axis is None else (axis, kept)
-        return None
+        return self._cut.get(name)
+
+    @cached_property
+    def _cut(self) -> dict[str, tuple[int, Tensor]]:
+        return {
+            f"{module}.{parameter}": (axis, kept)
+            for module, kept in self.kept.items()
+            for parameter, axis in _HIDDEN_AXIS.items()
+        }
 
 
 def draw_mask(plan: DropoutPlan, settings: TransducerSettings, generator: torch.Generator) -> Mask:
