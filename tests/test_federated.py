@@ -130,7 +130,7 @@ def test_a_plan_that_drops_nothing_is_federated_averaging_bit_for_bit(model: Tra
             seed,
         )
         total += len(client.items)
-        mean = {name: mean[name] + len(client.items) * update[name] for name in mean}
+        mean = {name: mean[name].add(update[name], alpha=len(client.items)) for name in mean}
     for name, tensor in weights.items():
         assert torch.equal(state.weights[name], tensor + mean[name] / total), name
     # A bias of the keys shifts all of a query's scores alike, so it has no gradient.

@@ -33,7 +33,7 @@ class CoordinateMean:
         """Adds one client's `update`, zero where it has not trained, with its `covered` coordinates (0 or 1)."""
         for name, tensor in update.items():
             if name in self.total:
-                self.total[name] += weight * tensor
+                self.total[name].add_(tensor, alpha=weight)
                 self.weight[name] = self.weight[name] + weight * covered[name]
             else:
                 self.total[name], self.weight[name] = weight * tensor, weight * covered[name]

@@ -120,7 +120,8 @@ def refusal(update: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> s
     for name, tensor in update.items():
         if tensor.shape != shapes[name]:
             return f"its update of {name} has shape {list(tensor.shape)} instead of {list(shapes[name])}"
-    if bool(torch.cat([tensor.flatten() for tensor in update.values()]).isfinite().all()):
+    bounds = torch.cat([tensor.flatten() for tensor in update.values()]).aminmax()  # NaN passes through
+    if all(bool(bound.isfinite()) for bound in bounds):
         return None
     broken = next(name for name, tensor in update.items() if not bool(tensor.isfinite().all()))
     return f"its update of {broken} is not finite"

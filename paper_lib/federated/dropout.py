@@ -98,12 +98,9 @@ def coverage(mask: Mask, full: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     A parameter of which all is trained is a single 1.
     """
-    covered: dict[str, Tensor] = {}
+    covered = dict.fromkeys(full, next(iter(full.values())).new_ones(()))
     for name, tensor in full.items():
-        cut = mask.indices(name)
-        if cut is None:
-            covered[name] = tensor.new_ones(())
-        else:
+        if (cut := mask.indices(name)) is not None:
             axis, kept = cut
             shape = [1] * tensor.dim()
             shape[axis] = tensor.shape[axis]
