@@ -14,6 +14,8 @@ import torch
 
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
+from paper_lib.layers.reset_sweep import SweepResult
+from paper_lib.layers.variants import Variant
 from paper_lib.settings import (
     EncoderSettings,
     Norm,
@@ -165,3 +167,8 @@ def train_until_checkpoint(run: TrainingRun, cache: Path, directory: Path, check
 
     os.replace = lethal  # type: ignore[assignment]
     train(run, cache, directory)
+
+
+def resets_of(result: SweepResult) -> list[tuple[Variant, list[int]]]:
+    """Returns the word errors under every reset, in the order of the sweep."""
+    return [(variant, result.errors(variant)) for variant in result.hypotheses if variant]

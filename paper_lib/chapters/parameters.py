@@ -149,6 +149,12 @@ class FederatedDropoutParameters(ChapterParameters):
         return value
 
 
+class ExploreParameters(ChapterParameters):
+    """Parameters of the page of explorers."""
+
+    utterances: int = Field(default=8, ge=1, le=24, description="test sentences to listen to")
+
+
 CHAPTERS: dict[str, type[ChapterParameters]] = {
     "intro": ChapterParameters,
     "corpus": CorpusParameters,
@@ -159,6 +165,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "signatures": SignaturesParameters,
     "federated_dropout": FederatedDropoutParameters,
     "claims": ChapterParameters,
+    "explore": ExploreParameters,
 }
 
 

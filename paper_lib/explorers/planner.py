@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from paper_lib.evaluation import Estimate
+from paper_lib.explorers.parts import explorer, percents
 from paper_lib.federated.accounting import FLOAT_BYTES, account, dropped_units
 from paper_lib.figures.markup import Markup
 from paper_lib.settings import DropoutPlan, TransducerSettings
@@ -58,7 +57,7 @@ def planner(
             {
                 "name": entry.plan.name,
                 "rates": [round(100 * entry.plan.rate(layer + 1)) for layer in range(entry.layers)],
-                "wer": [round(100 * value, 1) for value in (entry.wer.value, entry.wer.low, entry.wer.high)],
+                "wer": percents(entry.wer),
             }
             for entry in measured
         ],
@@ -81,15 +80,9 @@ def planner(
     rows = "".join(
         f'<div><dt>{label}</dt><dd data-fact="{key}">{text}</dd></div>' for key, (label, text) in facts.items()
     )
-    script = resources.files(__package__).joinpath("planner.js").read_text(encoding="utf-8")
-    # A closing tag within the data would end the script.
-    embedded = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
-    return Markup(
-        f'<figure class="drawing explorer" id="{name}">'
+    body = (
         f'<div class="controls">{buttons}</div>'
         f'<fieldset class="layers"><legend>Units dropped in each layer, %</legend>{sliders}</fieldset>'
         f'<dl class="provenance" aria-live="polite">{rows}</dl>'
-        f"<figcaption>{html.escape(caption)}</figcaption>"
-        f'<script type="application/json">{embedded}</script><script>{script}</script></figure>',
-        text=f"[explorer: {caption}]",
     )
+    return explorer("planner", body, data, caption, name)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
+from paper_lib.explorers.parts import explorer
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.signatures import floor
 from paper_lib.figures.style import COLOUR_MAP
@@ -49,20 +48,14 @@ def signature_slider(
         f"{' checked' if size == first else ''}> {html.escape(size)}</label> "
         for size in signatures
     )
-    script = resources.files(__package__).joinpath("signature.js").read_text(encoding="utf-8")
-    # A closing tag within the data would end the script.
-    embedded = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
-    return Markup(
-        f'<figure class="drawing explorer" id="{name}">'
+    body = (
         f'<div class="controls"><fieldset><legend>Model size</legend>{options}</fieldset>'
         f'<label>Step <input type="range" min="0" max="{last}" value="{last}"></label> '
         f'<output aria-live="polite">step {steps[first][last]}</output></div>'
         f'<div class="scroll" tabindex="0"><table class="heat">'
         f"{_table(signatures[first][-1], matrices, low)}</table></div>"
-        f"<figcaption>{html.escape(caption)}</figcaption>"
-        f'<script type="application/json">{embedded}</script><script>{script}</script></figure>',
-        text=f"[explorer: {caption}]",
     )
+    return explorer("signature", body, data, caption, name)
 
 
 def _table(signature: Floats, matrices: Sequence[str], low: float) -> str:

@@ -1,9 +1,10 @@
-"""Word errors of a model with each of its layers or their modules reset, all resets in one pass over the data."""
+"""What a model recognises with each of its layers or their modules reset, all resets in one pass over the data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -25,11 +26,20 @@ from paper_lib.settings import ResetSettings
 
 @dataclass(frozen=True)
 class SweepResult:
-    """Word errors per utterance, the raw material of every interval."""
+    """What was recognised, utterance by utterance."""
 
-    words: list[int]  # [utterances], in the references
-    intact: list[int]  # [utterances], errors of the trained model
-    resets: list[tuple[Variant, list[int]]]  # errors [utterances] under one reset
+    references: list[str]  # [utterances]
+    hypotheses: dict[Variant | None, list[str]]  # [utterances] of the trained model (None) and under every reset
+
+    @property
+    def words(self) -> list[int]:
+        """Words in the references, [utterances]."""
+        return [len(reference.split()) for reference in self.references]
+
+    def errors(self, variant: Variant | None) -> list[int]:
+        """Returns the word errors, [utterances], under one reset; None is the trained model."""
+        pairs = zip(self.references, self.hypotheses[variant], strict=True)
+        return [word_errors(reference, hypothesis) for reference, hypothesis in pairs]
 
 
 def replacements(
@@ -94,21 +104,19 @@ def reset_sweep(
     device: torch.device,
     position: int = 0,
 ) -> SweepResult:
-    """Decodes `batches` with the intact model and under every reset; counts the word errors of each utterance."""
+    """Decodes `batches` with the intact model and under every reset."""
     model.eval()
     resets = replacements(model, initial, settings)
     for module in resets.values():
         module.to(device)
-    words: list[int] = []
-    errors: list[list[int]] = [[] for _ in range(1 + len(resets))]
+    references: list[str] = []
+    hypotheses: dict[Variant | None, list[str]] = {variant: [] for variant in (None, *resets)}
     label = f"reset {model.encoder.settings.dim}x{model.encoder.settings.layers}"
     for items in tqdm(batches, desc=label, position=position, unit="batch"):
         batch = collate(items, tokenizer).to(device)
         stack = encode_all(model, resets, batch.features, batch.frames)
-        texts = [tokenizer.decode(ids) for ids in greedy_decode(model, stack.x, stack.frames)]
-        references = [utterance.text for utterance in batch.utterances]
-        words += [len(reference.split()) for reference in references]
-        for row, counts in enumerate(errors):
-            hypotheses = texts[row * len(references) : (row + 1) * len(references)]
-            counts += [word_errors(ref, hyp) for ref, hyp in zip(references, hypotheses, strict=True)]
-    return SweepResult(words, errors[0], list(zip(resets, errors[1:], strict=True)))
+        texts = iter([tokenizer.decode(ids) for ids in greedy_decode(model, stack.x, stack.frames)])
+        references += [utterance.text for utterance in batch.utterances]
+        for heard in hypotheses.values():
+            heard += islice(texts, len(items))
+    return SweepResult(references, hypotheses)

@@ -7,7 +7,7 @@ terminal. Studies share what they have in common: a training that two of them na
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from paper_lib.layers.ranking import intact_wer
@@ -19,6 +19,7 @@ from paper_lib.studies.measurements import (
     ActivationStudy,
     Measurement,
     ResetStudy,
+    TranscriptStudy,
     compute_missing,
     record_of,
     store_of,
@@ -36,10 +37,11 @@ class ModelPlan:
     kept: ResetStudy | None = None
     modules: ResetStudy | None = None
     activations: ActivationStudy | None = None
+    transcripts: TranscriptStudy | None = None
 
     @property
     def measurements(self) -> list[Measurement]:
-        wanted = (self.run, self.reset, self.kept, self.modules, self.activations)
+        wanted = (self.run, self.reset, self.kept, self.modules, self.activations, self.transcripts)
         return [measurement for measurement in wanted if measurement is not None]
 
 
@@ -55,11 +57,12 @@ class ModelRecords:
     kept: Record | None = None  # the same, BatchNorm's running statistics kept
     modules: Record | None = None  # word errors with each module of each layer reset
     activations: Record | None = None  # of the norms above a reset layer
+    transcripts: Record | None = None  # of a few utterances, with each layer reset
 
     @property
     def files(self) -> list[str]:
         """The records, as they are called in their store."""
-        records = (self.training, self.reset, self.kept, self.modules, self.activations)
+        records = (self.training, self.reset, self.kept, self.modules, self.activations, self.transcripts)
         return [f"{record.kind}/{record.digest}.json" for record in records if record is not None]
 
 
@@ -94,6 +97,7 @@ class Study:
                 kept=record_of(model.kept, store) if model.kept else None,
                 modules=record_of(model.modules, store) if model.modules else None,
                 activations=record_of(model.activations, store) if model.activations else None,
+                transcripts=record_of(model.transcripts, store) if model.transcripts else None,
             )
             for model in self.models
         ]
@@ -183,6 +187,22 @@ def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size]
     )
 
 
+def explore(profile: Profile, utterances: int = 8) -> Study:
+    """Adds to `signatures` and `group_norm` what the first training of every size hears of `utterances` test sentences.
+
+    Each layer is re-initialised, and re-randomised once.
+    """
+    once = _reset_settings(profile, 1)
+    layers = [
+        replace(model, transcripts=TranscriptStudy(run=model.run, reset=once, utterances=utterances))
+        if model.run.seed == 0
+        else model
+        for model in signatures(profile).models
+    ]
+    known = [model.run for model in layers]
+    return Study(profile, [*layers, *(model for model in group_norm(profile).models if model.run not in known)])
+
+
 # By the chapter whose records they are; parameters as the chapter's.
 STUDIES: dict[str, Callable[..., Study | AdaptationPlan]] = {
     "model_size": model_size,
@@ -190,6 +210,7 @@ STUDIES: dict[str, Callable[..., Study | AdaptationPlan]] = {
     "stability": stability,
     "signatures": signatures,
     "federated_dropout": federated_dropout,
+    "explore": explore,
 }
 
 

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from paper_lib.conformer.decoding import transcribe
 from paper_lib.conformer.sizes import count_parameters
-from paper_lib.corpus import open_corpus
+from paper_lib.corpus import Corpus, open_corpus
 from paper_lib.corpus.batches import Item, evaluation_batches
 from paper_lib.evaluation import wer, word_errors
 from paper_lib.federated.adaptation import adapt
 from paper_lib.federated.algorithm import centralised, federated_dropout
 from paper_lib.federated.clients import clients_of
 from paper_lib.layers.activations import normalised_activations
-from paper_lib.layers.reset_sweep import reset_sweep
+from paper_lib.layers.reset_sweep import SweepResult, reset_sweep
 from paper_lib.paths import cache_root
 from paper_lib.results import Record, Store
 from paper_lib.settings import Split, TrainingRun
@@ -29,6 +29,7 @@ from paper_lib.studies.measurements import (
     AdaptationStudy,
     Measurement,
     ResetStudy,
+    TranscriptStudy,
     run_of,
 )
 from paper_lib.sweep import Job, run_jobs
@@ -45,7 +46,7 @@ def compute_device() -> torch.device:
 
 def trained_model(run: TrainingRun, position: int = 0) -> Fit:
     """Returns the model of `run`, trained now or loaded from the cache; `position` is the progress bar's line."""
-    return fit(run, open_corpus(run.corpus, run.domains), _directory(run), compute_device(), position)
+    return fit(run, _corpus(run), _directory(run), compute_device(), position)
 
 
 def is_cached(run: TrainingRun) -> bool:
@@ -76,21 +77,43 @@ def _train(run: TrainingRun, position: int) -> dict[str, Any]:
 
 def _reset(study: ResetStudy, position: int) -> dict[str, Any]:
     """Returns the word errors of every test utterance, intact and under every reset."""
+    batches = evaluation_batches(_corpus(study.run), study.reset.split or "test", study.reset.batch_frames)
+    result, fitted = _sweep(study, batches, position)
+    resets = [{**asdict(variant), "errors": result.errors(variant)} for variant in result.hypotheses if variant]
+    return {"words": result.words, "intact": result.errors(None), "resets": resets, "checkpoint": fitted.digest}
+
+
+def _transcribe(study: TranscriptStudy, position: int) -> dict[str, Any]:
+    """Returns what is recognised of the first test utterances, intact and under every reset."""
+    batches = evaluation_batches(_corpus(study.run), "test", study.reset.batch_frames, study.utterances)
+    result, fitted = _sweep(study, batches, position)
+    return {
+        "utterances": [asdict(shard.utterances[index]) for items in batches for shard, index in items],
+        "intact": result.hypotheses[None],
+        "resets": [{**asdict(variant), "texts": texts} for variant, texts in result.hypotheses.items() if variant],
+        "checkpoint": fitted.digest,
+    }
+
+
+def _sweep(
+    study: ResetStudy | TranscriptStudy, batches: Sequence[Sequence[Item]], position: int
+) -> tuple[SweepResult, Fit]:
     fitted = trained_model(study.run, position)
-    corpus = open_corpus(study.run.corpus, study.run.domains)
-    batches = evaluation_batches(corpus, study.reset.split or "test", study.reset.batch_frames)
     result = reset_sweep(
         fitted.model, fitted.initial, batches, fitted.tokenizer, study.reset, compute_device(), position
     )
-    resets = [{**asdict(variant), "errors": errors} for variant, errors in result.resets]
-    return {"words": result.words, "intact": result.intact, "resets": resets, "checkpoint": fitted.digest}
+    return result, fitted
+
+
+def _corpus(run: TrainingRun) -> Corpus:
+    return open_corpus(run.corpus, run.domains)
 
 
 def _observe_activations(study: ActivationStudy, position: int) -> dict[str, Any]:
     """Returns the quantiles over channels of the normalised activations' means and deviations."""
     fitted = trained_model(study.run, position)
     frames = 4 * study.run.training.batch_frames
-    batches = evaluation_batches(open_corpus(study.run.corpus, study.run.domains), "dev", frames, study.utterances)
+    batches = evaluation_batches(_corpus(study.run), "dev", frames, study.utterances)
     activations = normalised_activations(fitted.model, fitted.initial, batches, fitted.tokenizer, compute_device())
     return {"activations": activations, "checkpoint": fitted.digest}
 
@@ -140,6 +163,7 @@ def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
 _COMPUTE: Mapping[type[Measurement], Callable[[Any, int], dict[str, Any]]] = {
     TrainingRun: _train,
     ResetStudy: _reset,
+    TranscriptStudy: _transcribe,
     ActivationStudy: _observe_activations,
     AdaptationStudy: _adapt,
 }

@@ -1,8 +1,8 @@
 """Measurements, named by their settings, and where their records are.
 
-`TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
-do to the activations above, `AdaptationStudy` for federated learning. Without torch: a page whose records are stored
-needs none.
+`TrainingRun` stands for a training, `ResetStudy` and `TranscriptStudy` for the resets of a trained model,
+`ActivationStudy` for what resets do to the activations above, `AdaptationStudy` for federated learning. Without torch:
+a page whose records are stored needs none.
 """
 
 from __future__ import annotations
@@ -34,6 +34,15 @@ class ResetStudy(Settings):
     reset: ResetSettings
 
 
+class TranscriptStudy(Settings):
+    """What a trained model recognises, intact and under every reset, of single test utterances, the first ones."""
+
+    version: int = 1
+    run: TrainingRun
+    reset: ResetSettings
+    utterances: Positive
+
+
 class ActivationStudy(Settings):
     """The normalised activations of a trained model, intact and with layers below re-initialised, on dev speech."""
 
@@ -58,10 +67,11 @@ class AdaptationStudy(Settings):
     batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
 
 
-Measurement = TrainingRun | ResetStudy | ActivationStudy | AdaptationStudy
+Measurement = TrainingRun | ResetStudy | TranscriptStudy | ActivationStudy | AdaptationStudy
 KINDS: dict[type[Measurement], str] = {
     TrainingRun: "training",
     ResetStudy: "reset_sweep",
+    TranscriptStudy: "transcripts",
     ActivationStudy: "activations",
     AdaptationStudy: "adaptation",
 }

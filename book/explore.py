@@ -1,0 +1,103 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Explore the layers
+#
+# All the other chapters chose what to show. Here you do. Both explorers below hold what the models of this book did,
+# and nothing else: every number was measured, none is interpolated. They need no network. Two more stand where they
+# belong: the *signature through training* in {doc}`signatures`, and the *planner* of {doc}`federated_dropout`.
+
+# %% tags=["parameters", "hide-input"]
+profile = "quick"
+utterances = 8
+
+# %% tags=["hide-input"]
+from paper_lib.chapters import begin
+
+chapter = begin("explore", globals())
+
+# %% [markdown]
+# ## One layer at a time
+#
+# Choose a model, then a column: the layer whose reset made it. With the keyboard, the arrow keys move from layer to
+# layer. Blue is an {term}`ambient <ambient layer>` layer, red a {term}`critical <critical layer>` one, grey is not
+# resolved ({doc}`model_size` says by which test). Below the columns: what the layer's modules do when each is reset
+# alone, and how far the layer's weights moved in training (its {term}`signature <numerical signature>`). Is the layer
+# that moved least the one that can be reset?
+
+# %%
+from paper_lib.profiles import profile_of
+from paper_lib.studies import explore
+
+chosen = chapter.parameters
+records = explore(profile_of(chosen.profile), chosen.utterances).records()
+
+# %% tags=["hide-input"]
+from paper_lib.explorers.layers import ExploredModel, layer_explorer
+from paper_lib.layers.ranking import intact_wer, layer_effects
+from paper_lib.layers.signatures import signature
+
+models = [
+    ExploredModel(
+        size=model.size,
+        norm=model.norm,
+        seed=model.seed,
+        intact=intact_wer(model.reset.result),
+        layers=layer_effects(model.reset.result),
+        modules=layer_effects(model.modules.result) if model.modules else [],
+        signature=signature(model.training.result),
+    )
+    for model in records
+]
+layer_explorer(
+    models,
+    caption="WER on the test speech with one layer reset; dashed: the intact model. Whiskers and brackets: 95 % "
+    "bootstrap over test utterances, for changes simultaneous over the layers (or the modules) of the model. "
+    "Signatures are those of the end of training.",
+)
+
+# %% [markdown]
+# ## What the model hears
+#
+# Choose a sentence, listen, and reset a layer. The sentences are the first of the test speech; nobody picked them.
+# Words that were said and not heard are struck out, words that were heard and not said are underlined.
+
+# %% tags=["hide-input"]
+from paper_lib.corpus import open_corpus
+from paper_lib.corpus.cache import Utterance
+from paper_lib.explorers.hearing import HeardUtterance, hearing
+
+heard = {model.size: model.transcripts.result for model in records if model.transcripts}
+corpus = open_corpus(profile_of(chosen.profile).corpus)
+spoken = [Utterance(**utterance) for utterance in next(iter(heard.values()))["utterances"]]
+hearing(
+    [HeardUtterance(utterance.text, utterance.speaker, corpus.waveform(utterance)) for utterance in spoken],
+    heard,
+    caption="Transcripts by the first training of every size, intact and with one layer reset. Re-randomised: the "
+    "first draw. The spectrogram is what the model sees.",
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - A single sentence shows *how* a model fails, not how often. The columns above do that.
+# - A combination that the menus do not offer was not trained.
+# - Modules were reset in some of the trainings only; elsewhere the table says *not measured*.
+#
+# In JupyterLab the same questions can be asked of a model with your own sentences (`make lab`).
+#
+# ## Run it again
+#
+# ```
+# python -m paper_lib chapter explore -p profile quick -p utterances 16
+# ```

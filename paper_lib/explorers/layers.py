@@ -1,0 +1,82 @@
+"""The layer explorer: one model, one reset, one layer at a time, with what its modules and its weights tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from paper_lib.evaluation import Estimate
+from paper_lib.explorers.parts import explorer, percents, select
+from paper_lib.figures.markup import Markup
+from paper_lib.layers.changes import Floats
+from paper_lib.layers.matrices import MATRICES
+from paper_lib.layers.ranking import LayerEffect
+from paper_lib.layers.variants import KINDS, MODULES
+
+
+@dataclass(frozen=True)
+class ExploredModel:
+    """One trained model: its layers' effects, those of its modules (or none measured), and its signature."""
+
+    size: str
+    norm: str
+    seed: int
+    intact: Estimate
+    layers: Sequence[LayerEffect]
+    modules: Sequence[LayerEffect]
+    signature: Floats  # [matrices, layers], at the end of training
+
+
+def layer_explorer(models: Sequence[ExploredModel], *, caption: str, name: str = "layer-explorer") -> Markup:
+    """Returns the explorer, which shows the first model first; all of it takes JavaScript."""
+    menus = {
+        "size": ("Size", [model.size for model in models]),
+        "norm": ("Norm", [model.norm for model in models]),
+        "seed": ("Training, seed", [str(model.seed) for model in models]),
+    }
+    choices = {key: list(dict.fromkeys(values)) for key, (_, values) in menus.items()}
+    data = {
+        "choices": choices,
+        "kinds": KINDS,
+        "modules": MODULES,
+        "matrices": MATRICES,
+        "models": [_data_of(model) for model in models],
+    }
+    controls = "".join(select(label, key, choices[key]) for key, (label, _) in menus.items())
+    body = (
+        f'<div class="controls">{controls}{select("Reset", "kind", KINDS)}</div>'
+        '<div class="scroll"><fieldset class="columns"><legend>WER with one layer reset, %. Choose a layer:</legend>'
+        '<div class="plot"></div></fieldset></div>'
+        '<dl class="provenance" aria-live="polite"></dl>'
+        '<div class="side-by-side">'
+        '<table class="bars"><caption>Each module of the layer re-initialised alone: WER change, points</caption>'
+        '<tbody data-part="modules"></tbody></table>'
+        '<table class="bars"><caption>Signature: distance from initialisation, over the farthest layer\'s</caption>'
+        '<tbody data-part="signature"></tbody></table></div>'
+        "<noscript><p>This explorer needs JavaScript; the other chapters have its numbers as tables.</p></noscript>"
+    )
+    return explorer("layers", body, data, caption, name)
+
+
+def _data_of(model: ExploredModel) -> dict[str, Any]:
+    effects: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    for effect in sorted(model.layers, key=lambda effect: effect.layer):
+        effects[effect.kind].append(
+            {"wer": percents(effect.wer), "change": percents(effect.change), "class": effect.classification}
+        )
+    modules: list[dict[str, Any]] = [{} for _ in effects[KINDS[0]]]
+    for effect in model.modules:
+        if effect.kind == KINDS[0]:
+            modules[effect.layer][str(effect.module)] = [percents(effect.change), effect.classification]
+    return {
+        "size": model.size,
+        "norm": model.norm,
+        "seed": str(model.seed),
+        "intact": percents(model.intact),
+        "effects": effects,
+        "modules": modules,
+        "signature": np.round(model.signature.T, 2).tolist(),
+    }

@@ -1,0 +1,35 @@
+"""What all explorers share: a figure with its data and its script within, which needs no kernel and no network."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+from paper_lib.evaluation import Estimate
+from paper_lib.figures.markup import Markup
+
+
+def explorer(script: str, body: str, data: Any, caption: str, name: str) -> Markup:
+    """Returns the explorer that `script`.js of this directory operates: the controls in `body`, over `data`."""
+    code = resources.files(__package__).joinpath(f"{script}.js").read_text(encoding="utf-8")
+    # A closing tag within the data would end the script.
+    embedded = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+    return Markup(
+        f'<figure class="drawing explorer" id="{name}">{body}<figcaption>{html.escape(caption)}</figcaption>'
+        f'<script type="application/json">{embedded}</script><script>{code}</script></figure>',
+        text=f"[explorer: {caption}]",
+    )
+
+
+def select(label: str, key: str, options: Sequence[str]) -> str:
+    """Returns a labelled menu; a script finds it by `data-key`, and its values are the options' places."""
+    choices = "".join(f'<option value="{place}">{html.escape(option)}</option>' for place, option in enumerate(options))
+    return f'<label>{html.escape(label)} <select data-key="{key}">{choices}</select></label> '
+
+
+def percents(estimate: Estimate) -> list[float]:
+    """Returns [value, low, high] of an estimate in per cent or points, to a tenth, as the pages print it."""
+    return [round(100 * value, 1) for value in (estimate.value, estimate.low, estimate.high)]
