@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/installed
 # A file of tests stays in one process, so that its book is built once.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help setup book test test-fast lint format lock clean
+.PHONY: help setup book lab pdf links test test-fast lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -21,6 +21,16 @@ setup: $(INSTALLED) ## make .venv and install the locked versions (about 5 GB)
 
 book: $(INSTALLED) ## run the chapters and build _build/html (PROFILE=quick; also smoke, laptop, gpu, librispeech)
 	$(BIN)/python -m paper_lib book --profile $(PROFILE)
+
+lab: $(INSTALLED) ## open JupyterLab with the chapters as notebooks, paired with book/*.py
+	$(BIN)/jupytext --quiet --sync book/*.py
+	$(BIN)/jupyter lab notebooks
+
+pdf: $(INSTALLED) ## print the built book to _build/book.pdf (needs chromium; `make book` first)
+	$(BIN)/python -m paper_lib pdf
+
+links: $(INSTALLED) ## ask every address in the prose whether it answers (needs the network)
+	$(BIN)/python -m paper_lib.chapters.links
 
 test: lint ## check the code and pass every test, the whole book at profile smoke included
 	$(PYTEST)

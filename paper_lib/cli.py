@@ -84,6 +84,18 @@ def book(profile: ProfileName, root: Path) -> None:
 
 
 @main.command()
+@root_option
+def pdf(root: Path) -> None:
+    """Print the built book to _build/book.pdf by Chromium."""
+    from paper_lib.chapters.printing import PrintError, print_book
+
+    try:
+        click.echo(print_book(root))
+    except PrintError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
 @click.option("--study", required=True, help="The chapter whose records are computed.")
 @click.option("--profile", required=True, help="How much is computed, on what corpus, with which models.")
 @parameter_option

@@ -21,10 +21,19 @@ import nbformat
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.chapters.provenance import page_provenance
 from paper_lib.chapters.runner import fresh
+from paper_lib.chapters.sources import source_of
 from paper_lib.chapters.status import status_page
 from paper_lib.profiles import ProfileName, profile_of
 from paper_lib.studies import STUDIES
 from paper_lib.studies.measurements import compute_missing, store_of
+
+
+COLAB_CELL = """\
+import sys
+
+if "google.colab" in sys.modules:
+    %pip install --quiet "paper_lib[book] @ git+https://github.com/{repository}"
+"""
 
 
 class BuildError(RuntimeError):
@@ -63,10 +72,27 @@ def render(notebooks: Sequence[Path], root: Path) -> Path:
         build = subprocess.run(command, capture_output=True, text=True, check=False)
         if build.returncode:
             raise BuildError(f"Jupyter Book did not build the pages without a warning:\n{build.stderr.strip()}")
+        built = output / "_build" / "html"
+        publish_notebooks(notebooks, root, built / "notebooks")
         if html.exists():
             os.rename(html, Path(scratch) / "replaced")
-        os.rename(output / "_build" / "html", html)
+        os.rename(built, html)
     return html / "index.html"
+
+
+def publish_notebooks(notebooks: Sequence[Path], root: Path, directory: Path) -> None:
+    """Puts the executed notebooks and their sources into `directory`, for download and for Colab.
+
+    On Colab a notebook first installs this library; elsewhere that cell does nothing.
+    """
+    directory.mkdir()
+    repository = os.environ.get("GITHUB_REPOSITORY")
+    for path in notebooks:
+        notebook = nbformat.read(path, as_version=4)
+        if repository:
+            notebook.cells.insert(0, nbformat.v4.new_code_cell(COLAB_CELL.format(repository=repository)))
+        nbformat.write(notebook, directory / path.name)
+        shutil.copy(source_of(path.stem, root), directory)
 
 
 def gather(notebooks: Sequence[Path], root: Path, pages: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -135,7 +137,50 @@ def page_facts(page: PageProvenance) -> dict[str, str]:
 def _header(page: PageProvenance) -> str:
     facts = page_facts(page).items()
     rows = "\n".join(f"<div><dt>{name}</dt><dd>{html.escape(fact)}</dd></div>" for name, fact in facts)
-    return f'<dl class="provenance">\n{rows}\n</dl>'
+    return f'<dl class="provenance">\n{rows}\n</dl>\n{_rerun_box(page)}'
+
+
+def rerun_command(page: PageProvenance) -> str:
+    """Returns the command that makes this page again, with its parameters."""
+    chosen = {name: value for name, value in page.parameters.items() if value is not None}
+    given = [
+        f"-p {name} {shlex.quote(','.join(value) if isinstance(value, list) else str(value))}"
+        for name, value in chosen.items()
+    ]
+    return " ".join([f"python -m paper_lib chapter {page.chapter}", *given])
+
+
+def _rerun_box(page: PageProvenance) -> str:
+    name = page.chapter
+    links = {
+        "executed notebook (.ipynb)": f"../notebooks/{name}.ipynb",
+        "source (.py)": f"../notebooks/{name}.py",
+        # Where a page is published from, GitHub's own runner says.
+        **launch_links(name, os.environ.get("GITHUB_REPOSITORY")),
+    }
+    shown = " · ".join(
+        f'<a href="{html.escape(url)}"{" download" if url.startswith("../") else ""}>{label}</a>'
+        for label, url in links.items()
+    )
+    return (
+        '<details class="rerun">\n<summary>Run this chapter yourself</summary>\n'
+        f"<pre><code>{html.escape(rerun_command(page))}</code></pre>\n"
+        f"<p>This command makes this page again; change a parameter and it makes yours. {shown}</p>\n</details>"
+    )
+
+
+def launch_links(chapter: str, repository: str | None) -> dict[str, str]:
+    """Returns links that open a chapter on Binder and Colab; none where the pages have no GitHub `repository`.
+
+    Binder starts from the repository and opens the notebook that Jupytext pairs with the source (`postBuild`); Colab
+    opens the executed one, which is published beside the pages.
+    """
+    if not repository:
+        return {}
+    return {
+        "Binder": f"https://mybinder.org/v2/gh/{repository}/main?urlpath=lab/tree/notebooks/{chapter}.ipynb",
+        "Colab": f"https://colab.research.google.com/github/{repository}/blob/gh-pages/notebooks/{chapter}.ipynb",
+    }
 
 
 def _machine(machine: NotebookNode) -> str:
