@@ -27,7 +27,6 @@ from paper_lib.profiles import ProfileName, profile_of
 from paper_lib.studies import STUDIES
 from paper_lib.studies.measurements import compute_missing, store_of
 
-
 COLAB_CELL = """\
 import sys
 
