@@ -14,6 +14,8 @@ from typing import Any
 import joblib
 import torch
 
+from paper_lib.threads import one_thread
+
 
 @dataclass(frozen=True)
 class Job:
@@ -50,12 +52,8 @@ def run_jobs(jobs: Sequence[Job], workers: int | None = None) -> list[Any]:
 
 
 def _call(job: Job, position: int) -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         return job.function(*job.arguments, position)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _call_in_worker(job: Job, workers: int) -> Any:

@@ -20,6 +20,7 @@ from paper_lib.conformer.layer import ConformerLayer, LayerState
 from paper_lib.conformer.transducer import BLANK, State, Transducer
 from paper_lib.corpus.features import HOP, SAMPLE_RATE, WINDOW, log_mel
 from paper_lib.corpus.tokens import Tokenizer
+from paper_lib.threads import one_thread
 
 # Frames of features that become one of the encoder.
 STRIDE = 4
@@ -140,8 +141,9 @@ def listen(
     for at in range(0, len(waveform) + 1, size):
         began = time.perf_counter()
         samples = waveform[at : at + size]
-        labels += recogniser.push(samples)
-        if at + size > len(waveform):
-            labels += recogniser.finish()
+        with one_thread():
+            labels += recogniser.push(samples)
+            if at + size > len(waveform):
+                labels += recogniser.finish()
         computing = time.perf_counter() - began
         yield Heard(min(at + size, len(waveform)) / SAMPLE_RATE, tokenizer.decode(labels), computing)

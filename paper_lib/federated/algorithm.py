@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -47,6 +46,7 @@ from paper_lib.federated.dropout import (
 )
 from paper_lib.federated.plans import check_plan
 from paper_lib.settings import DropoutPlan, FederatedSettings, TransducerSettings
+from paper_lib.threads import one_thread
 
 logger = logging.getLogger("paper_lib")
 
@@ -125,7 +125,7 @@ def centralised(
         everyone = Client("everyone", tuple(item for client in clients for item in client.items))
         seed = _seed(settings, state.rounds, everyone.name)
         moved = state
-        with _one_thread(), torch.random.fork_rng(devices=[]):
+        with one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for items in local_batches(settings, everyone, (seed,)):
                 model = reused_sub_model(model_settings, Mask({}))
@@ -178,21 +178,10 @@ def _train_client(
     tokenizer: Tokenizer,
     round_: int,
 ) -> dict[str, Tensor]:
-    with _one_thread():
+    with one_thread():
         seed = _seed(settings, round_, client.name)
         batches = local_batches(settings, client, (seed,))
         return client_update(settings, model_settings, received, mask, batches, tokenizer, seed)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The order of a sum, and so its last bits, depends on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _seed(settings: FederatedSettings, round_: int, name: str) -> int:
