@@ -96,6 +96,19 @@ def pdf(root: Path) -> None:
 
 
 @main.command()
+@root_option
+def links(root: Path) -> None:
+    """Follow every link of the built book, and ask each address outside it whether it answers."""
+    from paper_lib.chapters.links import broken_links, silent_addresses
+
+    html = root / "_build" / "html"
+    if not (html / "index.html").is_file():
+        raise click.ClickException(f"{html / 'index.html'} is not there: build the book first (make book)")
+    if faults := [*broken_links(html), *silent_addresses(html)]:
+        raise click.ClickException("\n".join(["these links lead nowhere:", *faults]))
+
+
+@main.command()
 @click.option("--study", required=True, help="The chapter whose records are computed.")
 @click.option("--profile", required=True, help="How much is computed, on what corpus, with which models.")
 @parameter_option

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from tiny_book import CHECKOUT
 
+from paper_lib.chapters.links import broken_links
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.claims.findings import CLAIMS
 from paper_lib.profiles import profile_of
@@ -66,6 +67,10 @@ def test_every_claim_links_to_its_figure(root: Path) -> None:
     for claim in CLAIMS:
         assert f'href="{claim.chapter}.html#{claim.figure}"' in claims
         assert f'id="{claim.figure}"' in (pages / f"{claim.chapter}.html").read_text()
+
+
+def test_every_link_inside_the_book_leads_somewhere(root: Path) -> None:
+    assert broken_links(root / "_build" / "html") == []
 
 
 def test_no_page_needs_a_script_from_elsewhere_for_a_formula(root: Path) -> None:
