@@ -22,7 +22,7 @@ root_option = click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     default=CHECKOUT,
-    help="Directory that holds _config.yml, _toc.yml and book/; what is built goes to _build in it.",
+    help="Checkout of the book, or a copy of its configuration, licence, citation and book/; _build in it is written.",
 )
 
 parameter_option = click.option(
