@@ -29,8 +29,8 @@ lab: $(INSTALLED) ## open JupyterLab with the chapters as notebooks, paired with
 pdf: $(INSTALLED) ## print the built book to _build/book.pdf (needs chromium; `make book` first)
 	$(BIN)/python -m paper_lib pdf
 
-links: $(INSTALLED) ## ask every address in the prose whether it answers (needs the network)
-	$(BIN)/python -m paper_lib.chapters.links
+links: $(INSTALLED) ## follow every link of the built book, to the outside too (needs the network; `make book` first)
+	$(BIN)/python -m paper_lib links
 
 test: lint ## check the code and pass every test, the whole book at profile smoke included
 	$(PYTEST)

@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Claims and verdicts
 #
-# What the paper's slides say, beside what this book measured. A verdict is computed from records by a rule that stands
-# in the second table; nobody writes one by hand, and it changes when the records change.
+# What the paper's slides say, beside what this book measured. A verdict is computed from {term}`records <record>` by a
+# rule that stands in the second table; nobody writes one by hand, and it changes when the records change.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -57,7 +57,8 @@ table(
 #
 # A claim has parts, one for each model size for example. All of them hold: **reproduced**. Some do: **partly
 # reproduced**. None does, and the data exclude each: **not reproduced**. In all other cases the data cannot tell: **not
-# resolved**. A part holds or fails where an interval or a test says so, not where a mean does.
+# resolved**. A part holds or fails where an {term}`interval <bootstrap interval>` or a test says so, not where a mean
+# does.
 
 # %% tags=["hide-input"]
 table(
@@ -82,5 +83,5 @@ table(
 #
 # - The criteria are ours. The slides give pictures and no thresholds; another reader may draw the line elsewhere, and
 #   the numbers are there to do so.
-# - *Not reproduced* at a profile of mini models says nothing against the paper's models, which have ten to a thousand
-#   times as many weights and learnt from more speech.
+# - *Not reproduced* at a {term}`profile` of mini models says nothing against the paper's models, which have ten to a
+#   thousand times as many weights and learnt from more speech.

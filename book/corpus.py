@@ -41,8 +41,8 @@ chapter = begin("corpus", globals())
 # **Method.** This book makes its own speech, so that every experiment can be run again on a laptop, without a download.
 # A *sentence grammar* writes the text, the free synthesiser espeak-ng speaks it, and an *acoustic channel* stands
 # between mouth and recogniser. Every utterance is a function of the settings and its number: the same settings give the
-# same speech on the same machine. Profile `librispeech` reads the paper's own corpus instead, with the rest of the code
-# unchanged.
+# same speech on the same machine. {term}`Profile <profile>` `librispeech` reads the paper's own corpus instead, with
+# the rest of the code unchanged.
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -161,7 +161,7 @@ samples(
 # differ in accent, pitch and pace, so a recogniser has to generalise across them.
 #
 # **What it does not show.** This is formant synthesis: buzzy, regular, without breath, emotion or hesitation. It is
-# easier than human speech. A word error rate on it must never be compared with one on LibriSpeech.
+# easier than human speech. A word error rate ({term}`WER`) on it must never be compared with one on LibriSpeech.
 
 # %% [markdown]
 # ## How it is heard: four channels
@@ -328,8 +328,8 @@ show(
 #
 # **Question.** Characters or word-pieces?
 #
-# **Method.** The paper's models write about a thousand word-pieces. The cell learns 512 pieces from sentences of all
-# four domains and counts labels.
+# **Method.** The paper's models write about a thousand {term}`word-pieces <word-piece>`. The cell learns 512 pieces
+# from sentences of all four domains and counts labels.
 
 # %%
 words = np.random.default_rng(seed)
@@ -350,8 +350,8 @@ table(
 )
 
 # %% [markdown]
-# **What it shows.** Word-pieces (“▁” begins a word) need far fewer labels, so the transducer's lattice is shorter. But
-# every piece is a class of its own that has to be seen often enough.
+# **What it shows.** Word-pieces (“▁” begins a word) need far fewer labels, so the {term}`transducer`'s lattice is
+# shorter. But every piece is a class of its own that has to be seen often enough.
 #
 # The mini sizes write **characters**, 28 of them and the blank. In trials before this book (one run each, width 48, six
 # layers, an hour of commands), characters reached 10.8 % WER after 500 steps and 1.5 % after 1000. With 320 word-pieces

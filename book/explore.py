@@ -30,10 +30,10 @@ chapter = begin("explore", globals())
 # ## One layer at a time
 #
 # Choose a model, then a column: the layer whose reset made it. With the keyboard, the arrow keys move from layer to
-# layer. Blue is an {term}`ambient <ambient layer>` layer, red a {term}`critical <critical layer>` one, grey is not
-# resolved ({doc}`model_size` says by which test). Below the columns: what the layer's modules do when each is reset
-# alone, and how far the layer's weights moved in training (its {term}`signature <numerical signature>`). Is the layer
-# that moved least the one that can be reset?
+# layer. Blue is an {term}`ambient <ambient layer>` layer, red a {term}`critical <critical layer>` one, grey is
+# {term}`not resolved <unresolved layer>` ({doc}`model_size` says by which test). Below the columns: what the layer's
+# modules do when each is reset alone, and how far the layer's weights moved in training (its
+# {term}`signature <numerical signature>`). Is the layer that moved least the one that can be reset?
 
 # %%
 from paper_lib.profiles import profile_of

@@ -15,13 +15,14 @@
 #
 # The pay-off: if some layers hardly matter, phones that help to train a recogniser need not train all of it.
 #
-# **The paper's claim** (slides *Applications: Federated Dropout*): a streaming Conformer is trained on many domains
-# (MD) without one of them, short-form speech (SF). Clients then teach it SF by federated learning. To drop half of the
-# units of *ambient* layers costs less WER than to drop them in *critical* layers, at the same number of parameters; and
-# against flat dropout one can drop more at the same WER.
+# **The paper's claim** (slides *Applications: Federated Dropout*): a {term}`streaming <streaming model>`
+# {term}`Conformer` is trained on many domains (MD) without one of them, short-form speech (SF).
+# {term}`Clients <client>` then teach it SF by federated learning. To drop half of the units of
+# {term}`ambient <ambient layer>` layers costs less {term}`WER` than to drop them in {term}`critical <critical layer>`
+# layers, at the same number of parameters; and against flat dropout one can drop more at the same WER.
 #
 # **Method.** The paper's second experiment in miniature: train on MD − SF, rank the layers by resets, adapt to SF by
-# every plan with common random numbers, compare in pairs.
+# every {term}`plan` with common random numbers, compare in pairs.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -40,10 +41,10 @@ chapter = begin("federated_dropout", globals())
 # %% [markdown]
 # ## The setting
 #
-# A *client* is one speaker with their own short utterances, so no two have the same distribution. In a round some
-# clients are drawn, each receives the model (or, with dropout, a physically smaller one), trains it on its own speech
-# and sends back by how much its weights have moved. The server averages per coordinate over the clients that trained
-# it, and takes a step of Adam along the mean (FedAdam).
+# A *client* is one speaker with their own short utterances, so no two have the same distribution. In a {term}`round`
+# some clients are drawn, each receives the model (or, with dropout, a physically smaller {term}`sub-model`), trains it
+# on its own speech and sends back by how much its weights have moved. The server {term}`averages <federated averaging>`
+# per coordinate over the clients that trained it, and takes a step of Adam along the mean (FedAdam).
 
 # %%
 from paper_lib.profiles import profile_of
@@ -119,9 +120,9 @@ table(
 # ## A streaming model
 #
 # The recogniser must answer while one speaks: convolutions see the past alone, attention looks back over a bounded
-# context, normalisation takes its statistics from the frame, and the convolution comes before the attention (Li et al.
-# 2021). So it can be fed 100 ms at a time, with the state of every layer carried along, and gives the same numbers as
-# all at once. Below, one test sentence arrives in pieces.
+# {term}`left context`, normalisation takes its statistics from the frame, and the convolution comes before the
+# attention (Li et al. 2021). So it can be fed 100 ms at a time, with the state of every layer carried along, and gives
+# the same numbers as all at once. Below, one test sentence arrives in pieces.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.markup import Markup
@@ -154,8 +155,9 @@ demonstration
 # %% [markdown]
 # ## The ranking
 #
-# Each layer of the model that was trained on MD − SF is re-initialised in turn, and *dev* speech of MD − SF is
-# recognised: the test speech chooses nothing. The WER change ranks the layers from ambient to critical.
+# Each layer of the model that was trained on MD − SF is {term}`re-initialised <re-initialisation>` in turn, and *dev*
+# speech of MD − SF is recognised: the test speech chooses nothing. The WER change ranks the layers from ambient to
+# critical.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.resets import change_intervals
@@ -178,8 +180,8 @@ show(
 )
 
 # %% [markdown]
-# The paper shows a *dip* of the numerical signature at the least critical layer of the streaming model, and strong
-# variation in two attention weights.
+# The paper shows a *dip* of the {term}`numerical signature` at the least critical layer of the streaming model, and
+# strong variation in two attention weights.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.signatures import signature_maps
@@ -206,9 +208,9 @@ show(
 # %% [markdown]
 # ## What is dropped
 #
-# Federated Dropout takes hidden units out of the two feed-forward modules of a layer: rows of the first matrix, columns
-# of the second. The client's model is smaller in memory, on the line and in time. The slide drops 50 % in *N* layers; a
-# base rate in all others is a reading of its numbers (see below), `elsewhere` sets it.
+# {term}`Federated Dropout` takes hidden units out of the two feed-forward modules of a layer: rows of the first matrix,
+# columns of the second. The client's model is smaller in memory, on the line and in time. The slide drops 50 % in *N*
+# layers; a base rate in all others is a reading of its numbers (see below), `elsewhere` sets it.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.federated import dropped_shares

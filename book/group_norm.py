@@ -14,11 +14,11 @@
 # # Batch normalisation against group normalisation
 #
 # A Conformer layer normalises the output of its depthwise convolution. Which norm does that decides, says the paper,
-# whether ambient layers can form at all.
+# whether {term}`ambient layers <ambient layer>` can form at all.
 #
-# **The paper's claim** (slide *Batch Normalization vs Group Normalization*): BatchNorm interferes with the formation of
-# ambient layers, which is why earlier work left it out; GroupNorm yields ambient layers, and suits federated learning
-# too, where a client's few utterances make poor batch statistics.
+# **The paper's claim** (slide *Batch Normalization vs Group Normalization*): {term}`BatchNorm` interferes with the
+# formation of ambient layers, which is why earlier work left it out; {term}`GroupNorm` yields ambient layers, and suits
+# federated learning too, where a {term}`client`'s few utterances make poor batch statistics.
 #
 # There is a trap in this comparison. BatchNorm has *running statistics*, the mean and variance of every channel as seen
 # in training. They are no weights, but they were learnt. A reset of a layer takes them back too; and the layers above,
@@ -108,8 +108,9 @@ show(
 # %% [markdown]
 # ## How many layers are ambient?
 #
-# Ambient, critical and unresolved are decided as in {doc}`model_size`: by a paired bootstrap against a margin of 2
-# points, with Bonferroni's correction over the layers of a model.
+# Ambient, {term}`critical <critical layer>` and {term}`unresolved <unresolved layer>` are decided as in
+# {doc}`model_size`: by a {term}`paired bootstrap <bootstrap interval>` against a margin of 2 points, with Bonferroni's
+# correction over the layers of a model.
 
 # %% tags=["hide-input"]
 from paper_lib.claims.model_size import reinitialised
@@ -197,7 +198,7 @@ claims_table(
 #   not contradict it.
 # - The norms are compared at the learning rate that was chosen with GroupNorm. BatchNorm at its own best rate may do
 #   better.
-# - Trainings of one norm differ by their seed as well; {doc}`stability` tells by how much.
+# - Trainings of one norm differ by their {term}`seed` as well; {doc}`stability` tells by how much.
 #
 # ## Run it again
 #

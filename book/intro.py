@@ -14,14 +14,15 @@
 # # Which layers of a speech recogniser matter?
 #
 # A neural network is a stack of layers, all trained alike. Do all of them need it? In 2022 five researchers at Google
-# trained Conformer speech recognisers, then put single layers back to their untrained weights and listened again
-# ([arXiv:2110.04267](https://arxiv.org/abs/2110.04267)). Some resets did nothing: *ambient* layers. Some destroyed the
-# recogniser: *critical* layers. Whoever knows which is which can train, send and store less, which counts where models
-# are trained on phones.
+# trained {term}`Conformer` speech recognisers, then put single layers back to their untrained weights and listened
+# again ([arXiv:2110.04267](https://arxiv.org/abs/2110.04267)). Some resets did nothing: {term}`ambient <ambient layer>`
+# layers. Some destroyed the recogniser: {term}`critical <critical layer>` layers. Whoever knows which is which can
+# train, send and store less, which counts where models are trained on phones.
 #
 # The paper came without code and without data. This book rebuilds its experiments from nothing, on speech that it makes
-# itself, and puts each of the paper's claims beside what was measured here, with an interval and a verdict that is
-# computed and not written. Where our numbers contradict the paper, the page says so.
+# itself, and puts each of the paper's claims beside what was measured here, with an
+# {term}`interval <bootstrap interval>` and a verdict that is computed and not written. Where our numbers contradict the
+# paper, the page says so.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -34,8 +35,8 @@ chapter = begin("intro", globals())
 # %% [markdown]
 # ## The question, in one figure
 #
-# Each column is the word error rate (WER, the share of words that come out wrong) with **one** layer reset. The dashed
-# line is the same model, intact.
+# Each column is the word error rate ({term}`WER`, the share of words that come out wrong) with **one** layer reset. The
+# dashed line is the same model, intact.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.resets import reset_columns
@@ -64,11 +65,14 @@ show(
 # - {doc}`signatures`: can ranks be read from training, without resets? And resets of single modules.
 # - {doc}`federated_dropout`: the use of it all. Phones that train a smaller model, and which units they can spare.
 # - {doc}`claims`: each of the paper's claims beside what was measured, with a verdict.
-# - {doc}`status`: what produced each page, on what machine, in what time.
+# - {doc}`explore`: what the other pages chose to show, for you to choose: a layer, a sentence.
+# - {doc}`reproduce`: how to make all this again, and what it costs.
+# - {doc}`glossary`, {doc}`bibliography` and {doc}`status`: the words, the sources, and what produced each page, on what
+#   machine, in what time.
 #
-# Each page says under its title which *profile* made it: how much was computed, on what speech, with which models. The
-# default, `quick`, computes everything afresh in minutes on a laptop; its models are fifty times smaller than the
-# paper's. The paper's own sizes need a GPU (profile `gpu`), its own speech the LibriSpeech corpus (profile
+# Each page says under its title which {term}`profile` made it: how much was computed, on what speech, with which
+# models. The default, `quick`, computes everything afresh in minutes on a laptop; its models are fifty times smaller
+# than the paper's. The paper's own sizes need a GPU (profile `gpu`), its own speech the LibriSpeech corpus (profile
 # `librispeech`). What was measured at these profiles and published with the book:
 
 # %% tags=["hide-input"]
@@ -89,14 +93,18 @@ table(
 # | | paper | here |
 # |---|---|---|
 # | speech | LibriSpeech, 960 h of read books; 400,000 h in-house | sentences from grammars, spoken by a synthesiser |
-# | models | Conformer transducers of 10, 31 and 119 million parameters | the same design; mini sizes on CPUs |
+# | models | {term}`transducers <transducer>` of 10, 31, 119 million parameters | the same design; mini sizes on CPUs |
 # | training | to convergence, on accelerators | until the WER is a few per cent, on CPU cores |
-# | resets | re-initialisation, re-randomisation | the same |
+# | resets | {term}`re-initialisation`, {term}`re-randomisation` | the same |
 # | ambient, critical | no threshold given | a test with intervals |
-#
-# The method is the subject of US patent 12,367,865 (granted 2025, same title).
 #
 # ## Run it yourself
 #
 # `make book` in a clone of the repository makes everything that you see here, audio and numbers included. Every chapter
-# takes parameters: `python -m paper_lib chapters` lists them.
+# takes parameters: `python -m paper_lib chapters` lists them. {doc}`reproduce` has the rest.
+#
+# ## Licence, rights, citation
+#
+# The code is under the [MIT licence](../LICENSE). The method of the paper is the subject of US patent 12,367,865
+# (granted 2025, same title). If you use this book, cite it and the paper {cite}`zhou2022exploring`;
+# [CITATION.cff](../CITATION.cff) has both.

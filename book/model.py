@@ -50,10 +50,10 @@ torch.set_num_threads(1)
 #
 # **Question.** What turns sound into text?
 #
-# **Method.** A transducer (RNN-T, Graves 2012) has three parts. The *encoder* turns the sound into one vector for every
-# 40 ms. The *prediction network* is a small language model over the labels written so far. The *joint network* adds the
-# two and gives a probability to every label, and to the *blank*, which means: write nothing more, go on to the next
-# frame.
+# **Method.** A {term}`transducer` (RNN-T, Graves 2012) has three parts. The *encoder* turns the sound into one vector
+# for every 40 ms. The *prediction network* is a small language model over the labels written so far. The *joint
+# network* adds the two and gives a probability to every label, and to the *blank*, which means: write nothing more, go
+# on to the next frame.
 
 # %% tags=["hide-input"]
 show(
@@ -75,8 +75,8 @@ show(
 #
 # **Question.** What is in the unit that is reset?
 #
-# **Method.** A Conformer layer (Gulati et al. 2020) has four modules beside a *residual stream*. Each reads the stream
-# and adds its answer to it. The two feed-forward modules add only half of theirs.
+# **Method.** A {term}`Conformer` layer (Gulati et al. 2020) has four modules beside a *residual stream*. Each reads the
+# stream and adds its answer to it. The two feed-forward modules add only half of theirs.
 
 # %% tags=["hide-input"]
 show(
@@ -94,10 +94,10 @@ show(
 # - *Self-attention*: every frame looks at all frames of the utterance. It knows how far away they are from sinusoids of
 #   the distance (relative positions, as in Transformer-XL).
 # - *Convolution*: every channel looks at its neighbours in time.
-# - *The outlined norm*: Conformer has BatchNorm there, whose statistics mix the utterances of a batch. The paper puts
-#   **GroupNorm** in its place, which looks at one utterance at a time. According to the slides, BatchNorm interferes
-#   with the formation of ambient layers, GroupNorm does not, and it suits federated learning, where clients share no
-#   batch.
+# - *The outlined norm*: Conformer has {term}`BatchNorm` there, whose statistics mix the utterances of a batch. The
+#   paper puts {term}`GroupNorm` in its place, which looks at one utterance at a time. According to the slides,
+#   BatchNorm interferes with the formation of {term}`ambient layers <ambient layer>`, GroupNorm does not, and it suits
+#   federated learning, where {term}`clients <client>` share no batch.
 #
 # **What it shows.** Because of the residual stream, a layer that is reset does not cut the path from sound to text:
 # the stream still carries what the layers below have written into it. But the LayerNorm at the end belongs to the
@@ -205,8 +205,8 @@ show(
 )
 
 # %% [markdown]
-# **What it shows.** Two thirds of a layer are in its feed-forward modules, at every size. This is why Federated Dropout
-# takes its units there.
+# **What it shows.** Two thirds of a layer are in its feed-forward modules, at every size. This is why
+# {term}`Federated Dropout` takes its units there.
 #
 # **What it does not show.** Importance. Many parameters need not mean much influence; that has to be measured.
 
@@ -216,8 +216,8 @@ show(
 # **Question.** What is trained where a GPU is not at hand?
 #
 # **Method.** The mini sizes keep the proportions of the paper's: widths of about 1 : 1.8 : 3.6, and L one layer deeper.
-# They have a shorter kernel, characters instead of word-pieces, and at every size the same subsampling of 32 channels:
-# it is no layer that is reset.
+# They have a shorter kernel, characters instead of {term}`word-pieces <word-piece>`, and at every size the same
+# subsampling of 32 channels: it is no layer that is reset.
 
 # %% tags=["hide-input"]
 own = {size: count_parameters(settings) for size, settings in profile.models.items()}
@@ -258,8 +258,9 @@ table(
 # **Method.** Train it to the end. Then put untrained weights in the place of one layer, train nothing, and count the
 # word errors on the test set. There are two ways:
 #
-# - *Re-initialisation* puts back the very weights that this layer had at step 0 of this run.
-# - *Re-randomisation* puts there fresh weights, drawn by the same initialiser from another seed.
+# - {term}`Re-initialisation <re-initialisation>` puts back the very weights that this layer had at step 0 of this run.
+# - {term}`Re-randomisation <re-randomisation>` puts there fresh weights, drawn by the same initialiser from another
+#   {term}`seed`.
 
 # %% tags=["hide-input"]
 show(
@@ -271,8 +272,9 @@ show(
 )
 
 # %% [markdown]
-# A layer whose reset costs nothing is *ambient*, one whose reset costs much is *critical*. The layer is reset with all
-# that the drawing of a layer shows. BatchNorm's running statistics belong to it and are reset too.
+# A layer whose reset costs nothing is *ambient*, one whose reset costs much is {term}`critical <critical layer>`. The
+# layer is reset with all that the drawing of a layer shows. BatchNorm's running statistics belong to it and are reset
+# too.
 #
 # **What it does not show.** What training *without* that layer would give. The other layers were trained with it and
 # rely on it.
@@ -406,8 +408,8 @@ print(f"the recursion of the library: {recursion:.5f} nats")
 # **What it shows.** The loss is exact. It leaves *when* to the model: in training, the alignments that suit the sound
 # gain.
 #
-# **What it does not show.** Decoding. Word error rates in this book come from *greedy* decoding: at each step the most
-# probable label or blank is taken. The slides do not say how the paper decodes.
+# **What it does not show.** Decoding. Word error rates ({term}`WER`) in this book come from *greedy* decoding: at each
+# step the most probable label or blank is taken. The slides do not say how the paper decodes.
 
 # %% [markdown]
 # ## Where this differs from the paper
@@ -448,7 +450,7 @@ table(
 # - **The auxiliary CTC loss** is a second head on the encoder. It makes a small transducer learn sooner. It is thrown
 #   away after training and not counted in any size, but it may well change what the upper layers learn.
 # - **Characters** instead of word-pieces, for the mini sizes: see the chapter on the corpus.
-# - **The streaming model** of the paper's experiment 2 is not on this page. It has causal convolutions and a limited
-#   left context, and its exact shape was never published.
+# - **The {term}`streaming model`** of the paper's experiment 2 is not on this page. It has causal convolutions and a
+#   limited {term}`left context`, and its exact shape was never published.
 #
 # The page on model size shows what these models make of a reset.

@@ -16,9 +16,10 @@
 # Train a speech recogniser until it is good. Then take one layer of its encoder, put the weights back to what they were
 # *before* training, and measure again. How much worse does it get?
 #
-# **The paper's claim** (slide *Model Size*): some layers can be reset without penalty, they call them *ambient*; others
-# are *critical*, their reset is a catastrophe. The larger the model, the more robust it is. And it matters little
-# whether a layer goes back to its own initial weights or to fresh random ones.
+# **The paper's claim** (slide *Model Size*): some layers can be reset without penalty, they call them
+# {term}`ambient <ambient layer>`; others are {term}`critical <critical layer>`, their reset is a catastrophe. The
+# larger the model, the more robust it is. And it matters little whether a layer goes back to its own initial weights or
+# to fresh random ones.
 #
 # A layer that can be reset for free has learnt nothing that the others cannot do without. For federated learning
 # that is a promise: such a layer need not be trained, sent or stored in full on every phone.
@@ -37,12 +38,12 @@ chapter = begin("model_size", globals())
 # %% [markdown]
 # ## What is trained
 #
-# Three Conformer transducers, S, M and L, are trained on the same speech, from the same seeds. Two kinds of reset are
-# made, one layer at a time, everything else as trained:
+# Three {term}`Conformer` {term}`transducers <transducer>`, S, M and L, are trained on the same speech, from the same
+# {term}`seeds <seed>`. Two kinds of reset are made, one layer at a time, everything else as trained:
 #
-# - **re-initialisation**: the layer gets back its own weights of step 0 of this very training;
-# - **re-randomisation**: it gets weights drawn afresh from the same initialiser, several times, and the word errors of
-#   the draws are averaged.
+# - **{term}`re-initialisation`**: the layer gets back its own weights of step 0 of this very training;
+# - **{term}`re-randomisation`**: it gets weights drawn afresh from the same initialiser, several times, and the word
+#   errors of the draws are averaged.
 #
 # Nothing is trained after a reset. All models hear the same test sentences, which none of them has seen in training.
 
@@ -106,13 +107,13 @@ show(
 #
 # ## Ambient or critical?
 #
-# The paper gives no threshold. Here is ours. For every layer take the paired change in
-# WER, utterance by utterance, against the intact model, with a bootstrap interval over utterances. A layer is
+# The paper gives no threshold. Here is ours. For every layer take the paired change in {term}`WER`, utterance by
+# utterance, against the intact model, with a {term}`bootstrap interval` over utterances. A layer is
 #
 # - **critical** if all of the interval lies above 2 points of WER,
 # - **ambient** if all of it lies below: a layer is not called ambient because harm *was not seen*, but because harm
 #   above the margin *is excluded*,
-# - **unresolved** if the interval holds the margin: more test speech would tell.
+# - **{term}`unresolved <unresolved layer>`** if the interval holds the margin: more test speech would tell.
 #
 # A model of *L* layers is asked *L* questions at once, so each interval has confidence 1 − 0.05 / *L* (Bonferroni), and
 # all the verdicts on one model hold together with 95 %.
@@ -148,7 +149,7 @@ table(
 # %% [markdown]
 # ## What agrees with the paper, and what does not
 #
-# The verdicts are computed from the records by the criteria in the table; nobody wrote them by hand.
+# The verdicts are computed from the {term}`records <record>` by the criteria in the table; nobody wrote them by hand.
 
 # %% tags=["hide-input"]
 from paper_lib.claims.model_size import judge
@@ -162,15 +163,15 @@ claims_table(
 # %% [markdown]
 # ## What this does not show
 #
-# - The models are much smaller than the paper's, and they recognise synthetic speech; {doc}`corpus` says what
-#   that leaves out. At the paper's own sizes nothing is claimed unless the page says profile `gpu` or `librispeech`.
+# - The models are much smaller than the paper's, and they recognise synthetic speech; {doc}`corpus` says what that
+#   leaves out. At the paper's own sizes nothing is claimed unless the page says {term}`profile` `gpu` or `librispeech`.
 # - The intervals are over test utterances. They say what *these* trained models do. Another seed gives another model,
 #   and with one training a size the differences between sizes hold for these trainings only; {doc}`stability` trains
 #   again.
 # - The effect of a reset is measured one layer at a time. Two layers that can each be reset for free need not be free
 #   together.
-# - The norm of the convolution module is GroupNorm here, which has no running statistics. {doc}`group_norm` has the
-#   other.
+# - The norm of the convolution module is {term}`GroupNorm` here, which has no running statistics. {doc}`group_norm` has
+#   the other.
 #
 # ## Run it again
 #
@@ -178,5 +179,5 @@ claims_table(
 # python -m paper_lib chapter model_size -p profile quick -p seeds 2
 # ```
 #
-# trains two models a size and draws this page again; `-p draws 10` re-randomises each layer ten times, and `-p sizes
-# S,M` leaves the largest model out. What the store already holds is not computed again.
+# trains two models a size and draws this page again; `-p draws 10` re-randomises each layer ten times, and
+# `-p sizes S,M` leaves the largest model out. What the {term}`store` already holds is not computed again.

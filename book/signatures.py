@@ -34,8 +34,8 @@
 # </math>
 #
 # **The paper's claims**: upper layers move more in all attention-related weights, convolutions about alike; the
-# signature of attention emerges during training, is stable under seeds, is less pronounced in smaller models, and
-# shares features with the WER after resets.
+# {term}`signature <numerical signature>` of attention emerges during training, is stable under {term}`seeds <seed>`, is
+# less pronounced in smaller models, and shares features with the {term}`WER` after resets.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -147,9 +147,9 @@ table(
 # %% [markdown]
 # ## Does the signature tell the harm of a reset?
 #
-# This is what the slides only hint at ("shares some features"). For every weight matrix: Spearman's ρ over the
-# layers between its signature and the WER change by re-initialisation of the layer, averaged over the trainings. If the
-# hypothesis holds, ρ is positive: what moved less can be put back at less cost.
+# This is what the slides only hint at ("shares some features"). For every weight matrix: {term}`Spearman's ρ` over the
+# layers between its signature and the WER change by {term}`re-initialisation` of the layer, averaged over the
+# trainings. If the hypothesis holds, ρ is positive: what moved less can be put back at less cost.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.signatures import correlation_intervals, correlation_over_time
@@ -255,7 +255,7 @@ claims_table(
 # - The initial scale of a matrix is the same in all layers here, so that distances of one kind compare; other
 #   initialisations would need a relative distance.
 # - That signature and harm correlate does not make one the reason of the other.
-# - The streaming model, on whose slide layer 4 dips, is no part of this chapter.
+# - The {term}`streaming model`, on whose slide layer 4 dips, is no part of this chapter.
 #
 # ## Run it again
 #

@@ -16,8 +16,9 @@
 # If the layers of a recogniser are to be treated differently, their ranks must not be an accident of one training.
 #
 # **The paper's claim** (slide *Stability*): the experiment was run five times, training included. Larger models are
-# more stable across runs; the position of ambient layers is somewhat stable; larger models have more of them. The slide
-# shows the spread of the WER per layer and gives no number for it. This page gives numbers.
+# more stable across runs; the position of {term}`ambient layers <ambient layer>` is somewhat stable; larger models have
+# more of them. The slide shows the spread of the {term}`WER` per layer and gives no number for it. This page gives
+# numbers.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -33,8 +34,8 @@ chapter = begin("stability", globals())
 # %% [markdown]
 # ## What is trained
 #
-# Every size several times from scratch: another seed draws other initial weights and another order of the batches. The
-# corpus stays. Each layer of each model is reset in turn.
+# Every size several times from scratch: another {term}`seed` draws other initial weights and another order of the
+# batches. The corpus stays. Each layer of each model is reset in turn.
 
 # %%
 from paper_lib.claims.findings import sweeps_by_size
@@ -89,11 +90,12 @@ show(
 # %% [markdown]
 # ## How well do trainings agree on the ranks?
 #
-# Two trainings rank *L* layers; Spearman's ρ and Kendall's τ are 1 where they agree and 0 on average where
-# the layers are shuffled. With several trainings it is the mean over their pairs. The intervals are bootstraps over
-# test utterances and, from three trainings on, over trainings; with two, the interval only says how well the test
-# speech tells the ranks of these two. *p* comes from a permutation test (the layers of every training are shuffled;
-# exact where there are few enough orders), times the number of sizes (Bonferroni).
+# Two trainings rank *L* layers; {term}`Spearman's ρ` and {term}`Kendall's τ` are 1 where they agree and 0 on average
+# where the layers are shuffled. With several trainings it is the mean over their pairs. The intervals are
+# {term}`bootstraps <bootstrap interval>` over test utterances and, from three trainings on, over trainings; with two,
+# the interval only says how well the test speech tells the ranks of these two. *p* comes from a permutation test (the
+# layers of every training are shuffled; exact where there are few enough orders), times the number of sizes
+# (Bonferroni).
 
 # %% tags=["hide-input"]
 from paper_lib.claims.stability import SIGNIFICANCE
@@ -188,7 +190,7 @@ claims_table(
 #
 # - Trainings differ in initial weights and batches, not in data. Another corpus may rank layers differently.
 # - Six or seven layers have few orders: with two trainings even perfect agreement is met by chance once in 720.
-# - The paper counts on 16 and 17 layers, and on five runs. Profile `laptop` has five.
+# - The paper counts on 16 and 17 layers, and on five runs. {term}`Profile <profile>` `laptop` has five.
 #
 # ## Run it again
 #

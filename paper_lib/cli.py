@@ -22,7 +22,7 @@ root_option = click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
     default=CHECKOUT,
-    help="Directory that holds _config.yml, _toc.yml and book/; what is built goes to _build in it.",
+    help="Checkout of the book, or a copy of its configuration, licence, citation and book/; _build in it is written.",
 )
 
 parameter_option = click.option(
@@ -93,6 +93,19 @@ def pdf(root: Path) -> None:
         click.echo(print_book(root))
     except PrintError as error:
         raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@root_option
+def links(root: Path) -> None:
+    """Follow every link of the built book, and ask each address outside it whether it answers."""
+    from paper_lib.chapters.links import broken_links, silent_addresses
+
+    html = root / "_build" / "html"
+    if not (html / "index.html").is_file():
+        raise click.ClickException(f"{html / 'index.html'} is not there: build the book first (make book)")
+    if faults := [*broken_links(html), *silent_addresses(html)]:
+        raise click.ClickException("\n".join(["these links lead nowhere:", *faults]))
 
 
 @main.command()

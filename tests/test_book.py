@@ -10,8 +10,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from tiny_book import CHECKOUT
 
+from paper_lib.chapters.links import broken_links, read_pages
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.claims.findings import CLAIMS
 from paper_lib.profiles import profile_of
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.book
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The book, built with an empty cache: nothing is read from an earlier run."""
     root = tmp_path_factory.mktemp("book")
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "LICENSE", "CITATION.cff"):
         shutil.copy(CHECKOUT / name, root)
     shutil.copytree(CHECKOUT / "book", root / "book")
     environment = os.environ | {"PAPER_LIB_CACHE": str(root / "cache")}
@@ -66,6 +68,42 @@ def test_every_claim_links_to_its_figure(root: Path) -> None:
     for claim in CLAIMS:
         assert f'href="{claim.chapter}.html#{claim.figure}"' in claims
         assert f'id="{claim.figure}"' in (pages / f"{claim.chapter}.html").read_text()
+
+
+def test_every_link_inside_the_book_leads_somewhere(root: Path) -> None:
+    assert broken_links(root / "_build" / "html") == []
+
+
+def test_a_chapter_links_to_every_term_of_the_glossary(root: Path) -> None:
+    pages = read_pages(root / "_build" / "html" / "book")
+    of_name = {path.stem: page for path, page in pages.items()}
+    terms = {anchor for anchor in of_name["glossary"].anchors if anchor.startswith("term-")}
+    linked = {link.removeprefix("glossary.html#") for chapter in CHAPTERS for link in of_name[chapter].links}
+    assert len(terms) > 20
+    assert terms - linked == set()
+
+
+def test_the_first_page_has_the_licence_the_rights_and_the_citation(root: Path) -> None:
+    page = (root / "_build" / "html" / "book" / "intro.html").read_text()
+    assert "The method of the paper is the subject of US patent 12,367,865" in " ".join(page.split())
+    downloads = root / "_build" / "html" / "_downloads"
+    for name in ("LICENSE", "CITATION.cff"):
+        (copy,) = downloads.rglob(name)
+        assert copy.read_bytes() == (CHECKOUT / name).read_bytes()
+        assert f'href="../_downloads/{copy.parent.name}/{name}"' in page
+
+
+def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(root: Path) -> None:
+    pages = [(root / "_build" / "html" / "book" / f"{chapter}.html").read_text() for chapter in CHAPTERS]
+    figures = [figure for page in pages for figure in BeautifulSoup(page, "html.parser").select("figure, .samples")]
+    assert figures
+    for figure in figures:
+        assert all(image.get("alt") for image in figure.select("img"))
+        # Pictures that belong together share the caption of what holds them.
+        if figure.find_parent(["figure", "div"], class_=["drawing", "samples"]) is None:
+            caption = figure.find("figcaption", recursive=False) or figure.find_next_sibling("p", class_="caption")
+            assert caption is not None, figure
+            assert caption.get_text(strip=True)
 
 
 def test_no_page_needs_a_script_from_elsewhere_for_a_formula(root: Path) -> None:

@@ -88,3 +88,23 @@ def test_the_ci_script_runs_the_readmes_test_command() -> None:
     script = CHECKOUT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
     assert "make test" in script.read_text()
+
+
+def test_the_citation_is_of_this_book_and_of_the_paper() -> None:
+    citation = yaml.safe_load((CHECKOUT / "CITATION.cff").read_text())
+    (paper,) = citation["references"]
+    # What the Citation File Format 1.2.0 requires of a file and of a reference.
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["message"]
+    assert {"authors", "title", "type"} <= paper.keys()
+    for author in citation["authors"] + paper["authors"]:
+        assert author.keys() in ({"name"}, {"family-names", "given-names"})
+    assert citation["title"] == yaml.safe_load((CHECKOUT / "_config.yml").read_text())["title"]
+    assert citation["license"] == PROJECT["license"]
+    # Every form of the citation names the same paper.
+    readme = (CHECKOUT / "README.md").read_text()
+    bibliography = (CHECKOUT / "book" / "references.bib").read_text()
+    arxiv = paper["doi"].removeprefix("10.48550/arXiv.")
+    for text in (readme, bibliography):
+        assert arxiv in text
+        assert all(author["family-names"] in text for author in paper["authors"])

@@ -45,7 +45,8 @@ def write_chapter(root: Path, name: str, body: str, parameters: str = 'profile =
 
 def write_configuration(root: Path, *chapters: str) -> None:
     """Copies the book's own configuration to `root` and writes a `_toc.yml` of `chapters`, then the status page."""
-    shutil.copy(CHECKOUT / "_config.yml", root)
+    for name in ("_config.yml", "LICENSE", "CITATION.cff"):
+        shutil.copy(CHECKOUT / name, root)
     (root / "book").mkdir(exist_ok=True)
     shutil.copy(CHECKOUT / "book" / "references.bib", root / "book")
     first, *others = [f"book/{chapter}" for chapter in (*chapters, "status")]

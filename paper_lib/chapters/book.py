@@ -95,10 +95,13 @@ def publish_notebooks(notebooks: Sequence[Path], root: Path, directory: Path) ->
 
 
 def gather(notebooks: Sequence[Path], root: Path, pages: Path) -> None:
-    """Puts into `pages` what Jupyter Book reads: configuration, notebooks, prose, status page, static files."""
+    """Puts into `pages` what Jupyter Book reads: configuration, notebooks, prose, status page, static files.
+
+    The licence and the citation go with them, because the first page links to them.
+    """
     chapters = pages / "book"
     chapters.mkdir(parents=True)
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "LICENSE", "CITATION.cff"):
         shutil.copy(root / name, pages)
     if (static := root / "book" / "_static").is_dir():
         shutil.copytree(static, pages / "_static")

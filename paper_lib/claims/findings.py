@@ -26,7 +26,7 @@ CLAIMS: tuple[Claim, ...] = (
 
 def findings(profile: Profile) -> list[Finding]:
     """Returns what `profile` finds on every claim, measured now where it is not stored."""
-    return [finding for study in STUDIES for finding in findings_of(study, profile)]
+    return [finding for study in _JUDGES for finding in findings_of(study, profile)]
 
 
 def findings_of(study: str, profile: Profile) -> list[Finding]:
@@ -36,9 +36,8 @@ def findings_of(study: str, profile: Profile) -> list[Finding]:
 
 def measured_findings(profile: Profile) -> list[Finding]:
     """Returns the findings of those studies that are stored."""
-    return [
-        finding for name, study in STUDIES.items() if study(profile).is_stored for finding in findings_of(name, profile)
-    ]
+    stored = [study for study in _JUDGES if STUDIES[study](profile).is_stored]
+    return [finding for study in stored for finding in findings_of(study, profile)]
 
 
 def judge_norms(records: Sequence[ModelRecords]) -> list[Finding]:
@@ -83,6 +82,7 @@ def sweeps_by_size(records: Sequence[ModelRecords]) -> dict[str, list[dict[str, 
     return sweeps
 
 
+# The study of the explorers has no claim to judge.
 _JUDGES: dict[str, Callable[..., list[Finding]]] = {
     "model_size": lambda records: model_size.judge(pooled_by(records, "size")),
     "group_norm": judge_norms,
