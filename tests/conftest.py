@@ -1,13 +1,22 @@
-"""The tiny corpus and the tiny trained models, made once per test process and only where a test asks for them."""
+"""What takes long to make, made only where a test asks for it: tiny models once a process, the book once for all."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
+from tiny_book import CHECKOUT
 
 if TYPE_CHECKING:  # torch takes seconds, and most test files do without.
+    from playwright.sync_api import Browser
+
     from paper_lib.corpus import Corpus
     from paper_lib.training import Fit
 
@@ -42,3 +51,43 @@ def trained(request: pytest.FixtureRequest, tiny_corpus: Corpus, tmp_path_factor
 
     run = tiny_run(request.param, steps=40, distance_every=15, checkpoint_every=30)
     return fit(run, tiny_corpus, tmp_path_factory.mktemp("trained"), CPU)
+
+
+@pytest.fixture(scope="session")
+def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of the book at profile smoke, built with an empty cache (`cache` within) by one process for all."""
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    root = (tmp_path_factory.getbasetemp().parent if parallel else tmp_path_factory.getbasetemp()) / "built-book"
+    index = root / "_build" / "html" / "index.html"
+    with FileLock(root.with_suffix(".lock")):
+        if not index.is_file():
+            shutil.rmtree(root, ignore_errors=True)  # of a build that failed
+            root.mkdir()
+            for name in ("_config.yml", "_toc.yml", "LICENSE", "CITATION.cff"):
+                shutil.copy(CHECKOUT / name, root)
+            shutil.copytree(CHECKOUT / "book", root / "book")
+            environment = os.environ | {"PAPER_LIB_CACHE": str(root / "cache")}
+            command = [sys.executable, "-m", "paper_lib", "book", "--profile", "smoke", "--root", str(root)]
+            result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+            assert result.returncode == 0, result.stderr
+            assert result.stdout.strip() == str(index)
+    return root
+
+
+# No longer than a module: Playwright's event loop would be in the way of others.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium. Without one the test is skipped, or fails where the environment sets REQUIRE_BROWSER."""
+    from playwright.sync_api import sync_playwright
+
+    from paper_lib.chapters.printing import find_chromium
+
+    chromium = find_chromium()
+    if chromium is None:
+        (pytest.fail if os.environ.get("REQUIRE_BROWSER") else pytest.skip)("there is no chromium on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -22,60 +18,45 @@ from paper_lib.studies import model_size
 pytestmark = pytest.mark.book
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The book, built with an empty cache: nothing is read from an earlier run."""
-    root = tmp_path_factory.mktemp("book")
-    for name in ("_config.yml", "_toc.yml", "LICENSE", "CITATION.cff"):
-        shutil.copy(CHECKOUT / name, root)
-    shutil.copytree(CHECKOUT / "book", root / "book")
-    environment = os.environ | {"PAPER_LIB_CACHE": str(root / "cache")}
-    command = [sys.executable, "-m", "paper_lib", "book", "--profile", "smoke", "--root", str(root)]
-    result = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == str(root / "_build" / "html" / "index.html")
-    return root
-
-
-def test_the_first_page_leads_to_the_introduction(root: Path) -> None:
-    assert "book/intro.html" in (root / "_build" / "html" / "index.html").read_text()
+def test_the_first_page_leads_to_the_introduction(built_book: Path) -> None:
+    assert "book/intro.html" in (built_book / "_build" / "html" / "index.html").read_text()
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_every_cell_of_a_chapter_ran(root: Path, chapter: str) -> None:
-    notebook = nbformat.read(root / "_build" / "chapters" / f"{chapter}.ipynb", as_version=4)
+def test_every_cell_of_a_chapter_ran(built_book: Path, chapter: str) -> None:
+    notebook = nbformat.read(built_book / "_build" / "chapters" / f"{chapter}.ipynb", as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
     assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_a_page_warns_of_its_numbers_and_tells_what_produced_it(root: Path, chapter: str) -> None:
-    page = (root / "_build" / "html" / "book" / f"{chapter}.html").read_text()
+def test_a_page_warns_of_its_numbers_and_tells_what_produced_it(built_book: Path, chapter: str) -> None:
+    page = (built_book / "_build" / "html" / "book" / f"{chapter}.html").read_text()
     assert "The numbers on this page mean nothing" in page
     assert '<dl class="provenance">' in page
 
 
-def test_the_status_page_links_to_every_chapter(root: Path) -> None:
-    status = (root / "_build" / "html" / "book" / "status.html").read_text()
+def test_the_status_page_links_to_every_chapter(built_book: Path) -> None:
+    status = (built_book / "_build" / "html" / "book" / "status.html").read_text()
     for chapter in CHAPTERS:
         assert f'class="reference internal" href="{chapter}.html"' in status
 
 
-def test_every_claim_links_to_its_figure(root: Path) -> None:
-    pages = root / "_build" / "html" / "book"
+def test_every_claim_links_to_its_figure(built_book: Path) -> None:
+    pages = built_book / "_build" / "html" / "book"
     claims = (pages / "claims.html").read_text()
     for claim in CLAIMS:
         assert f'href="{claim.chapter}.html#{claim.figure}"' in claims
         assert f'id="{claim.figure}"' in (pages / f"{claim.chapter}.html").read_text()
 
 
-def test_every_link_inside_the_book_leads_somewhere(root: Path) -> None:
-    assert broken_links(root / "_build" / "html") == []
+def test_every_link_inside_the_book_leads_somewhere(built_book: Path) -> None:
+    assert broken_links(built_book / "_build" / "html") == []
 
 
-def test_a_chapter_links_to_every_term_of_the_glossary(root: Path) -> None:
-    pages = read_pages(root / "_build" / "html" / "book")
+def test_a_chapter_links_to_every_term_of_the_glossary(built_book: Path) -> None:
+    pages = read_pages(built_book / "_build" / "html" / "book")
     of_name = {path.stem: page for path, page in pages.items()}
     terms = {anchor for anchor in of_name["glossary"].anchors if anchor.startswith("term-")}
     linked = {link.removeprefix("glossary.html#") for chapter in CHAPTERS for link in of_name[chapter].links}
@@ -83,18 +64,18 @@ def test_a_chapter_links_to_every_term_of_the_glossary(root: Path) -> None:
     assert terms - linked == set()
 
 
-def test_the_first_page_has_the_licence_the_rights_and_the_citation(root: Path) -> None:
-    page = (root / "_build" / "html" / "book" / "intro.html").read_text()
+def test_the_first_page_has_the_licence_the_rights_and_the_citation(built_book: Path) -> None:
+    page = (built_book / "_build" / "html" / "book" / "intro.html").read_text()
     assert "The method of the paper is the subject of US patent 12,367,865" in " ".join(page.split())
-    downloads = root / "_build" / "html" / "_downloads"
+    downloads = built_book / "_build" / "html" / "_downloads"
     for name in ("LICENSE", "CITATION.cff"):
         (copy,) = downloads.rglob(name)
         assert copy.read_bytes() == (CHECKOUT / name).read_bytes()
         assert f'href="../_downloads/{copy.parent.name}/{name}"' in page
 
 
-def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(root: Path) -> None:
-    pages = [(root / "_build" / "html" / "book" / f"{chapter}.html").read_text() for chapter in CHAPTERS]
+def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(built_book: Path) -> None:
+    pages = [(built_book / "_build" / "html" / "book" / f"{chapter}.html").read_text() for chapter in CHAPTERS]
     figures = [figure for page in pages for figure in BeautifulSoup(page, "html.parser").select("figure, .samples")]
     assert figures
     for figure in figures:
@@ -106,16 +87,16 @@ def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(root:
             assert caption.get_text(strip=True)
 
 
-def test_no_page_needs_a_script_from_elsewhere_for_a_formula(root: Path) -> None:
+def test_no_page_needs_a_script_from_elsewhere_for_a_formula(built_book: Path) -> None:
     for chapter in CHAPTERS:
-        page = (root / "_build" / "html" / "book" / f"{chapter}.html").read_text()
+        page = (built_book / "_build" / "html" / "book" / f"{chapter}.html").read_text()
         assert 'class="math' not in page
 
 
 def test_models_trained_side_by_side_have_the_bits_of_one_trained_alone(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built_book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PAPER_LIB_CACHE", str(root / "cache"))
+    monkeypatch.setenv("PAPER_LIB_CACHE", str(built_book / "cache"))
     beside = model_size(profile_of("smoke")).records()
     monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path))
     alone = model_size(profile_of("smoke"), sizes=["M"]).records(workers=1)

@@ -13,7 +13,8 @@ from pypdf import PdfWriter
 
 # What a reader of paper cannot use, and what the theme leaves open or shut.
 _PRINT_STYLE = """
-details.rerun, .toggle-details__container, .bd-header-article, .prev-next-footer, .controls { display: none !important }
+details.rerun, details.hide > summary, .toggle-details__container { display: none !important }
+.bd-header-article, .prev-next-footer, .controls { display: none !important }
 .scroll { overflow: visible !important }
 """
 
@@ -28,6 +29,11 @@ def pages_in_order(root: Path) -> list[str]:
     return [contents["root"], *(entry["file"] for entry in contents["chapters"])]
 
 
+def find_chromium() -> str | None:
+    """Returns the path of the first Chromium on this machine."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
 def print_book(root: Path) -> Path:
     """Prints `root/_build/html` to `root/_build/book.pdf`, with a bookmark for each page, and returns it.
 
@@ -37,7 +43,7 @@ def print_book(root: Path) -> Path:
     pages = [html / f"{page}.html" for page in pages_in_order(root)]
     if missing := [page for page in pages if not page.is_file()]:
         raise PrintError(f"{missing[0]} is not there: build the book first (make book)")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    chromium = find_chromium()
     if chromium is None:
         raise PrintError("chromium is not installed (Debian: apt install chromium)")
     target = html.parent / "book.pdf"

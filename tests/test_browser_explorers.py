@@ -1,0 +1,266 @@
+"""The explorers of the built book, operated in a real browser; what they tell is compared with the records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page
+
+from paper_lib.claims.findings import adapted_by_plan
+from paper_lib.evaluation import Estimate
+from paper_lib.federated.accounting import account
+from paper_lib.layers.matrices import MATRICES
+from paper_lib.layers.ranking import intact_wer, layer_effects
+from paper_lib.layers.signatures import signature, signatures_over_time
+from paper_lib.layers.variants import KINDS, MODULES
+from paper_lib.profiles import profile_of, streaming_size
+from paper_lib.settings import DropoutPlan
+from paper_lib.studies import ModelRecords, explore, federated_dropout, signatures
+
+pytestmark = pytest.mark.book
+
+SMOKE = profile_of("smoke")
+
+
+@pytest.fixture(scope="module")
+def book(browser: Browser, built_book: Path) -> Iterator[Page]:
+    context = browser.new_context(offline=True, viewport={"width": 1300, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def store(built_book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets studies find the records that the book was made of."""
+    monkeypatch.setenv("PAPER_LIB_CACHE", str(built_book / "cache"))
+
+
+@pytest.fixture
+def records(store: None) -> list[ModelRecords]:
+    study = explore(SMOKE)
+    assert study.is_stored
+    return study.records()
+
+
+def explorer(book: Page, built_book: Path, chapter: str, name: str) -> Locator:
+    """Opens the page of `chapter` anew and returns the explorer with the identifier `name`."""
+    book.goto((built_book / "_build" / "html" / "book" / f"{chapter}.html").as_uri())
+    return book.locator(f"#{name}")
+
+
+def menu(figure: Locator, label: str) -> Locator:
+    return figure.get_by_role("combobox", name=label, exact=True)
+
+
+def tenths(estimate: Estimate, *, sign: bool = False) -> str:
+    """Returns an estimate in per cent, in points if it has a sign, as pages print it."""
+    value, low, high = (
+        f"{100 * x:{'+' if sign else ''}.1f}".replace("-", "−") for x in (estimate.value, estimate.low, estimate.high)
+    )
+    # JavaScript knows −0.0; a page says +0.0.
+    return f"{value} [{low}, {high}]".replace("−0.0", "+0.0" if sign else "0.0")
+
+
+def facts(figure: Locator) -> dict[str, str]:
+    """Returns the terms that an explorer's list shows, with what it says of them."""
+    pairs = figure.locator("dl > div").evaluate_all(
+        "divs => divs.map((div) => [...div.children].map((c) => c.innerText))"
+    )
+    return {term.strip(): told.strip() for term, told in pairs}
+
+
+def rows(figure: Locator, part: str) -> dict[str, str]:
+    lines = figure.locator(f'[data-part="{part}"] tr').evaluate_all(
+        "rows => rows.map((row) => [row.cells[0].innerText, row.cells[1].innerText])"
+    )
+    return dict(lines)
+
+
+def check_layer(figure: Locator, model: ModelRecords, kind: str, layer: int) -> None:
+    """Compares what the layer explorer tells of one layer with the records of its model."""
+    (effect,) = [e for e in layer_effects(model.reset.result) if e.kind == kind and e.layer == layer]
+    told = facts(figure)
+    layers = len(signature(model.training.result)[0])
+    assert told["Layer"] == f"{layer + 1} of {layers}, {kind}"
+    assert told["WER"] == f"{tenths(effect.wer)} %, intact {tenths(intact_wer(model.reset.result))} %"
+    assert told["Change"] == f"{tenths(effect.change, sign=True)} points: {effect.classification}"
+    shown = rows(figure, "signature")
+    assert shown == {
+        matrix: f"{value:.2f}"
+        for matrix, value in zip(MATRICES, np.round(signature(model.training.result)[:, layer], 2), strict=True)
+    }
+    modules = rows(figure, "modules")
+    if model.modules is None:
+        assert set(modules.values()) == {"not measured"}
+    else:
+        for e in layer_effects(model.modules.result):
+            if e.kind == "re-initialisation" and e.layer == layer:
+                assert modules[str(e.module)] == f"{tenths(e.change, sign=True)} {e.classification}"
+        assert set(modules) == set(MODULES)
+
+
+def test_the_layer_explorer_by_mouse(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
+    figure = explorer(book, built_book, "explore", "layer-explorer")
+    check_layer(figure, records[0], KINDS[0], 0)
+    for model in records:
+        # The norm comes first: the size moves to one that was trained with it.
+        for label, value in (("Norm", model.norm), ("Size", model.size), ("Training, seed", str(model.seed))):
+            menu(figure, label).select_option(label=value)
+        for kind in KINDS:
+            menu(figure, "Reset").select_option(label=kind)
+            columns = figure.locator(".plot label")
+            effects = [e for e in layer_effects(model.reset.result) if e.kind == kind]
+            assert columns.count() == len(effects)
+            for effect in effects:
+                columns.nth(effect.layer).click()
+                check_layer(figure, model, kind, effect.layer)
+                assert columns.nth(effect.layer).locator(".value").inner_text() == f"{100 * effect.wer.value:.1f}"
+
+
+def test_the_layer_explorer_by_keyboard(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
+    figure = explorer(book, built_book, "explore", "layer-explorer")
+    menu(figure, "Size").focus()
+    for key in ("Tab", "Tab", "Tab", "ArrowDown", "Tab", "ArrowRight"):  # past norm and seed, to kind, to the columns
+        book.keyboard.press(key)
+    check_layer(figure, records[0], KINDS[1], 1)
+    book.keyboard.press("ArrowLeft")
+    check_layer(figure, records[0], KINDS[1], 0)
+
+
+def test_the_menus_move_to_a_model_that_was_trained(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
+    figure = explorer(book, built_book, "explore", "layer-explorer")
+    menu(figure, "Size").select_option(label="S")
+    menu(figure, "Norm").select_option(label="BatchNorm")
+    (model,) = [model for model in records if model.norm == "BatchNorm" and model.seed == 0]
+    assert menu(figure, "Size").locator("option:checked").inner_text() == model.size
+    check_layer(figure, model, KINDS[0], 0)
+
+
+def heard(figure: Locator) -> dict[str, str]:
+    """Returns the transcripts that are shown, without the words that were said and not heard."""
+    texts = figure.locator("dd").evaluate_all(
+        """all => all.map((dd) => {
+             const copy = dd.cloneNode(true);
+             copy.querySelectorAll("del, em").forEach((mark) => mark.remove());
+             return [dd.dataset.fact, copy.textContent.replace("(all words right)", "").trim().replace(/\\s+/g, " ")];
+           })"""
+    )
+    return dict(texts)
+
+
+def test_what_the_model_hears_by_mouse(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
+    figure = explorer(book, built_book, "explore", "hearing")
+    for model in (model for model in records if model.transcripts):
+        result = model.transcripts.result
+        menu(figure, "Size").select_option(label=model.size)
+        for place, utterance in enumerate(result["utterances"]):
+            menu(figure, "Utterance").select_option(label=utterance["text"])
+            for reset in result["resets"]:
+                menu(figure, "Reset").select_option(label=reset["kind"])
+                menu(figure, "Layer").select_option(label=str(reset["layer"] + 1))
+                assert heard(figure) == {
+                    "said": utterance["text"],
+                    "intact": " ".join(result["intact"][place].split()),
+                    "reset": " ".join(reset["texts"][place].split()),
+                }
+            assert figure.locator(".card:visible").count() == 1
+            assert figure.locator(".card:visible img").get_attribute("alt") == f"Spectrogram of “{utterance['text']}”."
+            seconds = figure.locator(".card:visible audio").evaluate("sound => sound.duration")
+            assert seconds == pytest.approx(utterance["frames"] / 100, abs=0.05)
+
+
+def test_what_the_model_hears_by_keyboard(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
+    figure = explorer(book, built_book, "explore", "hearing")
+    menu(figure, "Utterance").focus()
+    for key in ("ArrowDown", "Tab", "Tab", "Tab", "ArrowDown"):  # the second utterance, past size and kind, layer 2
+        book.keyboard.press(key)
+    result = next(model.transcripts.result for model in records if model.transcripts)
+    (reset,) = [r for r in result["resets"] if r["kind"] == KINDS[0] and r["layer"] == 1]
+    assert heard(figure)["said"] == result["utterances"][1]["text"]
+    assert heard(figure)["reset"] == " ".join(reset["texts"][1].split())
+
+
+def shown_signature(figure: Locator) -> list[list[float]]:
+    cells = figure.locator("tbody tr").evaluate_all(
+        "rows => rows.map((row) => [...row.querySelectorAll('td')].map((cell) => Number(cell.textContent)))"
+    )
+    return list(cells)
+
+
+def test_the_slider_of_signatures(book: Page, built_book: Path, store: None) -> None:
+    figure = explorer(book, built_book, "signatures", "signature-slider")
+    models = signatures(SMOKE).records()
+    slider = figure.get_by_label("Step")
+    for size in dict.fromkeys(model.size for model in models):
+        runs = [model.training.result for model in models if model.size == size]
+        over_time = np.round(np.mean([signatures_over_time(run) for run in runs], axis=0), 2)
+        figure.get_by_label(size, exact=True).check()
+        slider.focus()
+        book.keyboard.press("Home")
+        for step, values in zip(runs[0]["distance_steps"], over_time, strict=True):
+            assert figure.locator("output").inner_text() == f"step {step}"
+            assert slider.get_attribute("aria-valuetext") == f"step {step}"
+            assert shown_signature(figure) == values.tolist()
+            book.keyboard.press("ArrowRight")
+    # By mouse: the right end of the track is the last step.
+    book.keyboard.press("Home")
+    box = slider.bounding_box()
+    assert box
+    book.mouse.click(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2)
+    assert shown_signature(figure) == over_time[-1].tolist()
+
+
+def check_plan(figure: Locator, rates: dict[int, float], elsewhere: float = 0.0) -> None:
+    """Compares what the planner tells with the accounting of the plan; its caption says 5 s and 20 word-pieces."""
+    found = account(DropoutPlan(name="x", rates=rates, elsewhere=elsewhere), streaming_size(), 5.0, 20)
+    told = figure.locator("dd").evaluate_all(
+        "all => Object.fromEntries(all.map((dd) => [dd.dataset.fact, dd.innerText]))"
+    )
+    share = f"{100 * found.dropped / found.parameters:.1f} %"
+    assert told["dropped"] == f"{found.dropped:,} of {found.parameters:,} ({share})"
+    assert told["bytes"] == f"{found.transfer / 1e6:.1f} MB ({share} saved)"
+    assert told["flops"].startswith(f"{found.flops / 1e9:.1f} GFLOP (")
+
+
+def test_the_planner_by_keyboard(book: Page, built_book: Path) -> None:
+    figure = explorer(book, built_book, "federated_dropout", "planner")
+    check_plan(figure, {})
+    figure.get_by_label("layer 3, per cent dropped").focus()
+    for _ in range(5):
+        book.keyboard.press("ArrowUp")
+    check_plan(figure, {3: 0.25})
+    book.keyboard.press("Tab")
+    book.keyboard.press("End")
+    check_plan(figure, {3: 0.25, 4: 0.95})
+
+
+def test_the_planner_by_mouse(book: Page, built_book: Path) -> None:
+    figure = explorer(book, built_book, "federated_dropout", "planner")
+    figure.get_by_role("button", name="flat 20 %").click()
+    check_plan(figure, {}, 0.2)
+    slider = figure.get_by_label("layer 17, per cent dropped")
+    box = slider.bounding_box()
+    assert box
+    book.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    rate = int(slider.input_value())
+    assert 40 <= rate <= 60
+    check_plan(figure, {17: rate / 100}, 0.2)
+
+
+def test_the_planner_names_the_nearest_measured_plans_with_their_wer(book: Page, built_book: Path, store: None) -> None:
+    figure = explorer(book, built_book, "federated_dropout", "planner")
+    adaptations = federated_dropout(SMOKE).records()
+    adapted = adapted_by_plan(adaptations, (adaptations.held_out,))
+    nearest = facts(figure)["Nearest measured"].split("; ")
+    assert len(nearest) == 3
+    assert nearest[0].startswith("none: ")  # all sliders at 0
+    assert nearest[0].endswith("(0 points away)")
+    for told in nearest:
+        name, value, low, high = re.match(r"(\S+): (\S+) \[(\S+), (\S+)\] %", told).groups()  # type: ignore[union-attr]
+        wer = adapted[name].estimate()
+        for number, found in ((value, wer.value), (low, wer.low), (high, wer.high)):
+            assert float(number) == pytest.approx(100 * found, abs=0.05 + 1e-9)

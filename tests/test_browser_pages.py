@@ -1,0 +1,125 @@
+"""Every page of the built book in a real browser without a network: at both widths, in both themes."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from matplotlib.image import imread
+from playwright.sync_api import Browser, Page
+from tiny_book import CHECKOUT
+
+from paper_lib.chapters.parameters import CHAPTERS
+from paper_lib.chapters.printing import pages_in_order
+
+pytestmark = pytest.mark.book
+
+PAGES = [Path(page).name for page in pages_in_order(CHECKOUT)]
+DESKTOP, PHONE = {"width": 1300, "height": 900}, {"width": 390, "height": 844}
+# axe fetches style sheets again to see its rules of orientation, which a page opened from a file may not.
+AXE_OPTIONS = {"resultTypes": ["violations"], "preload": False}
+MEGABYTE = 1e6
+
+
+@pytest.fixture(params=PAGES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser says of a page: errors on its console, and addresses outside the book that it asked for."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, built_book: Path, name: str, complaints: list[str]) -> Iterator[Page]:
+    context = browser.new_context(offline=True, color_scheme="light", viewport=DESKTOP)
+    page = context.new_page()
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: None if local(request.url) else complaints.append(request.url))
+    page.goto((built_book / "_build" / "html" / "book" / f"{name}.html").as_uri())
+    yield page
+    context.close()
+
+
+def local(address: str) -> bool:
+    return address.startswith(("file:", "data:", "blob:"))
+
+
+def set_theme(page: Page, theme: str) -> None:
+    """Sets what the reader's system prefers; the page follows."""
+    page.emulate_media(color_scheme=theme)
+    page.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+    # The theme fades into some of its colours.
+    page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")
+
+
+def test_a_page_works_without_a_network_and_without_a_fault(page: Page, complaints: list[str]) -> None:
+    page.wait_for_load_state("networkidle")
+    assert page.locator("article h1").count() == 1
+    assert complaints == []
+
+
+def test_a_page_has_no_serious_fault_of_accessibility(page: Page) -> None:
+    for theme, viewport in (("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)):
+        page.set_viewport_size(viewport)
+        set_theme(page, theme)
+        found = Axe().run(page, options=AXE_OPTIONS)
+        faults = [fault for fault in found.response["violations"] if fault["impact"] in ("serious", "critical")]
+        assert faults == [], f"{theme}, {viewport['width']} pixels wide: {found.generate_report()}"
+
+
+def test_a_page_fits_its_window_and_follows_the_theme(page: Page, name: str, tmp_path: Path) -> None:
+    """Screenshots go to the directory that the environment names SCREENSHOTS, if it does."""
+    pictures = Path(os.environ.get("SCREENSHOTS", tmp_path))
+    pictures.mkdir(parents=True, exist_ok=True)
+    for width, viewport in (("desktop", DESKTOP), ("phone", PHONE)):
+        page.set_viewport_size(viewport)
+        for theme in ("light", "dark"):
+            set_theme(page, theme)
+            beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert beyond == 0, f"{beyond} pixels beyond the window at {width}"
+            picture = page.screenshot(path=pictures / f"{name}-{width}-{theme}.png", full_page=True)
+            pixels = imread(io.BytesIO(picture))[..., :3]
+            assert pixels.shape[1] == viewport["width"]
+            assert (np.median(pixels) > 0.9) if theme == "light" else (np.median(pixels) < 0.2)
+
+
+@pytest.mark.parametrize("name", CHAPTERS, indirect=True)
+def test_every_picture_is_drawn_and_every_sound_can_be_played(page: Page) -> None:
+    sizes = page.locator("article img").evaluate_all("images => images.map((image) => image.naturalWidth)")
+    assert all(sizes)
+    sounds = page.locator("audio").evaluate_all(
+        """sounds => Promise.all(sounds.map((sound) => sound.readyState ? sound.duration : new Promise((resolve) => {
+             sound.addEventListener("loadedmetadata", () => resolve(sound.duration));
+             sound.addEventListener("error", () => resolve(0));
+             sound.load();
+           })))"""
+    )
+    assert all(0.2 < seconds < 60 for seconds in sounds)
+
+
+@pytest.mark.parametrize("name", CHAPTERS, indirect=True)
+def test_a_page_is_light_but_for_its_sounds(built_book: Path, name: str) -> None:
+    """Holds at profile smoke; `benchmarks/measure.py pages` measures those of any built book."""
+    text = (built_book / "_build" / "html" / "book" / f"{name}.html").read_text()
+    assert len(re.sub(r'src="data:audio/[^"]*"', "", text).encode()) < 1.5 * MEGABYTE
+
+
+@pytest.mark.parametrize("name", ["intro"], indirect=True)
+def test_the_search_finds_a_term(page: Page) -> None:
+    """Opened from a file, Sphinx's search names the pages and may not fetch their words."""
+    page.keyboard.press("Control+k")
+    page.keyboard.type("ambient")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search-results li a")
+    found = page.locator("#search-results li a").evaluate_all("links => links.map((link) => link.textContent)")
+    assert "Glossary" in found

@@ -1,0 +1,56 @@
+"""The PDF of the built book, printed by a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+from tiny_book import write_configuration
+
+from paper_lib.chapters.printing import PrintError, find_chromium, pages_in_order, print_book
+
+
+@pytest.fixture(scope="module")
+def pdf(built_book: Path) -> PdfReader:
+    if find_chromium() is None and not os.environ.get("REQUIRE_BROWSER"):
+        pytest.skip("there is no chromium on this machine")
+    return PdfReader(print_book(built_book))
+
+
+@pytest.mark.book
+def test_the_bookmarks_are_the_pages_in_the_order_of_the_contents(built_book: Path, pdf: PdfReader) -> None:
+    titles = [entry.title for entry in pdf.outline]
+    assert len(titles) == len(pages_in_order(built_book))
+    assert titles[0] == "Which layers of a speech recogniser matter?"
+    assert titles[-3:] == ["Glossary", "Bibliography", "Status of this book"]
+    places = [pdf.get_destination_page_number(entry) for entry in pdf.outline]
+    assert places == sorted(set(places))
+    for title, place in zip(titles, places, strict=True):
+        assert title in " ".join(pdf.pages[place].extract_text().split())
+
+
+@pytest.mark.book
+def test_what_only_a_screen_can_use_is_not_printed(pdf: PdfReader) -> None:
+    text = " ".join(" ".join(page.extract_text().split()) for page in pdf.pages)
+    assert "python -m paper_lib chapter" in text
+    assert "Show code cell source" not in text
+
+
+def test_a_book_that_was_not_built_is_named(tmp_path: Path) -> None:
+    write_configuration(tmp_path, "intro")
+    with pytest.raises(PrintError, match=r"intro\.html is not there: build the book first"):
+        print_book(tmp_path)
+
+
+def test_without_a_browser_the_user_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_configuration(tmp_path, "intro")
+    pages = tmp_path / "_build" / "html" / "book"
+    pages.mkdir(parents=True)
+    for name in ("intro", "status"):
+        (pages / f"{name}.html").touch()
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(PrintError, match="chromium is not installed"):
+        print_book(tmp_path)
