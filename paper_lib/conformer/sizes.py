@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from paper_lib.conformer.layer import ConformerLayer
+from paper_lib.conformer.skeleton import skeleton
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.profiles import paper_size, streaming_size
 from paper_lib.settings import EncoderSettings, Size, TransducerSettings
@@ -43,7 +40,7 @@ class ParameterCount:
 
 def count_parameters(settings: TransducerSettings) -> ParameterCount:
     """Returns the exact counts of a model with these settings; no memory is allocated for its weights."""
-    with torch.device("meta"), Uninitialised():
+    with skeleton():
         model = Transducer(settings)
     return ParameterCount(
         layer=_trainable(model.encoder.layers[0]),
@@ -56,30 +53,18 @@ def count_parameters(settings: TransducerSettings) -> ParameterCount:
 
 def count_modules(settings: EncoderSettings) -> dict[str, int]:
     """Returns the exact counts of the modules of one layer, by name, in the order in which a frame meets them."""
-    with torch.device("meta"), Uninitialised():
+    with skeleton():
         layer = ConformerLayer(settings)
     return {name: _trainable(module) for name, module in layer.named_children()}
 
 
 def count_weights(settings: TransducerSettings) -> dict[str, int]:
     """Returns the exact counts of everything around the layers: "joint.out" and so on, by the name of the module."""
-    with torch.device("meta"), Uninitialised():
+    with skeleton():
         model = Transducer(settings)
     parts = {"subsampling": model.encoder.subsampling, "prediction": model.prediction, "joint": model.joint}
     named = {f"{part}.{name}": child for part, module in parts.items() for name, child in module.named_children()}
     return {name: count for name, module in named.items() if (count := _trainable(module))}
-
-
-class Uninitialised(TorchFunctionMode):
-    """Leaves weights undrawn: on the meta device, drawing none takes seconds, as torch imports its compiler for it."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", None) == "torch.nn.init":
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
 
 
 def _trainable(module: nn.Module) -> int:

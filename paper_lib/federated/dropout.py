@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from paper_lib.conformer.layer import FeedForward
-from paper_lib.conformer.sizes import Uninitialised
+from paper_lib.conformer.skeleton import skeleton
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.federated.plans import check_plan
 from paper_lib.settings import DropoutPlan, TransducerSettings
@@ -126,7 +126,7 @@ def _widths(mask: Mask) -> tuple[tuple[str, int], ...]:
 
 
 def _smaller(settings: TransducerSettings, widths: tuple[tuple[str, int], ...]) -> Transducer:
-    with torch.device("meta"), Uninitialised():
+    with skeleton():
         model = Transducer(settings)
         for name, hidden in widths:
             parent, _, module = name.rpartition(".")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from paper_lib.conformer.layer import ConformerLayer
+from paper_lib.conformer.skeleton import skeleton
 from paper_lib.layers.variants import Module
 from paper_lib.settings import EncoderSettings
 
@@ -18,7 +19,7 @@ from paper_lib.settings import EncoderSettings
 def reinitialized(settings: EncoderSettings, initial: Mapping[str, Tensor], layer: int) -> ConformerLayer:
     """Returns encoder layer `layer` (from 0) with this run's own step-0 weights, `initial` of the whole transducer."""
     prefix = f"encoder.layers.{layer}."
-    with torch.device("meta"):  # draws no weights that would be thrown away
+    with skeleton():
         fresh = ConformerLayer(settings)
     fresh.load_state_dict({k.removeprefix(prefix): t for k, t in initial.items() if k.startswith(prefix)}, assign=True)
     return fresh.eval()
@@ -41,7 +42,7 @@ def with_module_of(
     reset: ConformerLayer, module: Module, trained: ConformerLayer, settings: EncoderSettings
 ) -> ConformerLayer:
     """Returns a layer that is `trained` but for `module`, which is that of `reset`. It shares their weights."""
-    with torch.device("meta"):
+    with skeleton():
         mixed = ConformerLayer(settings)
     for name, part in trained.named_children():
         setattr(mixed, name, getattr(reset, module) if name == module else part)

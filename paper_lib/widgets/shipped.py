@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from paper_lib.checkpoint import load_tensors, save_tensors
+from paper_lib.conformer.skeleton import skeleton
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.tokens import CharacterTokenizer
 from paper_lib.profiles import profile_of
@@ -41,7 +41,7 @@ def load_shipped(path: Path = PLACE) -> ShippedModel:
     """Returns the model in `path`; raises FileNotFoundError, or DamagedFileError where the digest does not match."""
     tensors, metadata = load_tensors(path)
     run = TrainingRun.model_validate_json(metadata["run"])
-    with torch.device("meta"):  # draws no weights that would be thrown away
+    with skeleton():
         model = Transducer(run.model)
     model.load_state_dict(_part(tensors, "trained"), assign=True)
     return ShippedModel(
