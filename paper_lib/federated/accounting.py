@@ -54,7 +54,7 @@ def account(plan: DropoutPlan, settings: TransducerSettings, seconds: float, lab
     return PlanAccount(
         plan=plan,
         parameters=count_parameters(settings).total,
-        dropped=sum(2 * units * (2 * settings.encoder.dim + 1) for units in dropped_units(plan, settings)),
+        dropped=dropped_parameters(plan, settings),
         flops=PASSES * forward_flops(plan, settings, frames, labels),
         memory=step_memory(plan, settings, frames, labels),
     )
@@ -64,6 +64,11 @@ def dropped_units(plan: DropoutPlan, settings: TransducerSettings) -> list[int]:
     """Returns by layer how many hidden units each of its feed-forward modules does without."""
     hidden = 4 * settings.encoder.dim
     return [round(plan.rate(layer + 1) * hidden) for layer in range(settings.encoder.layers)]
+
+
+def dropped_parameters(plan: DropoutPlan, settings: TransducerSettings) -> int:
+    """Returns how many of the full model's parameters a client does without."""
+    return sum(len(FEED_FORWARD) * units * (2 * settings.encoder.dim + 1) for units in dropped_units(plan, settings))
 
 
 def forward_flops(plan: DropoutPlan, settings: TransducerSettings, frames: int, labels: int) -> int:

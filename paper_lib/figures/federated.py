@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from paper_lib.evaluation import Estimate
 from paper_lib.figures.style import (
@@ -16,6 +17,7 @@ from paper_lib.figures.style import (
     GREY,
     LIGHT,
     ORANGE,
+    PALETTE,
     PURPLE,
     VERMILION,
     WIDTH,
@@ -92,6 +94,23 @@ def adaptation_curves(curves: Mapping[str, Sequence[Mapping[int, float]]]) -> Fi
         axes.legend()
     panels[0].set_ylabel("WER on dev, %")
     panels[0].set_ylim(bottom=0)
+    return figure
+
+
+@book_style()
+def own_curves(runs: Mapping[str, Mapping[int, float]]) -> Figure:
+    """Returns the WER of single runs by rounds; `runs` hold by label WERs (fractions) by the number of rounds."""
+    figure = new_figure(height=2.8)
+    axes = figure.subplots()
+    for place, (label, run) in enumerate(runs.items()):
+        values = [100 * value for value in run.values()]
+        axes.plot(list(run), values, "o-", markersize=3, color=PALETTE[place % len(PALETTE)], label=label)
+    axes.set_xlabel("rounds")
+    axes.set_ylabel("WER, %")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(axis="y")
+    figure.legend(loc="outside right upper", title="run: % dropped by layer")
     return figure
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -40,6 +40,11 @@ class SweepResult:
         """Returns the word errors, [utterances], under one reset; None is the trained model."""
         pairs = zip(self.references, self.hypotheses[variant], strict=True)
         return [word_errors(reference, hypothesis) for reference, hypothesis in pairs]
+
+    def record(self) -> dict[str, Any]:
+        """Returns what a record keeps: the words, and the word errors, of every utterance."""
+        resets = [{**asdict(variant), "errors": self.errors(variant)} for variant in self.hypotheses if variant]
+        return {"words": self.words, "intact": self.errors(None), "resets": resets}
 
 
 def replacements(

@@ -79,8 +79,7 @@ def _reset(study: ResetStudy, position: int) -> dict[str, Any]:
     """Returns the word errors of every test utterance, intact and under every reset."""
     batches = evaluation_batches(_corpus(study.run), study.reset.split or "test", study.reset.batch_frames)
     result, fitted = _sweep(study, batches, position)
-    resets = [{**asdict(variant), "errors": result.errors(variant)} for variant in result.hypotheses if variant]
-    return {"words": result.words, "intact": result.errors(None), "resets": resets, "checkpoint": fitted.digest}
+    return result.record() | {"checkpoint": fitted.digest}
 
 
 def _transcribe(study: TranscriptStudy, position: int) -> dict[str, Any]:
