@@ -26,7 +26,7 @@ from paper_lib.figures.tables import table
 from paper_lib.profiles import MINI_FEDERATED
 from paper_lib.settings import DropoutPlan, SyntheticSettings
 from paper_lib.threads import one_thread
-from paper_lib.widgets.parts import LABELLED, Status
+from paper_lib.widgets.parts import LABELLED, Status, styled
 from paper_lib.widgets.shipped import ShippedModel
 
 PRESETS = {"none": 0, "flat 20 %": 20, "half of every layer": 50}
@@ -186,7 +186,7 @@ class FederatedPanel:
             "One run of one seed on few sentences: differences of some points are noise. The chapter compares plans "
             "with five seeds and intervals.",
         )
-        self.result.value = figure.html + last.html
+        self.result.value = styled(figure, last)
 
 
 def spoken_commands(shipped: ShippedModel) -> SyntheticSettings:

@@ -20,13 +20,10 @@ from paper_lib.figures.style import show
 from paper_lib.figures.tables import table
 from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.settings import SyntheticSettings
-from paper_lib.widgets.parts import LABELLED, Status, menu
+from paper_lib.widgets.parts import LABELLED, Status, menu, styled
 from paper_lib.widgets.recogniser import Recogniser
 from paper_lib.widgets.shipped import ShippedModel
 from paper_lib.widgets.speech import MOST_CHARACTERS, Speech, SpeechError, recorded, typed
-
-# The marks of `marked`, in a notebook that has no style of the book's; they show without colour too.
-_STYLE = "<style>ins { text-decoration: underline } del { text-decoration: line-through; opacity: 0.75 }</style>"
 
 
 class HearingPanel:
@@ -38,13 +35,17 @@ class HearingPanel:
     def __init__(self, shipped: ShippedModel, text: str = "Good morning Tom, did you get the report?") -> None:
         self.recogniser = Recogniser(shipped)
         self.text = ipywidgets.Text(
-            value=text, description="Sentence", placeholder=f"at most {MOST_CHARACTERS} characters", **LABELLED
+            value=text,
+            description="Sentence",
+            placeholder=f"at most {MOST_CHARACTERS} characters",
+            continuous_update=False,  # when Enter is pressed, or another control chosen
+            **LABELLED,
         )
         self.text.layout.width = "32em"
         self.speaker = menu("Speaker", voices(shipped))
         self.speak = ipywidgets.Button(description="Speak", button_style="primary", tooltip="Speak and recognise")
         self.upload = ipywidgets.FileUpload(description="Upload a recording", accept=".wav,.flac,.ogg,.mp3")
-        self.upload.layout.width = "auto"
+        self.upload.layout = {"width": "auto", "align_self": "flex-start"}
         self.kind = menu("Reset", KINDS)
         self.module = menu("of", [("the whole layer", None), *((module, module) for module in MODULES)])
         self.status = Status()
@@ -52,7 +53,8 @@ class HearingPanel:
         self.transcripts = ipywidgets.HTML()
         self.speech: Speech | None = None
         self.speak.on_click(lambda _: self._speak())
-        self.text.on_submit(lambda _: self._speak())
+        for choice in (self.text, self.speaker):
+            choice.observe(lambda _: self._speak(), "value")
         self.upload.observe(lambda change: self._take(change["new"]), "value")
         for choice in (self.kind, self.module):
             choice.observe(lambda _: self._recognise(), "value")
@@ -89,7 +91,7 @@ class HearingPanel:
         features = log_mel(speech.waveform)
         limits = float(features.min()), float(features.max())
         seen = show(spectrogram(features, limits, width=6), caption="", alt=f"Spectrogram of {speech.label}.")
-        self.heard.value = seen.html + player(speech.waveform, speech.label).html
+        self.heard.value = styled(seen, player(speech.waveform, speech.label))
         self._recognise()
 
     def _recognise(self) -> None:
@@ -104,7 +106,7 @@ class HearingPanel:
         errors = "Word errors" if self.speech.text else "Words unlike the intact"
         part = self.module.label if self.module.value else "whole layer"
         caption = f"{self.speech.label}: {self.kind.value} of one {part} at a time."
-        self.transcripts.value = _STYLE + table(rows, ["Model", "Transcript", errors], caption).html
+        self.transcripts.value = styled(table(rows, ["Model", "Transcript", errors], caption))
         self.status.tell(
             f"{self.speech.seconds:.1f} s of speech, recognised {len(texts)} times in {found.seconds:.2f} s."
         )

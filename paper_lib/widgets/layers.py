@@ -16,7 +16,7 @@ from paper_lib.layers.ranking import MARGIN, LayerEffect, intact_wer, layer_effe
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.settings import ResetSettings, SyntheticSettings
 from paper_lib.threads import one_thread
-from paper_lib.widgets.parts import LABELLED, Status, menu
+from paper_lib.widgets.parts import LABELLED, Status, menu, styled
 from paper_lib.widgets.shipped import ShippedModel
 
 MOST_SENTENCES = 200
@@ -74,24 +74,24 @@ class LayersPanel:
             )
             for effect in self.effects
         ]
-        figure = ""
+        shown = []
         if self.unit.value == "layer":
-            figure = show(
-                change_intervals({f"{count} sentences": self.effects}),
-                caption="Change of the WER with its interval; hollow: re-randomised. Grey: less than "
-                f"{100 * MARGIN:.0f} points.",
-                alt="The WER change of every layer with its interval; the table below has the numbers.",
-            ).html
-        self.result.value = (
-            figure
-            + table(
-                rows,
-                ["Layer", "Reset", "WER, %", "Change, points", "Class"],
-                f"Intact WER {percent(intact)} % on {count} new sentences of dictation and telephone speech by known "
-                "speakers. 95 % bootstrap over the sentences; changes simultaneous over the layers. With so few "
-                "sentences most are unresolved: that is what the intervals say.",
-            ).html
+            shown.append(
+                show(
+                    change_intervals({f"{count} sentences": self.effects}),
+                    caption="Change of the WER with its interval; hollow: re-randomised. Grey band: less than "
+                    f"{100 * MARGIN:.0f} points.",
+                    alt="The WER change of every layer with its interval; the table below has the numbers.",
+                )
+            )
+        numbers = table(
+            rows,
+            ["Layer", "Reset", "WER, %", "Change, points", "Class"],
+            f"Intact WER {percent(intact)} % on {count} new sentences of dictation and telephone speech by known "
+            "speakers. 95 % bootstrap over the sentences; changes simultaneous over the layers. With few sentences "
+            "most are unresolved: that is what the intervals say.",
         )
+        self.result.value = styled(*shown, numbers)
         self.status.tell(f"{len(self.effects)} resets, {count} sentences: {time.perf_counter() - began:.1f} s.")
 
 

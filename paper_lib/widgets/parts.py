@@ -8,8 +8,27 @@ from typing import Any
 
 import ipywidgets
 
+from paper_lib.figures.markup import Markup
+
 # Labels are as long as they are.
 LABELLED = {"style": {"description_width": "initial"}}
+
+# A notebook has no style of the book's. The marks of transcripts show without colour too.
+_STYLE = """<style>
+.book-panel table { border-collapse: collapse }
+.book-panel caption { caption-side: top; text-align: left; white-space: normal }
+.book-panel :is(th, td) { padding: 0.1rem 0.8rem 0.1rem 0; text-align: left }
+.book-panel .number { text-align: right }
+.book-panel figure { margin: 0 }
+.book-panel figure img { max-width: 100% }
+.book-panel ins { text-decoration: underline }
+.book-panel del { opacity: 0.75; text-decoration: line-through }
+</style>"""
+
+
+def styled(*parts: Markup) -> str:
+    """Returns what the book shows on its pages as a panel shows it."""
+    return f'{_STYLE}<div class="book-panel">{"".join(part.html for part in parts)}</div>'
 
 
 class Status(ipywidgets.HTML):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from paper_lib.figures.signatures import signature_maps
 from paper_lib.figures.style import show
 from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.signatures import signature
-from paper_lib.widgets.parts import LABELLED, Status
+from paper_lib.widgets.parts import LABELLED, Status, styled
 from paper_lib.widgets.shipped import ShippedModel
 
 
@@ -31,11 +31,12 @@ class SignaturePanel:
     def _draw(self) -> None:
         values = signature(self.training, MATRICES, self.step.value)
         matrix, layer = divmod(int(values.argmin()), values.shape[1])
-        self.map.value = show(
+        shown = show(
             signature_maps({f"step {self.step.value}": values}, MATRICES),
             caption="Distance of every weight matrix from its initial value, over that of the farthest layer.",
             alt=f"Heat map of the signature of {len(MATRICES)} matrices in {values.shape[1]} layers.",
-        ).html
+        )
+        self.map.value = styled(shown)
         self.status.tell(
             f"Moved least, beside the farthest of its kind: {MATRICES[matrix]} of layer {layer + 1} "
             f"({values.min():.2f})."

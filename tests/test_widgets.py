@@ -1,0 +1,324 @@
+"""The live panels, operated as ipywidgets are, over the model that comes with the library."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from paper_lib.checkpoint import DamagedFileError
+from paper_lib.conformer.decoding import greedy_decode, transcribe
+from paper_lib.corpus import open_corpus
+from paper_lib.corpus.batches import evaluation_batches
+from paper_lib.corpus.features import log_mel
+from paper_lib.corpus.speakers import ACCENTS, all_speakers
+from paper_lib.evaluation import wer
+from paper_lib.federated.accounting import account
+from paper_lib.figures.tables import percent
+from paper_lib.layers.ranking import intact_wer, layer_effects
+from paper_lib.layers.reset_sweep import reset_sweep
+from paper_lib.layers.signatures import signature
+from paper_lib.layers.variants import KINDS, MODULES
+from paper_lib.settings import ResetSettings
+from paper_lib.training import Fit
+from paper_lib.widgets.federated import FederatedPanel, spoken_commands
+from paper_lib.widgets.hearing import HearingPanel
+from paper_lib.widgets.layers import LayersPanel, spoken_tests
+from paper_lib.widgets.recogniser import Recogniser
+from paper_lib.widgets.shipped import PLACE, ShippedModel, load_shipped, save_shipped
+from paper_lib.widgets.signature import SignaturePanel
+from paper_lib.widgets.speech import LONGEST, MOST_CHARACTERS, SpeechError, recorded, typed
+
+CPU = torch.device("cpu")
+SENTENCE = "alright then it's nine zero nine five"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAPER_LIB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def shipped() -> ShippedModel:
+    return load_shipped()
+
+
+def file_of(waveform: NDArray[np.float32], rate: int, **options: Any) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, waveform, rate, format=options.pop("format", "WAV"), **options)
+    return file.getvalue()
+
+
+# The shipped model.
+
+
+def test_the_model_is_a_few_megabytes_and_understands_new_sentences_of_its_domains(shipped: ShippedModel) -> None:
+    assert PLACE.stat().st_size < 5e6
+    batches = evaluation_batches(open_corpus(spoken_tests(shipped)), "test", 3000, 60)
+    assert wer(transcribe(shipped.model, batches, shipped.tokenizer, CPU)) < 0.2
+
+
+def test_a_model_comes_back_as_it_was_saved(trained: Fit, tmp_path: Path, shipped: ShippedModel) -> None:
+    run = shipped.run.model_copy(update={"model": trained.model.settings})
+    save_shipped(run, trained, tmp_path / "model.safetensors")
+    again = load_shipped(tmp_path / "model.safetensors")
+    assert again.run == run
+    assert again.model.state_dict().keys() == trained.model.state_dict().keys()
+    for name, tensor in again.model.state_dict().items():
+        assert torch.equal(tensor, trained.model.state_dict()[name])
+    assert all(torch.equal(again.initial[name], tensor) for name, tensor in trained.initial.items())
+    assert again.training["distance_steps"] == trained.history.distance_steps
+
+
+def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
+    damaged = Path(shutil.copy(PLACE, tmp_path))
+    content = bytearray(damaged.read_bytes())
+    content[-5] ^= 1
+    damaged.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="does not match its digest"):
+        load_shipped(damaged)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("module", [None, *MODULES])
+def test_all_resets_in_one_pass_are_those_of_models_that_were_reset_one_by_one(
+    shipped: ShippedModel, kind: str, module: str | None
+) -> None:
+    waveform = typed(SENTENCE, all_speakers()[0]).waveform
+    found = Recogniser(shipped).recognise(waveform, kind, module)  # type: ignore[arg-type]
+    features = torch.from_numpy(log_mel(waveform))[None]
+
+    def heard() -> str:
+        with torch.inference_mode():
+            encoded, frames = model.encode(features, torch.tensor([features.shape[1]]))
+        return shipped.tokenizer.decode(greedy_decode(model, encoded, frames)[0])
+
+    model = load_shipped().model
+    assert found.intact == heard() == SENTENCE
+    for layer, text in enumerate(found.resets):
+        model = load_shipped().model
+        fresh = shipped.initial
+        if kind == "re-randomisation":
+            torch.manual_seed(int(np.random.SeedSequence((layer, 0)).generate_state(1)[0]))
+            drawn = type(model.encoder.layers[0])(model.encoder.settings).state_dict()
+            fresh = {f"encoder.layers.{layer}.{name}": tensor for name, tensor in drawn.items()}
+        prefix = f"encoder.layers.{layer}." + (f"{module}." if module else "")
+        model.load_state_dict({name: t for name, t in fresh.items() if name.startswith(prefix)}, strict=False)
+        assert text == heard()
+
+
+# Speech that a reader brings.
+
+
+def test_typed_text_is_spoken_without_capitals_and_punctuation() -> None:
+    speech = typed("  Alright then — it’s nine, zero; NINE five! ", all_speakers()[0])
+    assert speech.text == SENTENCE
+    assert np.array_equal(speech.waveform, typed(SENTENCE, all_speakers()[0]).waveform)
+    assert 1 < speech.seconds < 4
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "nothing to say"),
+        (" ?! '", "nothing to say"),
+        ("a" * (MOST_CHARACTERS + 1), f"has {MOST_CHARACTERS + 1} characters; at most {MOST_CHARACTERS}"),
+        ("set it to 7", r"not 7 \(write numbers as words\)"),
+        ("cafés <b>", "not < > é"),
+    ],
+)
+def test_text_that_cannot_be_spoken_is_refused_with_the_reason(text: str, reason: str) -> None:
+    with pytest.raises(SpeechError, match=reason):
+        typed(text, all_speakers()[0])
+
+
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3"])
+def test_a_stereo_recording_at_another_rate_is_understood_as_its_original(shipped: ShippedModel, form: str) -> None:
+    original = typed(SENTENCE, all_speakers()[0]).waveform
+    wide = np.interp(np.arange(0, len(original), 16000 / 44100), np.arange(len(original)), original)
+    stereo = np.stack([0.2 * wide, 0.1 * wide], axis=1)
+    speech = recorded(file_of(stereo, 44100, format=form), "mine")
+    assert len(speech.waveform) == pytest.approx(len(original), abs=1600)  # MP3 pads
+    assert float(np.abs(speech.waveform).max()) == pytest.approx(0.5, abs=0.05)
+    assert Recogniser(shipped).recognise(speech.waveform, "re-initialisation").intact == SENTENCE
+
+
+TONE = np.sin(np.arange(16000) / 10).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "x.wav is no sound file that can be read here"),
+        (b"This is a text file.\n" * 100, "x.wav is no sound file that can be read here"),
+        (file_of(np.tile(TONE, 600), 16000), f"x.wav lasts 10 min 0 s; at most {LONGEST} s"),
+        (file_of(np.tile(TONE, 21), 16000), f"x.wav lasts 21 s; at most {LONGEST} s"),
+        (file_of(TONE, 4000), "x.wav has 4000 samples a second; at least 8000"),
+        (file_of(0 * TONE, 16000), "x.wav is silent"),
+        (file_of(TONE[:0], 16000), "x.wav is silent"),
+        (file_of(TONE + np.nan, 16000, subtype="FLOAT"), "x.wav holds values that are not numbers"),
+    ],
+    ids=["empty", "text", "ten minutes", "21 seconds", "4 kHz", "silence", "no samples", "NaN"],
+)
+def test_a_file_that_cannot_be_recognised_is_refused_with_the_reason(content: bytes, reason: str) -> None:
+    with pytest.raises(SpeechError, match=reason):
+        recorded(content, "x.wav")
+
+
+# The panels.
+
+
+def words(markup: str) -> str:
+    text = re.sub(r"<style>.*?</style>|<[^>]*>", " ", markup, flags=re.DOTALL)
+    return " ".join(html.unescape(text).split())
+
+
+def test_what_the_model_hears_follows_the_sentence_and_the_reset(shipped: ShippedModel) -> None:
+    panel = HearingPanel(shipped)
+    assert "recognised 7 times" in panel.status.value
+    panel.text.value = SENTENCE
+    panel.speak.click()
+    recogniser = Recogniser(shipped)
+    waveform = typed(SENTENCE, panel.speaker.value).waveform
+    for kind in KINDS:
+        panel.kind.value = kind
+        for module in (None, "convolution"):
+            panel.module.value = module
+            found = recogniser.recognise(waveform, kind, module)  # type: ignore[arg-type]
+            rows = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td>', panel.transcripts.value)
+            shown = {name: words(re.sub(r"<del>.*?</del>", "", text)) for name, text in rows}
+            assert shown.pop("said") == SENTENCE
+            assert shown.pop("intact") == found.intact
+            assert list(shown.values()) == [text or "nothing" for text in found.resets]
+    assert "<audio" in panel.heard.value
+
+
+def test_known_and_new_voices_of_every_accent_can_be_chosen(shipped: ShippedModel) -> None:
+    options = dict(HearingPanel(shipped).speaker.options)
+    assert sorted(voice.accent for voice in options.values()) == sorted(2 * ACCENTS)
+    heard_in_training = all_speakers()[: shipped.run.corpus.speakers["train"]]  # type: ignore[union-attr]
+    for label, voice in options.items():
+        assert label.endswith(", known" if voice in heard_in_training else ", new")
+
+
+def uploaded(name: str, content: bytes) -> tuple[dict[str, Any]]:
+    """Returns what the browser sends."""
+    now = datetime.now(UTC)
+    file = {"name": name, "type": "audio/wav", "size": len(content), "last_modified": now}
+    return (file | {"content": memoryview(content)},)
+
+
+def test_wrong_input_is_told_and_the_last_answer_stays(shipped: ShippedModel) -> None:
+    panel = HearingPanel(shipped)
+    before = panel.transcripts.value
+    panel.text.value = ""
+    panel.speak.click()
+    assert 'role="alert"' in panel.status.value
+    assert "There is nothing to say" in panel.status.value
+    panel.upload.value = uploaded("notes.wav", b"some text")
+    assert "notes.wav is no sound file" in panel.status.value
+    assert panel.transcripts.value == before
+
+
+def test_a_recording_is_compared_with_what_the_intact_model_makes_of_it(shipped: ShippedModel) -> None:
+    panel = HearingPanel(shipped)
+    content = file_of(typed(SENTENCE, all_speakers()[0]).waveform, 16000)
+    panel.upload.value = uploaded("mine.wav", content)
+    shown = words(panel.transcripts.value)
+    assert f"intact {SENTENCE} 0" in shown
+    assert "Words unlike the intact" in shown
+    assert " said " not in shown
+
+
+@pytest.mark.parametrize("unit", ["layer", "module"])
+def test_layers_are_measured_as_by_a_reset_sweep(shipped: ShippedModel, unit: Any) -> None:
+    panel = LayersPanel(shipped)
+    panel.sentences.value, panel.unit.value = 20, unit
+    panel.measure.click()
+    settings = ResetSettings(unit=unit, draws=1 if unit == "layer" else 0)
+    batches = evaluation_batches(open_corpus(spoken_tests(shipped)), "test", settings.batch_frames, 20)
+    result = reset_sweep(shipped.model, shipped.initial, batches, shipped.tokenizer, settings, CPU).record()
+    assert panel.effects == layer_effects(result)
+    assert f"Intact WER {percent(intact_wer(result))} % on 20 new sentences" in words(panel.result.value)
+    assert panel.result.value.count('<th scope="row"') == len(panel.effects)
+    assert not panel.measure.disabled
+
+
+def test_the_signature_is_that_of_the_chosen_step(shipped: ShippedModel) -> None:
+    panel = SignaturePanel(shipped)
+    for step in (shipped.training["distance_steps"][0], shipped.training["distance_steps"][-1]):
+        panel.step.value = step
+        values = signature(shipped.training, step=step)
+        assert f"of layer {values.min(0).argmin() + 1} ({values.min():.2f})" in panel.status.value
+        assert "Heat map" in panel.map.value
+
+
+def test_the_last_distances_are_those_of_the_shipped_weights(shipped: ShippedModel) -> None:
+    trained = shipped.model.state_dict()
+    for name, moved in shipped.training["distances"].items():
+        distance = torch.linalg.vector_norm(trained[f"encoder.{name}"] - shipped.initial[f"encoder.{name}"])
+        assert moved[-1] == pytest.approx(float(distance), rel=1e-4)
+
+
+def test_what_a_client_saves_follows_the_sliders(shipped: ShippedModel) -> None:
+    panel = FederatedPanel(shipped)
+    panel.presets[1].click()
+    panel.rates[5].value = 95
+    assert panel.plan.rates == dict.fromkeys(range(1, 6), 0.2) | {6: 0.95}
+    found = account(panel.plan, shipped.run.model, 2.0, 20)
+    assert f"without {found.dropped:,} of {found.parameters:,} parameters" in panel.saved.value
+    assert f"receives {found.transfer / 1e6:.2f} MB" in panel.saved.value
+
+
+def test_a_federated_run_is_stopped_and_another_one_is_compared_with_it(shipped: ShippedModel) -> None:
+    panel = FederatedPanel(shipped)
+    panel.rounds.value = 40
+    panel.start.click()
+    assert panel.start.disabled
+    assert not panel.stop.disabled
+    deadline = time.monotonic() + 120
+    while not panel.runs and time.monotonic() < deadline:
+        time.sleep(0.1)
+    panel.stop.click()
+    panel.thread.join(120)
+    (stopped,) = panel.runs.values()
+    assert f"Stopped after {len(stopped) - 1} rounds" in panel.status.value
+    assert len(stopped) < 40
+    sentences = evaluation_batches(open_corpus(spoken_commands(shipped)), "dev", 3000)
+    assert stopped[0] == wer(transcribe(shipped.model, sentences, shipped.tokenizer, CPU))
+    panel.presets[2].click()
+    panel.rounds.value = 2
+    panel.start.click()
+    panel.thread.join(120)
+    assert list(panel.runs) == ["1: 0/0/0/0/0/0", "2: 50/50/50/50/50/50"]
+    assert list(panel.runs["2: 50/50/50/50/50/50"]) == [0, 1, 2]
+    assert "Done after 2 rounds" in panel.status.value
+    assert panel.stop.disabled
+    panel.clear.click()
+    assert panel.runs == {}
+    assert panel.result.value == ""
+
+
+def test_what_goes_wrong_in_a_run_is_told(shipped: ShippedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = FederatedPanel(shipped)
+    monkeypatch.setenv("PAPER_LIB_CACHE", "/proc/nowhere")
+    monkeypatch.setattr("threading.excepthook", lambda arguments: None)
+    panel.start.click()
+    panel.thread.join(60)
+    assert 'role="alert"' in panel.status.value
+    assert "/proc/nowhere" in panel.status.value
+    assert not panel.start.disabled
