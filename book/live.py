@@ -40,7 +40,7 @@ f"{encoder.layers} layers of width {encoder.dim}, trained on {' and '.join(shipp
 from paper_lib.widgets.hearing import HearingPanel
 
 hearing = HearingPanel(shipped)
-hearing.view
+hearing
 
 # %% [markdown]
 # ## Which layers matter?
@@ -52,7 +52,7 @@ hearing.view
 from paper_lib.widgets.layers import LayersPanel
 
 layers = LayersPanel(shipped)
-layers.view
+layers
 
 # %% [markdown]
 # ## Does the signature tell which?
@@ -64,7 +64,7 @@ layers.view
 from paper_lib.widgets.signature import SignaturePanel
 
 signature = SignaturePanel(shipped)
-signature.view
+signature
 
 # %% [markdown]
 # ## Which layers may clients do without?
@@ -77,4 +77,4 @@ signature.view
 from paper_lib.widgets.federated import FederatedPanel
 
 federated = FederatedPanel(shipped)
-federated.view
+federated

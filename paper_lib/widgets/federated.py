@@ -26,15 +26,15 @@ from paper_lib.figures.tables import table
 from paper_lib.profiles import MINI_FEDERATED
 from paper_lib.settings import DropoutPlan, SyntheticSettings
 from paper_lib.threads import one_thread
-from paper_lib.widgets.parts import LABELLED, Status, styled
+from paper_lib.widgets.parts import LABELLED, Panel, Status, styled
 from paper_lib.widgets.shipped import ShippedModel
 
 PRESETS = {"none": 0, "flat 20 %": 20, "half of every layer": 50}
 HIGHEST, STEP = 95, 5  # of the sliders, per cent
 
 
-class FederatedPanel:
-    """Set what each layer drops, start, watch; `view` is the widget. Runs stay for comparison until they are cleared.
+class FederatedPanel(Panel):
+    """Set what each layer drops, start, watch. Runs stay for comparison until they are cleared.
 
     Clients are speakers of voice commands, the domain that the model was not trained on. The rounds run in a thread of
     their own, so that the stop button answers.

@@ -20,16 +20,16 @@ from paper_lib.figures.style import show
 from paper_lib.figures.tables import table
 from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.settings import SyntheticSettings
-from paper_lib.widgets.parts import LABELLED, Status, menu, styled
+from paper_lib.widgets.parts import LABELLED, Panel, Status, menu, styled
 from paper_lib.widgets.recogniser import Recogniser
 from paper_lib.widgets.shipped import ShippedModel
 from paper_lib.widgets.speech import MOST_CHARACTERS, Speech, SpeechError, recorded, typed
 
 
-class HearingPanel:
+class HearingPanel(Panel):
     """Type a sentence or upload a recording; choose what is reset; read what the model makes of it, layer by layer.
 
-    `view` is the widget. The panel recognises its first sentence at once.
+    It recognises its first sentence at once.
     """
 
     def __init__(self, shipped: ShippedModel, text: str = "Good morning Tom, did you get the report?") -> None:

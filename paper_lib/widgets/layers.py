@@ -16,14 +16,14 @@ from paper_lib.layers.ranking import MARGIN, LayerEffect, intact_wer, layer_effe
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.settings import ResetSettings, SyntheticSettings
 from paper_lib.threads import one_thread
-from paper_lib.widgets.parts import LABELLED, Status, menu, styled
+from paper_lib.widgets.parts import LABELLED, Panel, Status, menu, styled
 from paper_lib.widgets.shipped import ShippedModel
 
 MOST_SENTENCES = 200
 
 
-class LayersPanel:
-    """Choose how many test sentences, and whether layers or modules are reset; `view` is the widget."""
+class LayersPanel(Panel):
+    """Choose how many test sentences, and whether layers or modules are reset."""
 
     def __init__(self, shipped: ShippedModel) -> None:
         self.shipped = shipped

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import ipywidgets
+from IPython.display import Javascript, display
 
 from paper_lib.figures.markup import Markup
 
@@ -29,6 +30,17 @@ _STYLE = """<style>
 def styled(*parts: Markup) -> str:
     """Returns what the book shows on its pages as a panel shows it."""
     return f'{_STYLE}<div class="book-panel">{"".join(part.html for part in parts)}</div>'
+
+
+class Panel:
+    """What a notebook shows as its `view`, and operates by mouse and by keyboard."""
+
+    view: ipywidgets.VBox
+
+    def _ipython_display_(self) -> None:
+        display(self.view)
+        # JupyterLab would take the arrow keys of a slider for its own, and letters for commands upon cells.
+        display(Javascript("element.closest('.jp-OutputArea')?.setAttribute('data-lm-suppress-shortcuts', '')"))
 
 
 class Status(ipywidgets.HTML):  # type: ignore[misc]

@@ -8,12 +8,12 @@ from paper_lib.figures.signatures import signature_maps
 from paper_lib.figures.style import show
 from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.signatures import signature
-from paper_lib.widgets.parts import LABELLED, Status, styled
+from paper_lib.widgets.parts import LABELLED, Panel, Status, styled
 from paper_lib.widgets.shipped import ShippedModel
 
 
-class SignaturePanel:
-    """Choose a step of the training that made the model; `view` is the widget."""
+class SignaturePanel(Panel):
+    """Choose a step of the training that made the model."""
 
     def __init__(self, shipped: ShippedModel) -> None:
         self.training = shipped.training
