@@ -24,7 +24,8 @@ book: $(INSTALLED) ## run the chapters and build _build/html (PROFILE=quick; als
 
 lab: $(INSTALLED) ## open JupyterLab with the chapters as notebooks, paired with book/*.py
 	$(BIN)/jupytext --quiet --sync book/*.py
-	PAPER_LIB_CACHE="$${PAPER_LIB_CACHE:-$(CURDIR)/.cache/paper_lib}" $(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/live.ipynb
+	PAPER_LIB_CACHE="$${PAPER_LIB_CACHE:-$(CURDIR)/.cache/paper_lib}" JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter" \
+		$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/live.ipynb
 
 pdf: $(INSTALLED) ## print the built book to _build/book.pdf (needs chromium; `make book` first)
 	$(BIN)/python -m paper_lib pdf

@@ -37,9 +37,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     jupytext.write(jupytext.read(CHECKOUT / "book" / "live.py"), root / "notebooks" / "live.ipynb")
     token = secrets.token_hex(16)
     places = {f"JUPYTER_{kind}_DIR": str(root / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    places["JUPYTER_CONFIG_PATH"] = str(CHECKOUT / ".jupyter")  # as `make lab` sets it
     environment = os.environ | places | {"PAPER_LIB_CACHE": str(root / "cache")}
     options = ["--no-browser", "--allow-root", "--port=0", f"--IdentityProvider.token={token}"]
-    command = [sys.executable, "-m", "jupyterlab", str(root / "notebooks"), *options, "--LabApp.news_url=None"]
+    command = [sys.executable, "-m", "jupyterlab", str(root / "notebooks"), *options]
     with (root / "log").open("w") as log, subprocess.Popen(command, env=environment, stderr=log, stdout=log) as server:
         try:
             yield f"{_address(root / 'log', server, token)}lab/tree/live.ipynb?token={token}"
@@ -142,7 +143,7 @@ def test_layers_are_measured(notebook: Page) -> None:
 def test_the_signature_moves_with_the_slider(notebook: Page) -> None:
     image = notebook.get_by_alt_text("Heat map of the signature")
     before = image.get_attribute("src")
-    notebook.locator(".noUi-handle").first.focus()
+    notebook.locator(".widget-inline-hbox", has_text="Step").get_by_role("slider").focus()
     notebook.keyboard.press("Home")
     expect(image).not_to_have_attribute("src", str(before))
 

@@ -32,6 +32,17 @@ def styled(*parts: Markup) -> str:
     return f'{_STYLE}<div class="book-panel">{"".join(part.html for part in parts)}</div>'
 
 
+# JupyterLab would take the keys of a menu for its own: arrows move to another cell, letters are commands upon cells.
+# What it leaves alone is the element itself that has this attribute.
+_KEEP_KEYS = """
+const keep = () => element.isConnected
+  ? element.closest(".jp-OutputArea")?.addEventListener("focusin", (event) =>
+      event.target.setAttribute("data-lm-suppress-shortcuts", ""))
+  : setTimeout(keep, 200);
+keep();
+"""
+
+
 class Panel:
     """What a notebook shows as its `view`, and operates by mouse and by keyboard."""
 
@@ -39,8 +50,7 @@ class Panel:
 
     def _ipython_display_(self) -> None:
         display(self.view)
-        # JupyterLab would take the arrow keys of a slider for its own, and letters for commands upon cells.
-        display(Javascript("element.closest('.jp-OutputArea')?.setAttribute('data-lm-suppress-shortcuts', '')"))
+        display(Javascript(_KEEP_KEYS))
 
 
 class Status(ipywidgets.HTML):  # type: ignore[misc]
