@@ -112,6 +112,7 @@ show(
     f"{len(every_word)} words.",
     alt=f"Heat map of four by four domains. On the diagonal 100 percent; elsewhere from {min(pairs):.0%} to "
     f"{max(pairs):.0%} of a domain's words are also words of another domain.",
+    name="shared-words",
 )
 
 # %% [markdown]
@@ -237,6 +238,7 @@ show(
         f"longest {s.max():.1f} s."
         for split, s in lengths.items()
     ),
+    name="durations",
 )
 
 # %% [markdown]
@@ -400,6 +402,7 @@ show(
         f"{way}: a batch of {len(batch)} utterances, from {min(batch) / 100:.1f} to {max(batch) / 100:.1f} s."
         for way, batch in middle.items()
     ),
+    name="padding",
 )
 
 # %% [markdown]

@@ -52,6 +52,7 @@ show(
     caption="The largest model of this profile, one training. Whiskers: 95 % bootstrap over test utterances. The "
     "chapter on model size explains the figure and has the other sizes.",
     alt="A pair of columns for each encoder layer: word error rate with that layer re-initialised or re-randomised.",
+    name="largest-model",
 )
 
 # %% [markdown]

@@ -202,6 +202,7 @@ show(
     "LayerNorm is too small to be seen.",
     alt=f"Stacked bars, one per model. The two feed-forward modules hold {min(feed_forward):.0%} to "
     f"{max(feed_forward):.0%} of a layer's parameters, then self-attention, then convolution.",
+    name="layer-parameters",
 )
 
 # %% [markdown]

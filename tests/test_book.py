@@ -87,6 +87,21 @@ def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(built
             assert caption.get_text(strip=True)
 
 
+def test_every_figure_of_numbers_offers_them_as_a_file(built_book: Path) -> None:
+    """Those without are drawings, and spectrograms, which have their sound."""
+    drawings = ("Spectrogram of", "Two spectrograms", "Block diagram", "Diagram of", "Four stacks", "Grid of")
+    names = []
+    for chapter in CHAPTERS:
+        page = BeautifulSoup((built_book / "_build" / "html" / "book" / f"{chapter}.html").read_text(), "html.parser")
+        for figure in page.select("figure.drawing"):
+            if link := figure.find("figcaption", recursive=False) and figure.select_one("figcaption > a.download"):
+                names.append(link["download"])
+            else:
+                assert figure.img["alt"].startswith(drawings), figure.img["alt"]
+    assert len(names) > 20
+    assert "figure.csv" not in names
+
+
 def test_no_page_needs_a_script_from_elsewhere_for_a_formula(built_book: Path) -> None:
     for chapter in CHAPTERS:
         page = (built_book / "_build" / "html" / "book" / f"{chapter}.html").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,19 @@ def test_the_layer_explorer_by_mouse(book: Page, built_book: Path, records: list
                 columns.nth(effect.layer).click()
                 check_layer(figure, model, kind, effect.layer)
                 assert columns.nth(effect.layer).locator(".value").inner_text() == f"{100 * effect.wer.value:.1f}"
+
+
+def test_the_numbers_of_an_explorer_are_saved(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
+    figure = explorer(book, built_book, "explore", "layer-explorer")
+    with book.expect_download() as saving:
+        figure.get_by_role("link", name="Data (CSV)").click()
+    assert saving.value.suggested_filename == "layer-explorer.csv"
+    with saving.value.path().open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    effects = [e for m in records for r in (m.reset, m.modules) if r for e in layer_effects(r.result)]
+    assert sorted(float(row["wer_percent"]) for row in rows) == pytest.approx(
+        sorted(100 * e.wer.value for e in effects)
+    )
 
 
 def test_the_layer_explorer_by_keyboard(book: Page, built_book: Path, records: list[ModelRecords]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import re
@@ -11,9 +12,13 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 import soundfile
+from matplotlib.figure import Figure
 
 from paper_lib.evaluation import Estimate
 from paper_lib.explorers.signature import signature_slider
+from paper_lib.figures.download import csv_text
+from paper_lib.figures.lattice import lattice
+from paper_lib.figures.markup import Markup
 from paper_lib.figures.resets import change_intervals, reset_columns
 from paper_lib.figures.signatures import correlation_intervals
 from paper_lib.figures.sound import player
@@ -53,6 +58,43 @@ def test_columns_are_as_high_as_the_wer_and_rows_share_their_scale() -> None:
     assert [label.get_text() for label in large.get_xticklabels()] == ["1", "2", "3"]
 
 
+def numbers_of(markup: Markup) -> list[dict[str, str]]:
+    """Returns the rows of the file that a figure offers."""
+    (address,) = re.findall(
+        r'<a class="download" download="[^"]+" href="data:text/csv;charset=utf-8,([^"]*)"', markup.html
+    )
+    return list(csv.DictReader(io.StringIO(unquote(address))))
+
+
+@pytest.mark.parametrize("figure", [reset_columns(EFFECTS, INTACT), change_intervals(EFFECTS)])
+def test_the_numbers_of_a_figure_can_be_saved(figure: Figure) -> None:
+    rows = numbers_of(show(figure, caption="c", alt="a", name="columns"))
+    assert len(rows) == sum(map(len, EFFECTS.values()))
+    (row,) = [r for r in rows if (r["size"], r["layer"], r["reset"]) == ("L", "3", "re-randomisation")]
+    assert (row["wer_percent"], row["wer_percent_low"], row["wer_percent_high"]) == ("90", "89", "91")
+    assert (row["change_points_low"], row["class"]) == ("88", "critical")
+
+
+def test_what_is_drawn_and_what_is_saved_are_the_same() -> None:
+    changes = {"S": np.array([[0.01, 0.02], [0.03, 0.3]])}
+    figure = run_spread(changes)
+    saved = sorted(float(row["change_points"]) for row in numbers_of(show(figure, caption="c", alt="a")))
+    drawn = sorted(float(line.get_ydata()[0]) for line in figure.axes[0].lines if line.get_marker() == "o")
+    assert saved == drawn == pytest.approx([1, 2, 3, 30])
+
+
+def test_a_file_keeps_commas_quotes_and_missing_values() -> None:
+    text = csv_text([{"size": 'S, "GroupNorm"', "wer": 0.5}, {"size": "é", "p": 1e-9}])
+    assert list(csv.DictReader(io.StringIO(text))) == [
+        {"size": 'S, "GroupNorm"', "wer": "0.5", "p": ""},
+        {"size": "é", "wer": "", "p": "1e-09"},
+    ]
+
+
+def test_a_drawing_without_numbers_offers_no_file() -> None:
+    assert "download" not in show(lattice("cat", 5, [0, 2, 3]), caption="c", alt="a").html
+
+
 def test_intervals_begin_and_end_where_they_should() -> None:
     figure = change_intervals(EFFECTS)
     spans = [path.vertices[:, 0] for lines in figure.axes[0].collections for path in lines.get_paths()]
@@ -66,7 +108,7 @@ def test_a_figure_stands_in_the_page_with_its_caption_and_its_alternative_text()
     assert unquote(source).startswith("<svg ")
     assert "http" not in re.sub(r"xmlns(:xlink)?='[^']*'", "", unquote(source))
     assert 'alt="Columns of &quot;L&quot;"' in figure.html
-    assert "<figcaption>Errors &amp; &lt;resets&gt;</figcaption>" in figure.html
+    assert "<figcaption>Errors &amp; &lt;resets&gt; <a " in figure.html
 
 
 def test_equal_figures_are_equal_bytes() -> None:

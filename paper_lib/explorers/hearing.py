@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from paper_lib.corpus.features import log_mel
 from paper_lib.explorers.parts import explorer, select
+from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.sound import player
 from paper_lib.figures.speech import spectrogram
@@ -76,7 +77,16 @@ def hearing(
         '<div><dt>Intact</dt><dd data-fact="intact"></dd></div>'
         '<div><dt>Reset</dt><dd data-fact="reset"></dd></div></dl>'
     )
-    return explorer("hearing", body, data, caption, name)
+    rows: list[Row] = [
+        {"size": size, "layer": layer, "reset": kind, "said": utterance.reference, "heard": text}
+        for size, result in transcripts.items()
+        for layer, kind, texts in (
+            ("intact", "none", result["intact"]),
+            *((reset["layer"] + 1, reset["kind"], reset["texts"]) for reset in result["resets"]),
+        )
+        for utterance, text in zip(utterances, texts, strict=True)
+    ]
+    return explorer("hearing", body, data, caption, name, rows)
 
 
 def marked(reference: str, hypothesis: str) -> str:

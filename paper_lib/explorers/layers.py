@@ -10,6 +10,7 @@ import numpy as np
 
 from paper_lib.evaluation import Estimate
 from paper_lib.explorers.parts import explorer, percents, select
+from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
 from paper_lib.layers.changes import Floats
 from paper_lib.layers.matrices import MATRICES
@@ -58,7 +59,27 @@ def layer_explorer(models: Sequence[ExploredModel], *, caption: str, name: str =
         '<tbody data-part="signature"></tbody></table></div>'
         "<noscript><p>This explorer needs JavaScript; the other chapters have its numbers as tables.</p></noscript>"
     )
-    return explorer("layers", body, data, caption, name)
+    return explorer("layers", body, data, caption, name, [row for model in models for row in _rows_of(model)])
+
+
+def _rows_of(model: ExploredModel) -> list[Row]:
+    return [
+        {
+            "size": model.size,
+            "norm": model.norm,
+            "seed": model.seed,
+            "layer": effect.layer + 1,
+            "module": effect.module or "all",
+            "reset": effect.kind,
+            "intact_wer_percent": 100 * model.intact.value,
+            "wer_percent": 100 * effect.wer.value,
+            "change_points": 100 * effect.change.value,
+            "change_points_low": 100 * effect.change.low,
+            "change_points_high": 100 * effect.change.high,
+            "class": effect.classification,
+        }
+        for effect in (*model.layers, *model.modules)
+    ]
 
 
 def _data_of(model: ExploredModel) -> dict[str, Any]:

@@ -9,16 +9,21 @@ from importlib import resources
 from typing import Any
 
 from paper_lib.evaluation import Estimate
+from paper_lib.figures.download import Row, csv_link
 from paper_lib.figures.markup import Markup
 
 
-def explorer(script: str, body: str, data: Any, caption: str, name: str) -> Markup:
-    """Returns the explorer that `script`.js of this directory operates: the controls in `body`, over `data`."""
+def explorer(script: str, body: str, data: Any, caption: str, name: str, rows: Sequence[Row]) -> Markup:
+    """Returns the explorer that `script`.js of this directory operates: the controls in `body`, over `data`.
+
+    A reader can save the same data as a table of `rows`.
+    """
     code = resources.files(__package__).joinpath(f"{script}.js").read_text(encoding="utf-8")
     # A closing tag within the data would end the script.
     embedded = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+    below = f"<figcaption>{html.escape(caption)} {csv_link(rows, name)}</figcaption>"
     return Markup(
-        f'<figure class="drawing explorer" id="{name}">{body}<figcaption>{html.escape(caption)}</figcaption>'
+        f'<figure class="drawing explorer" id="{name}">{body}{below}'
         f'<script type="application/json">{embedded}</script><script>{code}</script></figure>',
         text=f"[explorer: {caption}]",
     )

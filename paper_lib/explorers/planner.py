@@ -10,6 +10,7 @@ from typing import Any
 from paper_lib.evaluation import Estimate
 from paper_lib.explorers.parts import explorer, percents
 from paper_lib.federated.accounting import FLOAT_BYTES, account, dropped_units
+from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
 from paper_lib.settings import DropoutPlan, TransducerSettings
 
@@ -85,4 +86,16 @@ def planner(
         f'<fieldset class="layers"><legend>Units dropped in each layer, %</legend>{sliders}</fieldset>'
         f'<dl class="provenance" aria-live="polite">{rows}</dl>'
     )
-    return explorer("planner", body, data, caption, name)
+    plans: list[Row] = [
+        {
+            "plan": entry.plan.name,
+            "layer": layer + 1,
+            "dropped_percent": 100 * entry.plan.rate(layer + 1),
+            "wer_percent": 100 * entry.wer.value,
+            "wer_percent_low": 100 * entry.wer.low,
+            "wer_percent_high": 100 * entry.wer.high,
+        }
+        for entry in measured
+        for layer in range(entry.layers)
+    ]
+    return explorer("planner", body, data, caption, name, plans)

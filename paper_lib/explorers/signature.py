@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 from paper_lib.explorers.parts import explorer
+from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.signatures import floor
 from paper_lib.figures.style import COLOUR_MAP
@@ -55,7 +56,14 @@ def signature_slider(
         f'<div class="scroll" tabindex="0"><table class="heat">'
         f"{_table(signatures[first][-1], matrices, low)}</table></div>"
     )
-    return explorer("signature", body, data, caption, name)
+    rows: list[Row] = [
+        {"size": size, "step": step, "matrix": matrix, "layer": layer + 1, "signature": round(float(value), 4)}
+        for size, of_size in signatures.items()
+        for step, of_step in zip(steps[size], of_size, strict=True)
+        for matrix, of_matrix in zip(matrices, of_step, strict=True)
+        for layer, value in enumerate(of_matrix)
+    ]
+    return explorer("signature", body, data, caption, name, rows)
 
 
 def _table(signature: Floats, matrices: Sequence[str], low: float) -> str:

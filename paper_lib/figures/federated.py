@@ -54,6 +54,9 @@ def dropped_shares(plans: Sequence[DropoutPlan], ranking: Sequence[int]) -> Figu
     rates = np.array([[100 * plan.rate(layer + 1) for layer in range(layers)] for plan in plans])
     figure = new_figure(height=0.9 + 0.3 * len(plans))
     axes = figure.subplots()
+    for (row, layer), rate in np.ndenumerate(rates):
+        rank = ranking.index(layer + 1) + 1
+        figure.note(plan=plans[row].name, layer=layer + 1, rank=rank, dropped_percent=rate)
     image = axes.imshow(rates, cmap="cividis_r", aspect="auto", vmin=0, vmax=max(60, float(rates.max())))
     if layers <= 10:
         for (row, layer), rate in np.ndenumerate(rates):
@@ -76,6 +79,10 @@ def adaptation_curves(curves: Mapping[str, Sequence[Mapping[int, float]]]) -> Fi
     critical, ambient, and the others; FedAvg without dropout stands in all of them.
     """
     figure = new_figure(height=3.1)
+    for plan, seeds in curves.items():
+        for seed, values in enumerate(seeds):
+            for rounds, value in values.items():
+                figure.note(plan=plan, seed=seed, rounds=rounds, wer_percent=100 * value)
     panels = figure.subplots(1, 3, sharey=True)
     titles = {"crit": "critical layers", "amb": "ambient layers", "": "other plans"}
     styles = ("-", "--", ":", "-.")
@@ -104,6 +111,8 @@ def own_curves(runs: Mapping[str, Mapping[int, float]]) -> Figure:
     axes = figure.subplots()
     for place, (label, run) in enumerate(runs.items()):
         values = [100 * value for value in run.values()]
+        for rounds, value in zip(run, values, strict=True):
+            figure.note(run=label, rounds=rounds, wer_percent=value)
         axes.plot(list(run), values, "o-", markersize=3, color=PALETTE[place % len(PALETTE)], label=label)
     axes.set_xlabel("rounds")
     axes.set_ylabel("WER, %")
@@ -132,8 +141,12 @@ def wer_by_dropped(ours: Mapping[str, tuple[float, Estimate]], slide: Mapping[st
     figure = new_figure(height=3.3, width=WIDTH)
     left, right = figure.subplots(1, 2)
     for plan, (share, wer) in ours.items():
+        percents = {"wer_percent": wer.value, "wer_percent_low": wer.low, "wer_percent_high": wer.high}
+        shares = {"dropped_percent": 100 * share} | {name: 100 * value for name, value in percents.items()}
+        figure.note(measured="here", plan=plan, **shares)
         _point(left, plan, 100 * share + _ASIDE.get(_family(plan), 0), 100 * wer.value, (100 * wer.low, 100 * wer.high))
     for plan, (printed_share, printed_wer) in slide.items():
+        figure.note(measured="slide", plan=plan, dropped_percent=printed_share, wer_percent=printed_wer)
         _point(right, plan, printed_share, printed_wer, None)
     left.set_title("here")
     right.set_title("slide")

@@ -30,6 +30,9 @@ def activation_quantiles(activations: Mapping[str, Sequence[Mapping[str, Any]]],
             axes.axhline(fitting, color=BLACK, linewidth=0.8, linestyle="--")
             for entry in entries:
                 if entry["layer"] > reset and entry["reset"] in (None, reset):
+                    quantiles = zip(("q05", "q25", "q50", "q75", "q95"), entry[statistic], strict=True)
+                    model = "intact" if entry["reset"] is None else f"layer {reset + 1} reset"
+                    figure.note(norm=norm, layer=entry["layer"] + 1, model=model, of=statistic, **dict(quantiles))
                     _bars(axes, entry["layer"] + 1, entry[statistic], entry["reset"] is not None)
             axes.grid(axis="y")
         rows[0][column].set_title(norm)

@@ -22,6 +22,7 @@ def stacked_shares(counts: Mapping[str, Mapping[str, int]], colours: Mapping[str
     for part, colour in colours.items():
         for place, (row, parts) in enumerate(counts.items()):
             share = 100 * parts[part] / sum(parts.values())
+            figure.note(model=row, part=part, parameters=parts[part], share_percent=share)
             axes.barh(place, share, left=starts[row], color=colour, edgecolor="white", height=0.78)
             if share > 6:
                 axes.text(starts[row] + share / 2, place, short(parts[part]), ha="center", va="center", fontsize=8.5)

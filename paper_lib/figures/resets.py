@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from paper_lib.evaluation import Estimate
-from paper_lib.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, book_style, new_figure
+from paper_lib.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, DataFigure, book_style, new_figure
 from paper_lib.layers.ranking import MARGIN, Class, LayerEffect
 from paper_lib.layers.variants import KINDS, Kind
 
@@ -28,6 +28,8 @@ def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[
     figure = new_figure(height=0.5 + 1.65 * len(effects))
     rows = figure.subplots(len(effects), 1, sharey=True, squeeze=False)[:, 0]
     for axes, (size, layers) in zip(rows, effects.items(), strict=True):
+        for effect in layers:
+            _note(figure, size, effect)
         for offset, kind in zip((-0.2, 0.2), KINDS, strict=True):
             _columns(axes, [effect for effect in layers if effect.kind == kind], offset, KIND_COLOURS[kind])
         level = 100 * intact[size].value
@@ -43,6 +45,18 @@ def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[
     line = Line2D([], [], color=BLACK, linewidth=1, linestyle="--", label="intact")
     figure.legend(handles=[*swatches, line], loc="outside upper right", ncols=3)
     return figure
+
+
+def _note(figure: DataFigure, size: str, effect: LayerEffect) -> None:
+    estimates = {"wer_percent": effect.wer, "change_points": effect.change}
+    numbers = {
+        f"{name}{end}": 100 * value
+        for name, estimate in estimates.items()
+        for end, value in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
+    }
+    figure.note(
+        size=size, layer=effect.layer + 1, reset=effect.kind, **numbers, **{"class": str(effect.classification)}
+    )
 
 
 def _columns(axes: Axes, effects: Sequence[LayerEffect], offset: float, colour: str) -> None:
@@ -69,6 +83,7 @@ def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.axvline(100 * margin, color=BLACK, linewidth=1, linestyle=":")
         for effect in layers:
+            _note(figure, size, effect)
             first = effect.kind == "re-initialisation"
             y = effect.layer + (-0.17 if first else 0.17)
             colour = CLASS_COLOURS[effect.classification]

@@ -32,7 +32,9 @@ _GROUPS = {"ffn1": BLUE, "attention": VERMILION, "convolution": GREEN, "ffn2": O
 @book_style()
 def signature_maps(signatures: Mapping[str, Floats], matrices: Sequence[str]) -> Figure:
     """Returns the slide's figure: signatures [matrices, layers] by size, a row per weight matrix of the layer."""
-    return _maps(signatures, matrices, "signature", (floor(signatures.values()), 1.0), "{:.2f}", COLOUR_MAP, 0.3)
+    return _maps(
+        signatures, matrices, "signature", "signature", (floor(signatures.values()), 1.0), "{:.2f}", COLOUR_MAP, 0.3
+    )
 
 
 def floor(signatures: Iterable[Floats]) -> float:
@@ -48,13 +50,14 @@ def module_maps(effects: Mapping[str, Sequence[LayerEffect]]) -> Figure:
         for size, layers in effects.items()
     }
     highest = max(1.0, *(float(values.max()) for values in changes.values()))
-    return _maps(changes, MODULES, "WER change, points", (0.0, highest), "{:.1f}", "cividis", 0.42)
+    return _maps(changes, MODULES, "WER change, points", "change_points", (0.0, highest), "{:.1f}", "cividis", 0.42)
 
 
 def _maps(
     values: Mapping[str, Floats],
     rows: Sequence[str],
     label: str,
+    quantity: str,
     limits: tuple[float, float],
     form: str,
     colour_map: str,
@@ -64,6 +67,8 @@ def _maps(
     widths = [of_size.shape[1] for of_size in values.values()]
     panels = figure.subplots(1, len(values), sharey=True, squeeze=False, width_ratios=widths)[0]
     for axes, (size, of_size) in zip(panels, values.items(), strict=True):
+        for (row, layer), value in np.ndenumerate(of_size):
+            figure.note(size=size, part=rows[row], layer=layer + 1, **{quantity: value})
         image = axes.imshow(of_size, cmap=colour_map, aspect="auto", vmin=limits[0], vmax=limits[1])
         if max(widths) <= 8:  # else the numbers would touch
             middle = sum(limits) / 2
@@ -96,6 +101,8 @@ def correlation_over_time(
     for axes, (size, of_size) in zip(panels, correlations.items(), strict=True):
         axes.axhline(0, color=GREY, linewidth=0.8)
         for index, matrix in enumerate(matrices):
+            for step, rho in zip(steps[size], of_size[:, index], strict=True):
+                figure.note(size=size, matrix=matrix, step=step, rho=rho)
             axes.plot(steps[size], of_size[:, index], color=_colour(matrix), linewidth=0.9, alpha=0.75)
         axes.set_title(size)
         axes.set_xlabel("step")
@@ -117,6 +124,7 @@ def correlation_intervals(
     for axes, (size, of_size) in zip(panels, correlations.items(), strict=True):
         axes.axvline(0, color=GREY, linewidth=0.8)
         for row, (matrix, (rho, p)) in enumerate(zip(matrices, of_size, strict=True)):
+            figure.note(size=size, matrix=matrix, rho=rho.value, rho_low=rho.low, rho_high=rho.high, p=p)
             colour = _colour(matrix)
             axes.hlines(row, rho.low, rho.high, color=colour, linewidth=1.4)
             face = colour if p < significance else "white"

@@ -88,6 +88,7 @@ def overlap(vocabularies: Mapping[str, frozenset[str]]) -> Figure:
     axes.set_ylabel("words of ...")
     for row, column in np.ndindex(*shares.shape):
         share = shares[row, column]
+        figure.note(words_of=names[row], are_also_words_of=names[column], share_percent=100 * float(share))
         axes.text(column, row, f"{share:.0%}", ha="center", va="center", color="white" if share > 0.55 else "black")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -103,6 +104,8 @@ def durations(seconds: Mapping[str, NDArray[np.float64]]) -> Figure:
     longest = max(values.max() for values in seconds.values())
     edges = np.linspace(0, longest, 41)
     for axes, (split, values), colour in zip(rows, seconds.items(), PALETTE, strict=False):
+        for start, end, count in zip(edges, edges[1:], np.histogram(values, edges)[0], strict=False):
+            figure.note(split=split, from_seconds=start, to_seconds=end, utterances=int(count))
         axes.hist(values, edges, color=colour, edgecolor="white", linewidth=0.4)
         axes.axvline(float(np.median(values)), color="black", linewidth=1, linestyle="--")
         axes.set_title(f"{split}: {len(values):,} utterances, median {np.median(values):.1f} s (dashed)")
@@ -120,6 +123,8 @@ def padding(batches: Mapping[str, Sequence[int]]) -> Figure:
     for axes, (kind, frames) in zip(columns, batches.items(), strict=True):
         seconds = np.array(frames) * SECONDS_PER_FRAME
         rows = np.arange(len(frames))
+        for row in rows:
+            figure.note(batch=kind, utterance=int(row) + 1, seconds=seconds[row])
         longest = seconds.max()
         axes.barh(rows, longest - seconds, left=seconds, height=0.8, color=LIGHT, hatch="////", edgecolor="white")
         axes.barh(rows, seconds, height=0.8, color=BLUE)

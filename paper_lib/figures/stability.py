@@ -28,6 +28,7 @@ def run_spread(changes: Mapping[str, Floats]) -> Figure:
             axes.bar(layer, values.max() - values.min(), 0.62, bottom=values.min(), color=LIGHT)
             axes.hlines(values.mean(), layer - 0.31, layer + 0.31, color=BLACK, linewidth=1.6)
             for run, value in enumerate(values):
+                figure.note(size=size, layer=layer + 1, seed=run, change_points=value)
                 x = layer + 0.36 * ((run + 0.5) / trainings - 0.5)
                 axes.plot(x, value, "o", color=PALETTE[run % len(PALETTE)], markersize=4.5)
         axes.set_title(size)
@@ -57,6 +58,7 @@ def rank_maps(changes: Mapping[str, Floats]) -> Figure:
         axes.imshow(ranks, cmap="viridis_r", aspect="auto", vmin=1, vmax=ranks.shape[1])
         for run, row in enumerate(ranks):
             for layer, rank in enumerate(row):
+                figure.note(size=size, layer=layer + 1, seed=run, rank=rank)
                 light = rank > ranks.shape[1] / 2
                 axes.text(layer, run, f"{rank:g}", ha="center", va="center", color="white" if light else BLACK)
         axes.set_title(size)

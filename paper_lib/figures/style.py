@@ -25,6 +25,7 @@ from urllib.parse import quote
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from paper_lib.figures.download import Row, csv_link
 from paper_lib.figures.markup import Markup, escaped
 
 if TYPE_CHECKING:
@@ -77,21 +78,35 @@ def book_style() -> Iterator[None]:
         yield
 
 
-def new_figure(height: float, width: float = WIDTH) -> Figure:
+class DataFigure(Figure):
+    """A figure that keeps the numbers that it draws, for the reader to save."""
+
+    def __init__(self, height: float, width: float) -> None:
+        super().__init__(figsize=(width, height), layout="constrained")
+        self.rows: list[Row] = []
+
+    def note(self, **row: str | int | float) -> None:
+        """Keeps a row of numbers; keys are the columns' names, with the unit where there is one: `wer_percent`."""
+        self.rows.append(row)
+
+
+def new_figure(height: float, width: float = WIDTH) -> DataFigure:
     """Returns an empty figure of `width` × `height` inches that fits its labels in."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return DataFigure(height, width)
 
 
 def show(figure: Figure, *, caption: str | Markup, alt: str, name: str = "") -> Markup:
     """Returns `figure` as a page shows it: vector graphics, with its caption below.
 
     `caption` says what is drawn, from which data, with which interval; it may be empty where other text says so. `alt`
-    tells one who cannot see the figure what it shows. A page's address with #`name` leads to the figure.
+    tells one who cannot see the figure what it shows. A page's address with #`name` leads to the figure. Below stands
+    a link to the numbers that the figure has noted.
     """
     source = f"data:image/svg+xml,{quote(to_svg(figure), safe=_PLAIN)}"
     # As wide as it was drawn, in units of text, and no wider than the page.
     width = f"{figure.get_figwidth() * 6:g}rem"
-    below = f"<figcaption>{escaped(caption)}</figcaption>" if caption else ""
+    link = csv_link(figure.rows, name or "figure") if isinstance(figure, DataFigure) else ""
+    below = f"<figcaption>{escaped(caption)} {link}</figcaption>" if caption else ""
     anchor = f' id="{name}"' if name else ""
     return Markup(
         f'<figure class="drawing"{anchor}><div class="scroll" tabindex="0">'
