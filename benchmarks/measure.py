@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -198,6 +199,69 @@ def rounds_with(count: int, sampled: int) -> None:
         state, _ = algorithm.apply(state, [everyone[k] for k in sample(settings, count, round_)])
     # Linux counts in KiB, macOS in bytes.
     click.echo(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+
+
+# Keeps the ms from every click or key until the picture that shows its answer; those under 16 are not told.
+ANSWERS = """
+window.answers = [];
+new PerformanceObserver((list) => {
+  answers.push(...list.getEntries().filter((entry) => ["click", "keydown"].includes(entry.name)).map((e) => e.duration));
+}).observe({ type: "event", durationThreshold: 16 });
+"""
+
+
+@main.command()
+@click.argument("root", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def pages(root: Path) -> None:
+    """The built book's pages in Chromium: when they can be used, how fast controls answer, weight without sounds."""
+    import re
+
+    from playwright.sync_api import sync_playwright
+
+    from paper_lib.chapters.printing import find_chromium, pages_in_order
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox", "--disable-gpu"])
+        for name in pages_in_order(root):
+            path = (root / "_build" / "html" / f"{name}.html").absolute()
+            tab = browser.new_context(offline=True, viewport={"width": 1300, "height": 900}).new_page()
+            tab.goto(path.as_uri())
+            timing = "performance.getEntriesByType('navigation')[0]"
+            usable, loaded = tab.evaluate(f"[{timing}.domContentLoadedEventEnd, {timing}.loadEventEnd]")
+            tab.evaluate(ANSWERS)
+            controls = tab.locator(".explorer :is(input, select, button)")
+            for place in range(controls.count()):
+                control = controls.nth(place)
+                kind = control.evaluate("control => control.type")
+                control.click() if kind in ("button", "radio") else control.press("ArrowRight")
+            tab.wait_for_timeout(100)
+            answers = tab.evaluate("answers") or [16]
+            weight = len(re.sub(r'src="data:audio/[^"]*"', "", path.read_text(encoding="utf-8")).encode())
+            told = f"{controls.count()} controls"
+            if controls.count():
+                told += f" answer in {statistics.median(answers):.0f} ms, slowest {max(answers):.0f}"
+            click.echo(
+                f"{name}: usable after {usable:.0f} ms, loaded after {loaded:.0f} ms, {told}, "
+                f"{weight / 1e6:.2f} MB without sounds"
+            )
+        browser.close()
+
+
+@main.command()
+@click.option("--repeats", default=20, show_default=True)
+def live(repeats: int) -> None:
+    """The live panel: a sentence spoken, recognised intact and with every layer reset, and shown."""
+    from paper_lib.widgets.hearing import HearingPanel
+    from paper_lib.widgets.shipped import load_shipped
+
+    click.echo(f"model loaded in {seconds(load_shipped):.2f} s")
+    panel = HearingPanel(load_shipped())
+    for label, act in (
+        ("another sentence", lambda k: setattr(panel.text, "value", f"my number is {'nine ' * (k % 3 + 1)}")),
+        ("another reset", lambda k: setattr(panel.module, "value", ("ffn1", None)[k % 2])),
+    ):
+        times = [seconds(partial(act, k)) for k in range(repeats)]
+        click.echo(f"{label}: median {statistics.median(times):.2f} s, slowest {max(times):.2f} s")
 
 
 @main.command()
