@@ -205,7 +205,8 @@ def rounds_with(count: int, sampled: int) -> None:
 ANSWERS = """
 window.answers = [];
 new PerformanceObserver((list) => {
-  answers.push(...list.getEntries().filter((entry) => ["click", "keydown"].includes(entry.name)).map((e) => e.duration));
+  const pressed = list.getEntries().filter((entry) => ["click", "keydown"].includes(entry.name));
+  answers.push(...pressed.map((entry) => entry.duration));
 }).observe({ type: "event", durationThreshold: 16 });
 """
 
