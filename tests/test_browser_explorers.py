@@ -30,6 +30,7 @@ SMOKE = profile_of("smoke")
 @pytest.fixture(scope="module")
 def book(browser: Browser, built_book: Path) -> Iterator[Page]:
     context = browser.new_context(offline=True, viewport={"width": 1300, "height": 900})
+    context.set_default_timeout(90_000)  # ms; machines are slow when they are shared
     yield context.new_page()
     context.close()
 
