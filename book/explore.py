@@ -94,7 +94,8 @@ hearing(
 # - A combination that the menus do not offer was not trained.
 # - Modules were reset in some of the trainings only; elsewhere the table says *not measured*.
 #
-# In JupyterLab the same questions can be asked of a model with your own sentences (`make lab`).
+# In JupyterLab the same questions can be asked of a real model, with your own sentences: `make lab` opens the notebook
+# `live.ipynb`, which comes with a trained model.
 #
 # ## Run it again
 #
