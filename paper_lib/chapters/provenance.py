@@ -134,10 +134,15 @@ def page_facts(page: PageProvenance) -> dict[str, str]:
     }
 
 
-def _header(page: PageProvenance) -> str:
+def provenance_list(page: PageProvenance) -> str:
+    """Returns the facts of a page as HTML."""
     facts = page_facts(page).items()
     rows = "\n".join(f"<div><dt>{name}</dt><dd>{html.escape(fact)}</dd></div>" for name, fact in facts)
-    return f'<dl class="provenance">\n{rows}\n</dl>\n{_rerun_box(page)}'
+    return f'<dl class="provenance">\n{rows}\n</dl>'
+
+
+def _header(page: PageProvenance) -> str:
+    return f"{provenance_list(page)}\n{_rerun_box(page)}"
 
 
 def rerun_command(page: PageProvenance) -> str:

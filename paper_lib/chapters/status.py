@@ -1,13 +1,10 @@
-"""The status page: what produced every chapter of the book, in one table."""
+"""The status page: what produced every chapter of the book."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 
-from paper_lib.chapters.provenance import PageProvenance, page_facts
-
-COLUMNS = ("Profile", "Parameters", "Seeds", "Corpus", "Machine", "Run", "Results")
+from paper_lib.chapters.provenance import PageProvenance, provenance_list
 
 HEADING = """\
 # Status of this book
@@ -18,19 +15,5 @@ run and how long that took; *Results* says what was computed with it and what wa
 
 
 def status_page(pages: Iterable[PageProvenance]) -> str:
-    """Returns the page in MyST Markdown, with a row for each of `pages` that links to its chapter."""
-    header = ("Chapter", *COLUMNS)
-    lines = [HEADING, _row(header), _row("---" for _ in header)]
-    for page in pages:
-        facts = page_facts(page)
-        lines.append(_row((f"{{doc}}`{page.chapter}`", *(_cell(facts[column]) for column in COLUMNS))))
-    return "\n".join(lines) + "\n"
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _cell(text: str) -> str:
-    """Returns a cell that shows `text` as it is, whatever Markdown would make of it."""
-    return f"<span>{html.escape(text).replace('|', '&#124;')}</span>"
+    """Returns the page in MyST Markdown, with a section for each of `pages` that links to its chapter."""
+    return "\n".join([HEADING, *(f"## {{doc}}`{page.chapter}`\n\n{provenance_list(page)}\n" for page in pages)])
