@@ -84,6 +84,15 @@ def test_installing_is_done_once(tmp_path: Path) -> None:
     assert subprocess.run(["make", "--question", "setup"], cwd=tmp_path, check=False).returncode == 0
 
 
+def test_an_installed_library_has_all_of_its_files() -> None:
+    patterns = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    others = [p for p in (CHECKOUT / "paper_lib").rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
+    assert len(others) > 4
+    for path in others:
+        package = ".".join(path.parent.relative_to(CHECKOUT).parts)
+        assert any(path.match(pattern) for pattern in patterns.get(package, [])), path
+
+
 def test_the_ci_script_runs_the_readmes_test_command() -> None:
     script = CHECKOUT / ".ci" / "run"
     assert script.stat().st_mode & 0o111
