@@ -74,17 +74,22 @@ def built_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-# No longer than a module: Playwright's event loop would be in the way of others.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Headless Chromium. Without one the test is skipped, or fails where the environment sets REQUIRE_BROWSER."""
-    from playwright.sync_api import sync_playwright
-
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium. Without one the test is skipped, or fails where the environment sets REQUIRE_BROWSER."""
     from paper_lib.chapters.printing import find_chromium
 
-    chromium = find_chromium()
-    if chromium is None:
-        (pytest.fail if os.environ.get("REQUIRE_BROWSER") else pytest.skip)("there is no chromium on this machine")
+    if path := find_chromium():
+        return path
+    (pytest.fail if os.environ.get("REQUIRE_BROWSER") else pytest.skip)("there is no chromium on this machine")
+
+
+# No longer than a module: Playwright's event loop would be in the way of others.
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -10,13 +9,11 @@ import pytest
 from pypdf import PdfReader
 from tiny_book import write_configuration
 
-from paper_lib.chapters.printing import PrintError, find_chromium, pages_in_order, print_book
+from paper_lib.chapters.printing import PrintError, pages_in_order, print_book
 
 
 @pytest.fixture(scope="module")
-def pdf(built_book: Path) -> PdfReader:
-    if find_chromium() is None and not os.environ.get("REQUIRE_BROWSER"):
-        pytest.skip("there is no chromium on this machine")
+def pdf(chromium: str, built_book: Path) -> PdfReader:
     return PdfReader(print_book(built_book))
 
 

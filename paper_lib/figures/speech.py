@@ -104,9 +104,9 @@ def durations(seconds: Mapping[str, NDArray[np.float64]]) -> Figure:
     longest = max(values.max() for values in seconds.values())
     edges = np.linspace(0, longest, 41)
     for axes, (split, values), colour in zip(rows, seconds.items(), PALETTE, strict=False):
-        for start, end, count in zip(edges, edges[1:], np.histogram(values, edges)[0], strict=False):
+        counts, *_ = axes.hist(values, edges, color=colour, edgecolor="white", linewidth=0.4)
+        for start, end, count in zip(edges[:-1], edges[1:], np.asarray(counts), strict=True):
             figure.note(split=split, from_seconds=start, to_seconds=end, utterances=int(count))
-        axes.hist(values, edges, color=colour, edgecolor="white", linewidth=0.4)
         axes.axvline(float(np.median(values)), color="black", linewidth=1, linestyle="--")
         axes.set_title(f"{split}: {len(values):,} utterances, median {np.median(values):.1f} s (dashed)")
         axes.set_ylabel("utterances")

@@ -31,6 +31,7 @@ from paper_lib.widgets.shipped import ShippedModel
 
 PRESETS = {"none": 0, "flat 20 %": 20, "half of every layer": 50}
 HIGHEST, STEP = 95, 5  # of the sliders, per cent
+SENTENCES = 60  # that the WER is measured on
 
 
 class FederatedPanel(Panel):
@@ -173,7 +174,7 @@ class FederatedPanel(Panel):
             return
         figure = show(
             own_curves(self.runs),
-            caption="WER on 60 new voice commands. A run is called by the per cent that its layers drop.",
+            caption=f"WER on {SENTENCES} new voice commands. A run is called by the per cent that its layers drop.",
             alt="The WER of every run by rounds; the table below has the last values.",
         )
         rows = [
@@ -190,14 +191,14 @@ class FederatedPanel(Panel):
 
 
 def spoken_commands(shipped: ShippedModel) -> SyntheticSettings:
-    """Returns a small corpus of voice commands: 24 clients of some 14 utterances, and 60 sentences to measure."""
+    """Returns a small corpus of voice commands: 24 clients of some 14 utterances, and what measures the WER."""
     corpus = shipped.run.corpus
     assert isinstance(corpus, SyntheticSettings)
     return corpus.model_copy(
         update={
             "domains": {"short_form": 1.0},
             "evaluation_domains": None,
-            "utterances": {"train": 336, "dev": 60},
+            "utterances": {"train": 336, "dev": SENTENCES},
             "speakers": {"train": 24, "dev": 24},
         }
     )
