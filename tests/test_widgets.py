@@ -258,6 +258,16 @@ def test_layers_are_measured_as_by_a_reset_sweep(shipped: ShippedModel, unit: An
     assert not panel.measure.disabled
 
 
+def test_what_goes_wrong_in_measuring_is_told(shipped: ShippedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = LayersPanel(shipped)
+    monkeypatch.setenv("PAPER_LIB_CACHE", "/proc/nowhere")
+    panel.measure.click()
+    assert 'role="alert"' in panel.status.value
+    assert "/proc/nowhere" in panel.status.value
+    assert panel.result.value == ""
+    assert not panel.measure.disabled
+
+
 def test_the_signature_is_that_of_the_chosen_step(shipped: ShippedModel) -> None:
     panel = SignaturePanel(shipped)
     for step in (shipped.training["distance_steps"][0], shipped.training["distance_steps"][-1]):

@@ -121,11 +121,8 @@ class FederatedPanel(Panel):
 
     def _run(self, label: str, plan: DropoutPlan, rounds: int) -> None:
         try:
-            self._adapt(label, plan, rounds)
-        except Exception as error:
-            # A thread's exception would end on a console that nobody reads.
-            self.status.refuse(f"{type(error).__name__}: {error}")
-            raise
+            with self.status.refusing():
+                self._adapt(label, plan, rounds)
         finally:
             self._running(False)
 

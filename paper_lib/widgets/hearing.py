@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets
@@ -71,20 +69,13 @@ class HearingPanel(Panel):
         self._speak()
 
     def _speak(self) -> None:
-        with self._refusing():
+        with self.status.refusing(SpeechError):
             self._hear(typed(self.text.value, self.speaker.value))
 
     def _take(self, files: tuple[dict[str, Any], ...]) -> None:
         if files:  # none where the last one was taken away
-            with self._refusing():
+            with self.status.refusing(SpeechError):
                 self._hear(recorded(bytes(files[0]["content"]), files[0]["name"]))
-
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        try:
-            yield
-        except SpeechError as error:
-            self.status.refuse(str(error))
 
     def _hear(self, speech: Speech) -> None:
         self.speech = speech

@@ -35,32 +35,36 @@ class LayersPanel(Panel):
         self.status = Status()
         self.result = ipywidgets.HTML()
         self.effects: list[LayerEffect] = []
-        self.measure.on_click(lambda _: self._measure())
+        self.measure.on_click(lambda _: self._start())
         controls = [self.sentences, self.unit, self.measure]
         self.view = ipywidgets.VBox(
             [ipywidgets.HBox(controls, layout={"flex_flow": "row wrap"}), self.status, self.result]
         )
         self.status.tell("Some seconds, longer with more sentences; the first time they are also spoken.")
 
+    def _start(self) -> None:
+        self.measure.disabled = True
+        try:
+            with self.status.refusing():
+                self._measure()
+        finally:
+            self.measure.disabled = False
+
     def _measure(self) -> None:
         count = self.sentences.value
         self.status.tell(f"Recognising {count} sentences, intact and under every reset …")
-        self.measure.disabled = True
         began = time.perf_counter()
-        try:
-            settings = ResetSettings(unit=self.unit.value, draws=1 if self.unit.value == "layer" else 0)
-            batches = evaluation_batches(open_corpus(spoken_tests(self.shipped)), "test", settings.batch_frames, count)
-            with one_thread():
-                found = reset_sweep(
-                    self.shipped.model,
-                    self.shipped.initial,
-                    batches,
-                    self.shipped.tokenizer,
-                    settings,
-                    torch.device("cpu"),
-                )
-        finally:
-            self.measure.disabled = False
+        settings = ResetSettings(unit=self.unit.value, draws=1 if self.unit.value == "layer" else 0)
+        batches = evaluation_batches(open_corpus(spoken_tests(self.shipped)), "test", settings.batch_frames, count)
+        with one_thread():
+            found = reset_sweep(
+                self.shipped.model,
+                self.shipped.initial,
+                batches,
+                self.shipped.tokenizer,
+                settings,
+                torch.device("cpu"),
+            )
         result = found.record()
         intact = intact_wer(result)
         self.effects = layer_effects(result)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets
@@ -62,6 +63,20 @@ class Status(ipywidgets.HTML):  # type: ignore[misc]
     def refuse(self, text: str) -> None:
         """Tells what was wrong, and what would be right."""
         self.value = f'<div role="alert"><strong>Not done.</strong> {html.escape(text)}</div>'
+
+    @contextmanager
+    def refusing(self, *expected: type[Exception]) -> Iterator[None]:
+        """Tells what goes wrong: an `expected` error in its own words, any other by its name before it is raised on.
+
+        A button's and a thread's errors go to a log that nobody reads.
+        """
+        try:
+            yield
+        except expected as error:
+            self.refuse(str(error))
+        except Exception as error:
+            self.refuse(f"{type(error).__name__}: {error}")
+            raise
 
 
 def menu(label: str, options: Iterable[Any], **settings: Any) -> ipywidgets.Dropdown:
