@@ -234,6 +234,9 @@ def pages(root: Path) -> None:
             for place in range(controls.count()):
                 control = controls.nth(place)
                 kind = control.evaluate("control => control.type")
+                # Readers press what they see: its picture is not part of the answer.
+                control.scroll_into_view_if_needed()
+                tab.wait_for_timeout(100)
                 control.click() if kind in ("button", "radio") else control.press("ArrowRight")
             tab.wait_for_timeout(100)
             answers = tab.evaluate("answers") or [16]
