@@ -126,21 +126,21 @@ table(
 
 # %% tags=["hide-input"]
 from paper_lib.figures.markup import Markup
-from paper_lib.studies.computing import is_cached, trained_model
+from paper_lib.widgets.shipped import model_at_hand
 
 demonstration = Markup("<p>The trained model is not in this cache: run the chapter to hear it.</p>", text="no model")
-run = second.run(0)
-if is_cached(run):
+at_hand = model_at_hand(second.run(0))
+if at_hand:
     from IPython.display import display
 
     from paper_lib.conformer.streaming import listen
     from paper_lib.figures.sound import player
 
-    fitted = trained_model(run)
+    model, tokenizer = at_hand
     shard = open_corpus(second.corpus, MD).shard("test", 0)
     utterance = max(shard.utterances[:20], key=lambda utterance: utterance.frames)
     waveform = corpus.waveform(utterance)
-    heard = list(listen(fitted.model.cpu(), fitted.tokenizer, waveform))
+    heard = list(listen(model, tokenizer, waveform))
     display(player(waveform, f"the test sentence: {utterance.text}"))
     busy = 1000 * np.array([piece.computing for piece in heard])
     demonstration = table(

@@ -30,13 +30,14 @@ from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.signatures import signature
 from paper_lib.layers.variants import KINDS, MODULES
+from paper_lib.profiles import profile_of
 from paper_lib.settings import ResetSettings
 from paper_lib.training import Fit
 from paper_lib.widgets.federated import FederatedPanel, spoken_commands
 from paper_lib.widgets.hearing import HearingPanel
 from paper_lib.widgets.layers import LayersPanel, spoken_tests
 from paper_lib.widgets.recogniser import Recogniser
-from paper_lib.widgets.shipped import PLACE, ShippedModel, load_shipped, save_shipped
+from paper_lib.widgets.shipped import PLACE, ShippedModel, load_shipped, model_at_hand, save_shipped
 from paper_lib.widgets.signature import SignaturePanel
 from paper_lib.widgets.speech import LONGEST, MOST_CHARACTERS, SpeechError, recorded, typed
 
@@ -91,6 +92,17 @@ def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
     damaged.write_bytes(content)
     with pytest.raises(DamagedFileError, match="does not match its digest"):
         load_shipped(damaged)
+
+
+def test_the_model_of_its_training_is_at_hand_without_a_cache_and_no_other(
+    shipped: ShippedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path))
+    at_hand = model_at_hand(profile_of("laptop").adaptation.run(0))
+    assert at_hand is not None
+    for name, tensor in at_hand[0].state_dict().items():
+        assert torch.equal(tensor, shipped.model.state_dict()[name])
+    assert model_at_hand(profile_of("laptop").adaptation.run(1)) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)

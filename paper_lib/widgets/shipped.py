@@ -18,7 +18,7 @@ from torch import Tensor
 from paper_lib.checkpoint import load_tensors, save_tensors
 from paper_lib.conformer.skeleton import skeleton
 from paper_lib.conformer.transducer import Transducer
-from paper_lib.corpus.tokens import CharacterTokenizer
+from paper_lib.corpus.tokens import CharacterTokenizer, Tokenizer
 from paper_lib.profiles import profile_of
 from paper_lib.settings import TrainingRun
 from paper_lib.training import Fit
@@ -47,6 +47,17 @@ def load_shipped(path: Path = PLACE) -> ShippedModel:
     return ShippedModel(
         run, model.eval(), _part(tensors, "initial"), CharacterTokenizer(), json.loads(metadata["training"])
     )
+
+
+def model_at_hand(run: TrainingRun) -> tuple[Transducer, Tokenizer] | None:
+    """Returns the model of `run` where it needs no training: from the cache, or the shipped one if it is that one."""
+    from paper_lib.studies.computing import is_cached, trained_model
+
+    if is_cached(run):
+        fitted = trained_model(run)
+        return fitted.model.cpu(), fitted.tokenizer
+    shipped = load_shipped()
+    return (shipped.model, shipped.tokenizer) if shipped.run == run else None
 
 
 def save_shipped(run: TrainingRun, fitted: Fit, path: Path = PLACE) -> None:
