@@ -116,7 +116,7 @@ def own_curves(runs: Mapping[str, Mapping[int, float]]) -> Figure:
         axes.plot(list(run), values, "o-", markersize=3, color=PALETTE[place % len(PALETTE)], label=label)
     axes.set_xlabel("rounds")
     axes.set_ylabel("WER, %")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
     figure.legend(loc="outside right upper", title="run: % dropped by layer")

@@ -17,7 +17,9 @@ LABELLED = {"style": {"description_width": "initial"}}
 
 # A notebook has no style of the book's. The marks of transcripts show without colour too.
 _STYLE = """<style>
-.book-panel table { border-collapse: collapse }
+.book-panel { line-height: 1.5 }
+.book-panel a { color: var(--jp-content-link-color, revert); text-decoration: underline }
+.book-panel table { border-collapse: collapse; margin-top: 0.8rem }
 .book-panel caption { caption-side: top; text-align: left; white-space: normal }
 .book-panel :is(th, td) { padding: 0.1rem 0.8rem 0.1rem 0; text-align: left }
 .book-panel .number { text-align: right }
