@@ -60,10 +60,18 @@ class ModelRecords:
     transcripts: Record | None = None  # of a few utterances, with each layer reset
 
     @property
-    def files(self) -> list[str]:
-        """The records, as they are called in their store."""
+    def records(self) -> list[Record]:
+        """What was measured, the training first."""
         records = (self.training, self.reset, self.kept, self.modules, self.activations, self.transcripts)
-        return [f"{record.kind}/{record.digest}.json" for record in records if record is not None]
+        return [record for record in records if record is not None]
+
+    @property
+    def repeated(self) -> list[str]:
+        """The kinds of records that were measured on the same training done again, with other weights at its end.
+
+        Records are published without checkpoints, and another kind of processor rounds differently.
+        """
+        return [r.kind for r in self.records if r.result["checkpoint"] != self.training.result["checkpoint"]]
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,8 @@ class Study:
             wer = intact_wer(records.reset.result)
             interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
             lines.append(
-                f"{records.size} {records.norm} seed {records.seed}: WER {interval}  {' '.join(records.files)}"
+                f"{records.size} {records.norm} seed {records.seed}: WER {interval}  "
+                + " ".join(f"{record.kind}/{record.digest}.json" for record in records.records)
             )
         return lines
 
