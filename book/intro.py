@@ -72,9 +72,9 @@ show(
 #   machine, in what time.
 #
 # Each page says under its title which {term}`profile` made it: how much was computed, on what speech, with which
-# models. The default, `quick`, computes everything afresh in minutes on a laptop; its models are fifty times smaller
-# than the paper's. The paper's own sizes need a GPU (profile `gpu`), its own speech the LibriSpeech corpus (profile
-# `librispeech`). What was measured at these profiles and published with the book:
+# models. `quick` computes everything afresh in minutes, `laptop` takes hours for five trainings of every model; their
+# models are fifty times smaller than the paper's. The paper's own sizes need a GPU (profile `gpu`), its own speech the
+# LibriSpeech corpus (profile `librispeech`). What was measured of these comes with the book:
 
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import PUBLISHED
@@ -101,8 +101,9 @@ table(
 #
 # ## Run it yourself
 #
-# `make book` in a clone of the repository makes everything that you see here, audio and numbers included. Every chapter
-# takes parameters: `python -m paper_lib chapters` lists them. {doc}`reproduce` has the rest.
+# `make book` in a clone of the repository makes this book afresh at profile `quick`, audio and numbers included, and
+# `make book PROFILE=laptop` from the published records of five trainings. Every chapter takes parameters:
+# `python -m paper_lib chapters` lists them. {doc}`reproduce` has the rest.
 #
 # ## Licence, rights, citation
 #

@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -100,6 +101,12 @@ def test_a_profile_runs_from_speech_to_ranked_layers(
     ]
 
 
+@pytest.mark.parametrize("study", STUDIES)
+def test_all_of_laptop_is_published(study: str) -> None:
+    # What a change of settings left without records would be trained for hours where the book is published.
+    assert STUDIES[study](profile_of("laptop")).is_stored
+
+
 def test_what_is_stored_is_not_computed_again(cache: Path) -> None:
     alone = model_size(toy("smoke"), sizes=["S"], seeds=2).records(workers=1)
     files = {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")}
@@ -153,6 +160,10 @@ def test_norms_are_compared_with_all_else_equal(cache: Path) -> None:
     assert records[0].kept.result["intact"] == records[0].reset.result["intact"]
     above = [(e["reset"], e["layer"]) for e in records[0].activations.result["activations"]]  # type: ignore[union-attr]
     assert above == [(None, 0), (None, 1), (0, 1)]
+    assert [record.repeated for record in records] == [[], [], []]
+    # Other weights than those of its training are told.
+    mixed = replace(records[1], training=records[2].training)
+    assert mixed.repeated == ["reset_sweep", "activations"]
 
 
 def test_a_study_takes_its_chapters_parameters_in_a_terminal(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
