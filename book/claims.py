@@ -28,10 +28,16 @@ chapter = begin("claims", globals())
 from paper_lib.claims.findings import CLAIMS, PUBLISHED, findings, measured_findings
 from paper_lib.profiles import profile_of
 
-profiles = [chapter.parameters.profile, *(name for name in PUBLISHED if name != chapter.parameters.profile)]
+profiles = [
+    chapter.parameters.profile,
+    *(name for name in PUBLISHED if name != chapter.parameters.profile),
+]
 here, *others = profiles
-found = {here: {finding.claim.id: finding for finding in findings(profile_of(here))}} | {
-    name: {finding.claim.id: finding for finding in measured_findings(profile_of(name))} for name in others
+found = {
+    here: {finding.claim.id: finding for finding in findings(profile_of(here))}
+} | {
+    name: {finding.claim.id: finding for finding in measured_findings(profile_of(name))}
+    for name in others
 }
 
 # %% tags=["hide-input"]
@@ -43,7 +49,12 @@ table(
         (
             claim.statement,
             link(claim),
-            *(verdict_cell(found[name][claim.id]) if claim.id in found[name] else "not measured" for name in profiles),
+            *(
+                verdict_cell(found[name][claim.id])
+                if claim.id in found[name]
+                else "not measured"
+                for name in profiles
+            ),
         )
         for claim in CLAIMS
     ],
@@ -62,7 +73,10 @@ table(
 
 # %% tags=["hide-input"]
 table(
-    [(claim.statement, claim.statistic, claim.criteria["reproduced"], claim.records) for claim in CLAIMS],
+    [
+        (claim.statement, claim.statistic, claim.criteria["reproduced"], claim.records)
+        for claim in CLAIMS
+    ],
     ["The paper says", "What is computed", "Reproduced if", "From"],
     "The rules. Intervals have 95 %; corrections for several comparisons are named.",
 )

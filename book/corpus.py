@@ -90,9 +90,16 @@ stored = shown.shard("test", 0)
 chapter.note(corpus=shown.digest, seeds=[seed])
 
 # %% tags=["hide-input"]
-by_domain = {domain: [u for u in stored.utterances if u.domain == domain] for domain in GRAMMARS}
+by_domain = {
+    domain: [u for u in stored.utterances if u.domain == domain] for domain in GRAMMARS
+}
 rows = [
-    (domain.replace("_", " "), f"“{utterance.text}”", f"{utterance.frames / 100:.1f}", utterance.speaker)
+    (
+        domain.replace("_", " "),
+        f"“{utterance.text}”",
+        f"{utterance.frames / 100:.1f}",
+        utterance.speaker,
+    )
     for domain, said in by_domain.items()
     for utterance in said[:3]
 ]
@@ -105,7 +112,12 @@ table(
 # %% tags=["hide-input"]
 vocabularies = {domain: vocabulary(domain) for domain in GRAMMARS}
 every_word = frozenset.union(*vocabularies.values())
-pairs = [len(a & b) / len(a) for a in vocabularies.values() for b in vocabularies.values() if a is not b]
+pairs = [
+    len(a & b) / len(a)
+    for a in vocabularies.values()
+    for b in vocabularies.values()
+    if a is not b
+]
 show(
     speech.overlap(vocabularies),
     caption=f"Words that the domains share, counted in the grammars themselves. All four together have "
@@ -138,7 +150,9 @@ limits = (-13.8, 5.0)
 
 def heard(heading, waveform):
     """Returns a sample for the page: its spectrogram and its sound, [samples]."""
-    alt = f"Spectrogram of {len(waveform) / SAMPLE_RATE:.1f} seconds of speech, {heading}"
+    alt = (
+        f"Spectrogram of {len(waveform) / SAMPLE_RATE:.1f} seconds of speech, {heading}"
+    )
     return heading, speech.spectrogram(log_mel(waveform), limits), alt, waveform
 
 
@@ -221,7 +235,15 @@ rows = [
 ]
 table(
     rows,
-    ["split", "utterances", "hours", "looked at", "speakers", "different sentences", "different words"],
+    [
+        "split",
+        "utterances",
+        "hours",
+        "looked at",
+        "speakers",
+        "different sentences",
+        "different words",
+    ],
     f"The corpus of profile {profile.name}. The columns after “looked at” count what is in the utterances looked at: "
     "all of a split, or only its first shard where it has more than 10,000 utterances. Its hours (≈) then follow from "
     "the mean duration.",
@@ -335,7 +357,9 @@ show(
 
 # %%
 words = np.random.default_rng(seed)
-texts = [sentence_of_split(domain, "train", words) for domain in GRAMMARS for _ in range(500)]
+texts = [
+    sentence_of_split(domain, "train", words) for domain in GRAMMARS for _ in range(500)
+]
 characters, pieces = CharacterTokenizer(), WordPieceTokenizer.train(texts, 512)
 
 # %% tags=["hide-input"]
@@ -343,11 +367,25 @@ rows = []
 for domain, said in by_domain.items():
     text = said[0].text
     seconds = sum(u.frames for u in said) / 100
-    rates = [sum(len(tokenizer.encode(u.text)) for u in said) / seconds for tokenizer in (characters, pieces)]
-    rows.append((domain.replace("_", " "), " ".join(pieces.pieces(text)), *(f"{rate:.1f}" for rate in rates)))
+    rates = [
+        sum(len(tokenizer.encode(u.text)) for u in said) / seconds
+        for tokenizer in (characters, pieces)
+    ]
+    rows.append(
+        (
+            domain.replace("_", " "),
+            " ".join(pieces.pieces(text)),
+            *(f"{rate:.1f}" for rate in rates),
+        )
+    )
 table(
     rows,
-    ["domain", "a sentence in word-pieces", "characters a second", "word-pieces a second"],
+    [
+        "domain",
+        "a sentence in word-pieces",
+        "characters a second",
+        "word-pieces a second",
+    ],
     "Labels that a transducer has to emit for a second of speech, over the 64 utterances made above.",
 )
 
@@ -373,7 +411,9 @@ table(
 
 # %%
 batch_frames = profile.training["S"].batch_frames
-items = [(shard, index) for shard in surveys["train"].shards for index in range(len(shard))]
+items = [
+    (shard, index) for shard in surveys["train"].shards for index in range(len(shard))
+]
 jitter = np.random.default_rng(seed).uniform(0.95, 1.05, len(items))
 frames = np.array([shard.utterances[index].frames for shard, index in items])
 by_length = [items[place] for place in np.argsort(frames * jitter)]
@@ -384,7 +424,10 @@ ways = {
 
 # %% tags=["hide-input"]
 table(
-    [(way, len(batches), f"{padding_share(batches):.1%}") for way, batches in ways.items()],
+    [
+        (way, len(batches), f"{padding_share(batches):.1%}")
+        for way, batches in ways.items()
+    ],
     ["utterances are batched", "batches", "padding, share of all frames"],
     f"Padding in batches of at most {batch_frames:,} frames ({batch_frames / 100:g} s); training utterances of profile "
     f"{profile.name}, as far as they were looked at.",

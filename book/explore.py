@@ -79,14 +79,23 @@ from paper_lib.explorers.hearing import HeardUtterance, hearing
 
 heard = {model.size: model.transcripts.result for model in records if model.transcripts}
 corpus = open_corpus(profile_of(chosen.profile).corpus)
-spoken = [Utterance(**utterance) for utterance in next(iter(heard.values()))["utterances"]]
+spoken = [
+    Utterance(**utterance) for utterance in next(iter(heard.values()))["utterances"]
+]
 again = ", ".join(model.size for model in records if "transcripts" in model.repeated)
 hearing(
-    [HeardUtterance(utterance.text, utterance.speaker, corpus.waveform(utterance)) for utterance in spoken],
+    [
+        HeardUtterance(utterance.text, utterance.speaker, corpus.waveform(utterance))
+        for utterance in spoken
+    ],
     heard,
     caption="Transcripts by the first training of every size, intact and with one layer reset. Re-randomised: the "
     "first draw. The spectrogram is what the model sees."
-    + (f" {again}: the same training done again on another machine, which rounds differently." if again else ""),
+    + (
+        f" {again}: of the same training done again on another machine, which rounds differently."
+        if again
+        else ""
+    ),
 )
 
 # %% [markdown]

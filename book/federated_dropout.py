@@ -27,7 +27,17 @@
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
 seeds = None
-plans = ["none", "flat", "crit-2", "crit-3", "crit-4", "amb-2", "amb-3", "amb-4", "random-3"]
+plans = [
+    "none",
+    "flat",
+    "crit-2",
+    "crit-3",
+    "crit-4",
+    "amb-2",
+    "amb-3",
+    "amb-4",
+    "random-3",
+]
 own = None
 elsewhere = 0.1
 rounds = None
@@ -71,7 +81,8 @@ import numpy as np
 from paper_lib.corpus import open_corpus
 from paper_lib.figures.tables import percent, table
 
-SF, MD = second.held_out, [domain for domain in second.corpus.domains if domain != second.held_out]
+SF = second.held_out
+MD = [domain for domain in second.corpus.domains if domain != SF]
 corpus = open_corpus(second.corpus)
 frames, counted, speakers = Counter(), Counter(), {}
 for k in range(corpus.shards("train")):
@@ -86,7 +97,14 @@ def view(name, domains, paper):
     hours = sum(frames[domain] for domain in domains) / 360_000
     heard = set().union(*(speakers[domain] for domain in domains))
     share = f"{100 * 360_000 * hours / everything:.1f} %"
-    return name, sum(counted[domain] for domain in domains), f"{hours:.2f}", share, len(heard), paper
+    return (
+        name,
+        sum(counted[domain] for domain in domains),
+        f"{hours:.2f}",
+        share,
+        len(heard),
+        paper,
+    )
 
 
 table(
@@ -95,7 +113,14 @@ table(
         view("SF", [SF], "27k (6.8 %)"),
         view("MD − SF", MD, "373k (93.2 %)"),
     ],
-    ["View", "Utterances", "Hours", "Share of the time", "Speakers", "Hours in the paper"],
+    [
+        "View",
+        "Utterances",
+        "Hours",
+        "Share of the time",
+        "Speakers",
+        "Hours in the paper",
+    ],
     f"Three views of one training corpus. SF: {SF}. MD − SF: {', '.join(MD)}. The tokens are learnt on MD − SF alone.",
 )
 
@@ -108,7 +133,10 @@ table(
         ("clients per round", federated.clients_per_round),
         ("local epochs", federated.local_epochs),
         ("client learning rate (SGD)", str(federated.client_learning_rate)),
-        ("server", f"{federated.server.kind}, learning rate {federated.server.learning_rate}"),
+        (
+            "server",
+            f"{federated.server.kind}, learning rate {federated.server.learning_rate}",
+        ),
         ("masks", f"one for every {federated.masks}"),
         ("weight of a client", "its number of utterances"),
     ],
@@ -128,13 +156,17 @@ table(
 from paper_lib.figures.markup import Markup
 from paper_lib.widgets.shipped import model_at_hand
 
-demonstration = Markup("<p>The trained model is not in this cache: run the chapter to hear it.</p>", text="no model")
+demonstration = Markup(
+    "<p>The trained model is not in this cache: run the chapter to hear it.</p>",
+    text="no model",
+)
 at_hand = model_at_hand(second.run(0))
 if at_hand:
     from IPython.display import display
 
     from paper_lib.conformer.streaming import listen
     from paper_lib.figures.sound import player
+    from paper_lib.results import machine
 
     model, tokenizer = at_hand
     shard = open_corpus(second.corpus, MD).shard("test", 0)
@@ -144,10 +176,13 @@ if at_hand:
     display(player(waveform, f"the test sentence: {utterance.text}"))
     busy = 1000 * np.array([piece.computing for piece in heard])
     demonstration = table(
-        [(f"{piece.seconds:.1f}", piece.text or "–", f"{1000 * piece.computing:.0f}") for piece in heard],
+        [
+            (f"{piece.seconds:.1f}", piece.text or "–", f"{1000 * piece.computing:.0f}")
+            for piece in heard
+        ],
         ["Heard, s", "Recognised so far", "Computing, ms"],
         f"Said: “{utterance.text}”. Each row is 100 ms more of speech. Computing took {np.median(busy):.0f} ms a piece "
-        f"in the median and {busy.max():.0f} ms at most, on the machine above: that, and the 100 ms of the piece, is "
+        f"in the median and {busy.max():.0f} ms at most, on {machine()['cpu']}: that, and the 100 ms of the piece, is "
         "how long a word takes once the model is sure of it.",
     )
 demonstration
@@ -167,7 +202,9 @@ from paper_lib.layers.signatures import harm, signature
 
 effects = {
     f"seed {record.provenance['seeds'][0]}": [
-        effect for effect in layer_effects(record.result) if effect.kind == "re-initialisation"
+        effect
+        for effect in layer_effects(record.result)
+        if effect.kind == "re-initialisation"
     ]
     for record in records.resets
 }
@@ -188,10 +225,23 @@ from paper_lib.figures.signatures import signature_maps
 from paper_lib.layers.matrices import ATTENTION, MATRICES
 from paper_lib.layers.signatures import spread
 
-signatures = {f"seed {record.provenance['seeds'][0]}": signature(record.result) for record in records.trainings}
-least = {name: int(np.argmin(harm(reset.result))) + 1 for name, reset in zip(signatures, records.resets, strict=True)}
+signatures = {
+    f"seed {record.provenance['seeds'][0]}": signature(record.result)
+    for record in records.trainings
+}
+least = {
+    name: int(np.argmin(harm(reset.result))) + 1
+    for name, reset in zip(signatures, records.resets, strict=True)
+}
 variation = {
-    matrix: float(np.mean([spread(signature(record.result, (matrix,))) for record in records.trainings]))
+    matrix: float(
+        np.mean(
+            [
+                spread(signature(record.result, (matrix,)))
+                for record in records.trainings
+            ]
+        )
+    )
     for matrix in ATTENTION
 }
 show(
@@ -199,7 +249,9 @@ show(
     caption="Numerical signatures of the streaming model at the end of training. Least critical layer: "
     + ", ".join(f"{layer} ({name})" for name, layer in least.items())
     + ". Spread (1 less the least value) of the attention weights: "
-    + ", ".join(f"{matrix.partition('.')[2]} {value:.2f}" for matrix, value in variation.items())
+    + ", ".join(
+        f"{matrix.partition('.')[2]} {value:.2f}" for matrix, value in variation.items()
+    )
     + ".",
     alt="A heat map of weight matrices by layers with the relative distance from initialisation, for each training.",
     name="streaming-signature",
@@ -233,7 +285,9 @@ def curve(record):
     return {int(at): value for at, value in record.result["dev_wer"].items()}
 
 
-curves = {plan.name: [curve(record) for record in plan.adaptations] for plan in records.plans}
+curves = {
+    plan.name: [curve(record) for record in plan.adaptations] for plan in records.plans
+}
 curves["centralised"] = [curve(record) for record in records.centralised]
 show(
     adaptation_curves(curves),
@@ -259,10 +313,18 @@ from paper_lib.federated.readings import SLIDE_DROPPED, SLIDE_WER
 SECONDS, LABELS = 1.5, 25  # a short utterance
 adapted = adapted_by_plan(records, (SF,))
 before = Adapted.of([record.result for record in records.before], (SF,)).estimate()
-central = Adapted.of([record.result for record in records.centralised], (SF,)).estimate()
-accounts = {plan.name: account(plan.plans[0], second.model, SECONDS, LABELS) for plan in records.plans}
+central = Adapted.of(
+    [record.result for record in records.centralised], (SF,)
+).estimate()
+accounts = {
+    plan.name: account(plan.plans[0], second.model, SECONDS, LABELS)
+    for plan in records.plans
+}
 whole = account(
-    federated_dropout(profile_of(chosen.profile), plans=["none"])._plans(0)[0], second.model, SECONDS, LABELS
+    federated_dropout(profile_of(chosen.profile), plans=["none"])._plans(0)[0],
+    second.model,
+    SECONDS,
+    LABELS,
 )
 
 
@@ -311,7 +373,13 @@ table(
         )
         for plan in records.plans
     ],
-    ["Plan", "Params dropped", "MB down + up", "MFLOP (saved)", "Peak memory, MB (saved)"],
+    [
+        "Plan",
+        "Params dropped",
+        "MB down + up",
+        "MFLOP (saved)",
+        "Peak memory, MB (saved)",
+    ],
     f"Of {whole.parameters:,} parameters. Bytes are of all rounds of seed 0. Operations and memory are those of one "
     f"training step on {SECONDS} s of speech with {LABELS} characters; memory is that of weights, gradients and what "
     "the forward pass keeps.",
@@ -322,7 +390,10 @@ from paper_lib.figures.federated import wer_by_dropped
 
 show(
     wer_by_dropped(
-        {name: (accounts[name].dropped_share, wers.estimate()) for name, wers in adapted.items()},
+        {
+            name: (accounts[name].dropped_share, wers.estimate())
+            for name, wers in adapted.items()
+        },
         {name: (SLIDE_DROPPED[name], SLIDE_WER[name]) for name in SLIDE_DROPPED},
     ),
     caption="WER on the held-out domain over the share of parameters that a client does without: here with 95 % "
@@ -346,19 +417,26 @@ pairs = [
     *((f"crit-{n}", f"amb-{n}") for n in (2, 3, 4)),
     *(("random-3", "amb-3"), ("crit-3", "random-3")),
 ]
-said = {("crit-3", "amb-2"): "7 %; by the table 10 %", ("crit-4", "amb-3"): "22 %; by the table 11 %"}
+said = {
+    ("crit-3", "amb-2"): "7 %; by the table 10 %",
+    ("crit-4", "amb-3"): "22 %; by the table 11 %",
+}
 said["flat", "amb-4"] = "the same"
 rows = []
 for worse, better in pairs:
     if {worse, better} <= adapted.keys():
         difference = compare(adapted, worse, better)
-        relative = round(100 * difference.by_seed.mean() / adapted[worse].by_seed.mean())
+        relative = round(
+            100 * difference.by_seed.mean() / adapted[worse].by_seed.mean()
+        )
         rows.append(
             (
                 f"{worse} − {better}",
                 percent(difference.estimate(), sign=True),
                 f"{relative:+d} %".replace("-", "−"),
-                ", ".join(f"{100 * value:+.1f}" for value in difference.by_seed).replace("-", "−"),
+                ", ".join(
+                    f"{100 * value:+.1f}" for value in difference.by_seed
+                ).replace("-", "−"),
                 said.get((worse, better), "–"),
             )
         )
@@ -416,8 +494,18 @@ size = count_parameters(full)
 encoder_size = size.layers + size.subsampling
 table(
     [
-        ("17 Conformer layers", millions(size.layers), "–", "public: width 512, kernel 15"),
-        ("subsampling", millions(size.subsampling), "–", "not public; here as in size L"),
+        (
+            "17 Conformer layers",
+            millions(size.layers),
+            "–",
+            "public: width 512, kernel 15",
+        ),
+        (
+            "subsampling",
+            millions(size.subsampling),
+            "–",
+            "not public; here as in size L",
+        ),
         (
             "encoder",
             millions(encoder_size),
@@ -491,7 +579,15 @@ table(
         )
         for name, entry in full_accounts.items()
     ],
-    ["Plan", "Dropped", "Share", "MB each way", "GFLOP a step", "Peak memory, MB", "Slide"],
+    [
+        "Plan",
+        "Dropped",
+        "Share",
+        "MB each way",
+        "GFLOP a step",
+        "Peak memory, MB",
+        "Slide",
+    ],
     f"Exact accounting of the full-size streaming model ({millions(size.total)} parameters, float32) for one client "
     "and a training step on 5 s of speech with 20 word-pieces. Peak memory: weights, gradients and what the forward "
     "pass keeps.",
@@ -508,7 +604,12 @@ from paper_lib.explorers.planner import MeasuredPlan, planner
 
 planner(
     full,
-    [MeasuredPlan(plan.plans[0], second.model.encoder.layers, adapted[plan.name].estimate()) for plan in records.plans],
+    [
+        MeasuredPlan(
+            plan.plans[0], second.model.encoder.layers, adapted[plan.name].estimate()
+        )
+        for plan in records.plans
+    ],
     seconds=5.0,
     labels=20,
     caption="A client's step is on 5 s of speech with 20 word-pieces. Nearest measured: plans of this page, seed 0, on "

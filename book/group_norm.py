@@ -48,7 +48,9 @@ from paper_lib.profiles import profile_of
 from paper_lib.studies import group_norm
 
 chosen = chapter.parameters
-records = group_norm(profile_of(chosen.profile), chosen.seeds, chosen.draws, chosen.size).records()
+records = group_norm(
+    profile_of(chosen.profile), chosen.seeds, chosen.draws, chosen.size
+).records()
 
 # %% [markdown]
 # ## The cost of the norm itself
@@ -64,11 +66,15 @@ from paper_lib.layers.ranking import intact_wer, layer_effects, pooled
 
 norms = list(dict.fromkeys(record.norm for record in records))
 reference = norms[-1]
-results = {norm: pooled([r.reset.result for r in records if r.norm == norm]) for norm in norms}
+results = {
+    norm: pooled([r.reset.result for r in records if r.norm == norm]) for norm in norms
+}
 intact = {norm: intact_wer(result) for norm, result in results.items()}
 words = np.array(results[reference]["words"])
 excess = {
-    norm: wer_interval(np.array(result["intact"]) - np.array(results[reference]["intact"]), words)
+    norm: wer_interval(
+        np.array(result["intact"]) - np.array(results[reference]["intact"]), words
+    )
     for norm, result in results.items()
 }
 table(
@@ -95,12 +101,18 @@ from paper_lib.figures.style import show
 
 KEPT = "BatchNorm, statistics kept"
 kept = pooled([record.kept.result for record in records if record.kept])
-series = {"BatchNorm": results["BatchNorm"], KEPT: kept, **{n: results[n] for n in norms if n != "BatchNorm"}}
+series = {
+    "BatchNorm": results["BatchNorm"],
+    KEPT: kept,
+    **{n: results[n] for n in norms if n != "BatchNorm"},
+}
 effects = {name: layer_effects(result) for name, result in series.items()}
 show(
-    reset_columns(effects, {name: intact_wer(result) for name, result in series.items()}),
-    caption="WER after the reset of one layer, by norm. Blue: re-initialised. Orange: re-randomised, mean of the "
-    "draws, which are the dots. Whiskers: 95 % bootstrap over test utterances. Dashed: the intact model.",
+    reset_columns(
+        effects, {name: intact_wer(result) for name, result in series.items()}
+    ),
+    caption="WER after the reset of one layer, by norm, mean over trainings and draws; dots: each of them. Blue: "
+    "re-initialised. Orange: re-randomised. Whiskers: 95 % bootstrap over test utterances. Dashed: the intact model.",
     alt="For each norm a pair of columns per layer: word error rate with that layer re-initialised or re-randomised.",
     name="norm-columns",
 )
@@ -122,14 +134,22 @@ for name, result in series.items():
     rows.append(
         (
             name,
-            *(sum(effect.classification == group for effect in changes) for group in CLASSES),
+            *(
+                sum(effect.classification == group for effect in changes)
+                for group in CLASSES
+            ),
             f"{100 * np.mean([effect.change.value for effect in changes]):+.1f}",
             f"{100 * min(effect.change.value for effect in changes):+.1f}",
         )
     )
 table(
     rows,
-    ["Norm", *(group.capitalize() for group in CLASSES), "Mean change, points", "Least change, points"],
+    [
+        "Norm",
+        *(group.capitalize() for group in CLASSES),
+        "Mean change, points",
+        "Least change, points",
+    ],
     "Layers of each class under re-initialisation, and the WER change over the layers.",
 )
 
@@ -146,7 +166,9 @@ table(
 from paper_lib.figures.norms import activation_quantiles
 
 first = [record for record in records if record.seed == 0]
-activations = {record.norm: record.activations.result["activations"] for record in first}
+activations = {
+    record.norm: record.activations.result["activations"] for record in first
+}
 again = "; ".join(record.norm for record in first if "activations" in record.repeated)
 show(
     activation_quantiles(activations, reset=0),
@@ -154,7 +176,11 @@ show(
     "channel over all frames. Grey: intact. Vermilion: layer 1 re-initialised. Dot: median channel; thick bar: half of "
     "the channels; thin bar: 90 %. Dashed: what BatchNorm's statistics give where they fit. BatchNorm's statistics are "
     "those of the layer itself, which is not reset."
-    + (f" {again}: the same training done again on another machine, which rounds differently." if again else ""),
+    + (
+        f" {again}: of the same training done again on another machine, which rounds differently."
+        if again
+        else ""
+    ),
     alt="For each norm the spread over channels of mean and deviation of normalised activations, per layer, for the "
     "intact model and with layer 1 re-initialised.",
     name="activations",
@@ -165,12 +191,24 @@ show(
 def shift(entries, reset, statistic, fitting):
     """Returns how far the middle 90 % of channels lie from what fits, mean over the layers above."""
     above = [e for e in entries if e["reset"] == reset and e["layer"] > 0]
-    return np.mean([max(abs(e[statistic][0] - fitting), abs(e[statistic][-1] - fitting)) for e in above])
+    return np.mean(
+        [
+            max(abs(e[statistic][0] - fitting), abs(e[statistic][-1] - fitting))
+            for e in above
+        ]
+    )
 
 
 table(
     [
-        (norm, *(f"{shift(e, reset, s, fit):.2f}" for s, fit in (("mean", 0), ("deviation", 1)) for reset in (None, 0)))
+        (
+            norm,
+            *(
+                f"{shift(e, reset, s, fit):.2f}"
+                for s, fit in (("mean", 0), ("deviation", 1))
+                for reset in (None, 0)
+            ),
+        )
         for norm, e in activations.items()
     ],
     ["Norm", "Mean, intact", "Mean, after", "Deviation, intact", "Deviation, after"],

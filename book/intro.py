@@ -81,9 +81,15 @@ from paper_lib.claims.findings import PUBLISHED
 from paper_lib.figures.tables import table
 from paper_lib.paths import published_records
 
-published = {name: len(list(published_records(name).glob("training/*.json"))) for name in PUBLISHED}
+published = {
+    name: len(list(published_records(name).glob("training/*.json")))
+    for name in PUBLISHED
+}
 table(
-    [(name, f"{count} trainings" if count else "not measured") for name, count in published.items()],
+    [
+        (name, f"{count} trainings" if count else "not measured")
+        for name, count in published.items()
+    ],
     ["Profile", "Published results"],
     "A profile that was not measured is not spoken of in any chapter.",
 )

@@ -30,7 +30,13 @@ from itertools import combinations
 import torch
 
 from paper_lib.conformer.loss import transducer_loss
-from paper_lib.conformer.sizes import SLIDE, count_modules, count_parameters, count_weights, millions
+from paper_lib.conformer.sizes import (
+    SLIDE,
+    count_modules,
+    count_parameters,
+    count_weights,
+    millions,
+)
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import open_corpus
 from paper_lib.figures import architecture
@@ -117,12 +123,29 @@ counts = {size: count_parameters(settings) for size, settings in sizes.items()}
 rows = []
 for size, count in counts.items():
     layers = sizes[size].encoder.layers
-    ours = (millions(count.layers), f"{layers} × {millions(count.layer)}", millions(count.total))
-    rows.append((f"Conformer{size}", *(value for pair in zip(SLIDE[size], ours, strict=True) for value in pair)))
+    ours = (
+        millions(count.layers),
+        f"{layers} × {millions(count.layer)}",
+        millions(count.total),
+    )
+    rows.append(
+        (
+            f"Conformer{size}",
+            *(value for pair in zip(SLIDE[size], ours, strict=True) for value in pair),
+        )
+    )
     assert ours == SLIDE[size]
 table(
     rows,
-    ["model", "in layers: slide", "ours", "layers: slide", "ours", "in all: slide", "ours"],
+    [
+        "model",
+        "in layers: slide",
+        "ours",
+        "layers: slide",
+        "ours",
+        "in all: slide",
+        "ours",
+    ],
     "Parameters as the slide “Experiment 1” prints them, beside those that we count, rounded likewise.",
 )
 
@@ -152,7 +175,10 @@ table(
         ("layers", *(settings.encoder.layers for settings in sizes.values())),
         ("one Conformer layer", *(count.layer for count in counts.values())),
         ("all Conformer layers", *(count.layers for count in counts.values())),
-        *((text, *(weights[size][name] for size in SIZES)) for name, text in NAMES.items()),
+        *(
+            (text, *(weights[size][name] for size in SIZES))
+            for name, text in NAMES.items()
+        ),
         ("in all", *(count.total for count in counts.values())),
     ],
     ["part", *(f"Conformer{size}" for size in SIZES)],
@@ -189,12 +215,21 @@ MODULES = {
     "norm": "LayerNorm",
 }
 settings_of = {f"paper {size}": paper_size(size) for size in SIZES}
-settings_of |= {f"{profile.name} {size}": profile.models[size] for size in SIZES if profile.models[size] != sizes[size]}
-modules = {row: count_modules(settings.encoder) for row, settings in settings_of.items()}
+settings_of |= {
+    f"{profile.name} {size}": profile.models[size]
+    for size in SIZES
+    if profile.models[size] != sizes[size]
+}
+modules = {
+    row: count_modules(settings.encoder) for row, settings in settings_of.items()
+}
 feed_forward = [(m["ffn1"] + m["ffn2"]) / sum(m.values()) for m in modules.values()]
 show(
     stacked_shares(
-        {row: {MODULES[name]: count for name, count in parts.items()} for row, parts in modules.items()},
+        {
+            row: {MODULES[name]: count for name, count in parts.items()}
+            for row, parts in modules.items()
+        },
         {text: architecture.MODULE_FILLS[name] for name, text in MODULES.items()},
         "one layer",
     ),
@@ -229,16 +264,28 @@ table(
         ("attention heads", *(e.heads for e in encoders.values())),
         ("layers", *(e.layers for e in encoders.values())),
         ("depthwise kernel, frames", *(e.kernel for e in encoders.values())),
-        ("channels of the subsampling", *(e.channels or e.dim for e in encoders.values())),
-        ("vocabulary, blank included", *(settings.vocabulary for settings in profile.models.values())),
+        (
+            "channels of the subsampling",
+            *(e.channels or e.dim for e in encoders.values()),
+        ),
+        (
+            "vocabulary, blank included",
+            *(settings.vocabulary for settings in profile.models.values()),
+        ),
         ("one Conformer layer", *(count.layer for count in own.values())),
         ("all Conformer layers", *(count.layers for count in own.values())),
         ("subsampling", *(count.subsampling for count in own.values())),
         ("prediction network", *(count.prediction for count in own.values())),
         ("joint network", *(count.joint for count in own.values())),
         ("in all", *(count.total for count in own.values())),
-        ("of these in Conformer layers", *(f"{count.layers / count.total:.0%}" for count in own.values())),
-        ("the same in the paper's size", *(f"{counts[size].layers / counts[size].total:.0%}" for size in own)),
+        (
+            "of these in Conformer layers",
+            *(f"{count.layers / count.total:.0%}" for count in own.values()),
+        ),
+        (
+            "the same in the paper's size",
+            *(f"{counts[size].layers / counts[size].total:.0%}" for size in own),
+        ),
     ],
     ["", *own],
     f"Models of profile {profile.name}: settings, and exact counts of parameters.",
@@ -299,7 +346,9 @@ corpus = open_corpus(
 chapter.note(corpus=corpus.digest, seeds=[0])
 shard = corpus.shard("train", 0)
 mean, deviation = corpus.feature_statistics()
-features = [torch.from_numpy((shard.features(n) - mean) / deviation) for n in range(len(shard))]
+features = [
+    torch.from_numpy((shard.features(n) - mean) / deviation) for n in range(len(shard))
+]
 short, long = min(features, key=len), max(features, key=len)
 frames = len(short)
 padded = torch.nn.functional.pad(short, (0, 0, 0, 200))
@@ -333,10 +382,22 @@ for norm in ("group", "batch"):
             encode(norm, training, padded[None], [len(padded)]),
         )
         setting = f"{norm} norm, {'training' if training else 'evaluation'}"
-        rows.append((setting, f"{alone.abs().mean():.1f}", *(difference(alone, other) for other in others)))
+        rows.append(
+            (
+                setting,
+                f"{alone.abs().mean():.1f}",
+                *(difference(alone, other) for other in others),
+            )
+        )
 table(
     rows,
-    ["", "mean magnitude", "with padding", "beside a longer one", "padding taken for speech"],
+    [
+        "",
+        "mean magnitude",
+        "with padding",
+        "beside a longer one",
+        "padding taken for speech",
+    ],
     f"Largest difference to the output for the utterance alone ({frames / 100:.1f} s; the longer one has "
     f"{len(long) / 100:.1f} s). Model S of profile {profile.name}, random weights of seed 0.",
 )
@@ -422,18 +483,34 @@ mini, paper = profile.training["S"], paper_size("S").encoder
 model = profile.models["S"]
 table(
     [
-        ("speech", "LibriSpeech, 960 h", f"profile {profile.name}: see the chapter on the corpus"),
+        (
+            "speech",
+            "LibriSpeech, 960 h",
+            f"profile {profile.name}: see the chapter on the corpus",
+        ),
         (
             "labels",
             "about 1,000 word-pieces",
             f"{profile.tokens.vocabulary - 1} {profile.tokens.kind.replace('_', '-')} and the blank",
         ),
-        ("width of S, M, L", "144, 256, 512", ", ".join(str(e.dim) for e in encoders.values())),
+        (
+            "width of S, M, L",
+            "144, 256, 512",
+            ", ".join(str(e.dim) for e in encoders.values()),
+        ),
         ("depthwise kernel", "32 frames", f"{model.encoder.kernel} frames"),
         ("subsampling", "d channels", f"{model.encoder.channels or 'd'} channels"),
         ("GroupNorm", "number of groups not given", f"{model.encoder.groups} groups"),
-        ("loss", "transducer", f"transducer + {mini.ctc_weight:g} × CTC on the encoder, in training only"),
-        ("optimiser", "Adam, weight decay 1e-6 *", f"AdamW, weight decay {mini.weight_decay:g}"),
+        (
+            "loss",
+            "transducer",
+            f"transducer + {mini.ctc_weight:g} × CTC on the encoder, in training only",
+        ),
+        (
+            "optimiser",
+            "Adam, weight decay 1e-6 *",
+            f"AdamW, weight decay {mini.weight_decay:g}",
+        ),
         (
             "learning rate",
             "warm-up of 10,000 steps to 0.05/√d, then 1/√step *",

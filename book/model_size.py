@@ -53,7 +53,9 @@ from paper_lib.studies import model_size
 
 chosen = chapter.parameters
 profile_settings = profile_of(chosen.profile)
-records = model_size(profile_settings, chosen.seeds, chosen.draws, chosen.sizes).records()
+records = model_size(
+    profile_settings, chosen.seeds, chosen.draws, chosen.sizes
+).records()
 
 # %% tags=["hide-input"]
 from paper_lib.conformer.sizes import count_parameters, millions
@@ -62,9 +64,15 @@ from paper_lib.layers.ranking import intact_wer, layer_effects, pooled
 
 models = {size: profile_settings.models[size] for size in chosen.sizes}
 counts = {size: count_parameters(settings) for size, settings in models.items()}
-results = {size: pooled([r.reset.result for r in records if r.size == size]) for size in chosen.sizes}
+results = {
+    size: pooled([r.reset.result for r in records if r.size == size])
+    for size in chosen.sizes
+}
 intact = {size: intact_wer(result) for size, result in results.items()}
-seconds = {size: [r.training.result["seconds"] for r in records if r.size == size] for size in chosen.sizes}
+seconds = {
+    size: [r.training.result["seconds"] for r in records if r.size == size]
+    for size in chosen.sizes
+}
 table(
     [
         (
@@ -94,8 +102,9 @@ from paper_lib.figures.style import show
 effects = {size: layer_effects(result) for size, result in results.items()}
 show(
     reset_columns(effects, intact),
-    caption="WER after the reset of one layer. Blue: re-initialised. Orange: re-randomised, mean of the draws, which "
-    "are the dots. Whiskers: 95 % bootstrap over test utterances. Dashed: the intact model. All rows have one scale.",
+    caption="WER after the reset of one layer, mean over trainings and draws; dots: each of them. Blue: "
+    "re-initialised. Orange: re-randomised. Whiskers: 95 % bootstrap over test utterances. Dashed: the intact model. "
+    "All rows have one scale.",
     alt="For each model size a pair of columns per layer: word error rate with that layer re-initialised or "
     "re-randomised.",
     name="reset-columns",
@@ -137,11 +146,22 @@ for size, layers in effects.items():
     by_layer = {(effect.layer, effect.kind): effect for effect in layers}
     for layer in range(models[size].encoder.layers):
         both = [by_layer[layer, kind] for kind in KINDS]
-        cells = [cell for effect in both for cell in (percent(effect.change, sign=True), effect.classification)]
+        cells = [
+            cell
+            for effect in both
+            for cell in (percent(effect.change, sign=True), effect.classification)
+        ]
         rows.append((size, layer + 1, *cells))
 table(
     rows,
-    ["Size", "Layer", "Re-initialised, points", "Class", "Re-randomised, points", "Class"],
+    [
+        "Size",
+        "Layer",
+        "Re-initialised, points",
+        "Class",
+        "Re-randomised, points",
+        "Class",
+    ],
     "Change in WER against the intact model, in points, with intervals that hold together for all layers of a model.",
     row_headers=2,
 )

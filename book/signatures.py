@@ -21,15 +21,21 @@
 # to the layer whose matrix of that kind moved farthest:
 #
 # <math display="block">
-#   <msup><mi>s</mi><mrow><mi>m</mi><mo>,</mo><mi>l</mi></mrow></msup><mo>(</mo><mi>t</mi><mo>)</mo><mo>=</mo>
+#   <msup><mi>s</mi><mrow><mi>m</mi><mo>,</mo><mi>l</mi></mrow></msup>
+#   <mo stretchy="false">(</mo><mi>t</mi><mo stretchy="false">)</mo><mo>=</mo>
 #   <mfrac>
-#     <msub><mrow><mo>‖</mo><msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l</mi></mrow></msup><mo>(</mo><mi>t</mi>
-#       <mo>)</mo><mo>−</mo><msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l</mi></mrow></msup><mo>(</mo><mn>0</mn>
-#       <mo>)</mo><mo>‖</mo></mrow><mi>F</mi></msub>
+#     <msub><mrow><mo>‖</mo>
+#       <msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l</mi></mrow></msup>
+#       <mo stretchy="false">(</mo><mi>t</mi><mo stretchy="false">)</mo><mo>−</mo>
+#       <msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l</mi></mrow></msup>
+#       <mo stretchy="false">(</mo><mn>0</mn><mo stretchy="false">)</mo>
+#     <mo>‖</mo></mrow><mi>F</mi></msub>
 #     <mrow><munder><mo>max</mo><mi>l′</mi></munder><msub><mrow><mo>‖</mo>
-#       <msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l′</mi></mrow></msup><mo>(</mo><mi>t</mi><mo>)</mo><mo>−</mo>
-#       <msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l′</mi></mrow></msup><mo>(</mo><mn>0</mn><mo>)</mo><mo>‖</mo>
-#       </mrow><mi>F</mi></msub></mrow>
+#       <msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l′</mi></mrow></msup>
+#       <mo stretchy="false">(</mo><mi>t</mi><mo stretchy="false">)</mo><mo>−</mo>
+#       <msup><mi>W</mi><mrow><mi>m</mi><mo>,</mo><mi>l′</mi></mrow></msup>
+#       <mo stretchy="false">(</mo><mn>0</mn><mo stretchy="false">)</mo>
+#     <mo>‖</mo></mrow><mi>F</mi></msub></mrow>
 #   </mfrac>
 # </math>
 #
@@ -74,9 +80,16 @@ from paper_lib.studies import signatures
 
 chosen = chapter.parameters
 records = signatures(profile_of(chosen.profile), chosen.seeds, chosen.sizes).records()
-of_size = {size: [record for record in records if record.size == size] for size in chosen.sizes}
-trainings = {size: [record.training.result for record in group] for size, group in of_size.items()}
-sweeps = {size: [record.reset.result for record in group] for size, group in of_size.items()}
+of_size = {
+    size: [record for record in records if record.size == size] for size in chosen.sizes
+}
+trainings = {
+    size: [record.training.result for record in group]
+    for size, group in of_size.items()
+}
+sweeps = {
+    size: [record.reset.result for record in group] for size, group in of_size.items()
+}
 
 # %% [markdown]
 # ## The picture of the slide
@@ -134,8 +147,17 @@ from paper_lib.layers.signatures import spread
 rows = []
 for size, runs in trainings.items():
     for name, matrices in (("attention", ATTENTION), ("convolution", CONVOLUTION)):
-        at = [[spread(signature(run, matrices, t)).mean() for run in runs] for t in (steps[size][0], steps[size][-1])]
-        rows.append((size, name, *(f"{np.mean(v):.2f} ({min(v):.2f} to {max(v):.2f})" for v in at)))
+        at = [
+            [spread(signature(run, matrices, t)).mean() for run in runs]
+            for t in (steps[size][0], steps[size][-1])
+        ]
+        rows.append(
+            (
+                size,
+                name,
+                *(f"{np.mean(v):.2f} ({min(v):.2f} to {max(v):.2f})" for v in at),
+            )
+        )
 table(
     rows,
     ["Size", "Matrices", "Spread at the first recorded step", "Spread at the end"],
@@ -157,7 +179,10 @@ from paper_lib.layers.changes import spearman
 from paper_lib.layers.signatures import correlation_with_harm, harm
 
 correlations = {
-    size: correlation_with_harm(trainings[size], sweeps[size], chosen.modules, chosen.step) for size in trainings
+    size: correlation_with_harm(
+        trainings[size], sweeps[size], chosen.modules, chosen.step
+    )
+    for size in trainings
 }
 show(
     correlation_intervals(correlations, chosen.modules),
@@ -202,9 +227,12 @@ from paper_lib.figures.signatures import module_maps
 from paper_lib.layers.ranking import layer_effects, pooled
 
 module_results = {
-    size: pooled([record.modules.result for record in group if record.modules]) for size, group in of_size.items()
+    size: pooled([record.modules.result for record in group if record.modules])
+    for size, group in of_size.items()
 }
-module_effects = {size: layer_effects(result) for size, result in module_results.items()}
+module_effects = {
+    size: layer_effects(result) for size, result in module_results.items()
+}
 show(
     module_maps(module_effects),
     caption="WER change, in points, by the re-initialisation of one module of one layer, everything else as trained.",
@@ -221,12 +249,28 @@ for size, effects in module_effects.items():
     whole = sum(harm(sweeps[size][0]))
     for module in MODULES:
         own = [effect for effect in effects if effect.module == module]
-        counts = [sum(effect.classification == name for effect in own) for name in CLASSES]
+        counts = [
+            sum(effect.classification == name for effect in own) for name in CLASSES
+        ]
         total = sum(effect.change.value for effect in own)
-        rows.append((size, module, *counts, f"{100 * total / len(own):+.1f}", f"{total / whole:.2f}"))
+        rows.append(
+            (
+                size,
+                module,
+                *counts,
+                f"{100 * total / len(own):+.1f}",
+                f"{total / whole:.2f}",
+            )
+        )
 table(
     rows,
-    ["Size", "Module", *(name.capitalize() for name in CLASSES), "Mean change, points", "Of the layer's"],
+    [
+        "Size",
+        "Module",
+        *(name.capitalize() for name in CLASSES),
+        "Mean change, points",
+        "Of the layer's",
+    ],
     "Modules by class, over the layers, with intervals that hold together for all modules of a model (Bonferroni), and "
     "the mean WER change beside that of the whole layer's reset (seed 0).",
     row_headers=2,

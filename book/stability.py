@@ -44,19 +44,32 @@ from paper_lib.profiles import profile_of
 from paper_lib.studies import stability
 
 chosen = chapter.parameters
-records = stability(profile_of(chosen.profile), chosen.seeds, chosen.draws, chosen.sizes).records()
+records = stability(
+    profile_of(chosen.profile), chosen.seeds, chosen.draws, chosen.sizes
+).records()
 sweeps = sweeps_by_size(records)
 repeats = {size: Repeats.of(results) for size, results in sweeps.items()}
-changes = {size: runs.wer() for size, runs in repeats.items()}  # [trainings, layers], by re-initialisation
+changes = {
+    size: runs.wer() for size, runs in repeats.items()
+}  # [trainings, layers], by re-initialisation
 
 # %% tags=["hide-input"]
-from paper_lib.figures.tables import percent, table
+from paper_lib.figures.tables import p_value, percent, table
 from paper_lib.layers.ranking import intact_wer
 
 table(
     [
-        (record.size, record.seed, percent(intact_wer(record.reset.result)), f"{100 * change.mean():+.1f}")
-        for record, change in zip(records, (run for of_size in changes.values() for run in of_size), strict=True)
+        (
+            record.size,
+            record.seed,
+            percent(intact_wer(record.reset.result)),
+            f"{100 * change.mean():+.1f}",
+        )
+        for record, change in zip(
+            records,
+            (run for of_size in changes.values() for run in of_size),
+            strict=True,
+        )
     ],
     ["Size", "Seed", "Intact WER, % [95 %]", "Mean change by a reset, points"],
     "The trainings. Intervals are bootstraps over the test utterances.",
@@ -99,11 +112,19 @@ show(
 
 # %% tags=["hide-input"]
 from paper_lib.claims.stability import SIGNIFICANCE
-from paper_lib.layers.agreement import agreement, overlap_of, permutation_test, rank_concordance, rank_correlation
+from paper_lib.layers.agreement import (
+    agreement,
+    overlap_of,
+    permutation_test,
+    rank_concordance,
+    rank_correlation,
+)
 
 
 def with_interval(estimate):
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]".replace("-", "−")
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]".replace(
+        "-", "−"
+    )
 
 
 table(
@@ -113,7 +134,7 @@ table(
             len(runs.runs),
             with_interval(agreement(runs, rank_correlation)),
             with_interval(agreement(runs, rank_concordance)),
-            f"{min(1, len(repeats) * permutation_test(changes[size])):.3f}",
+            p_value(min(1, len(repeats) * permutation_test(changes[size]))),
         )
         for size, runs in repeats.items()
     ],
@@ -137,7 +158,7 @@ for size, runs in repeats.items():
                 f"{k} of {layers}",
                 with_interval(share),
                 f"{k / layers:.2f}",
-                f"{permutation_test(changes[size], overlap_of(k)):.3f}",
+                p_value(permutation_test(changes[size], overlap_of(k))),
             )
         )
 table(
@@ -162,10 +183,23 @@ for size, results in sweeps.items():
     found = deviations(results)
     values = [100 * changes[size].mean(0).std(ddof=1), 100 * found.trainings]
     draw = "–" if found.draws is None else f"{100 * found.draws:.1f}"
-    rows.append((size, *(f"{value:.1f}" for value in values), draw, f"{100 * found.utterances:.1f}"))
+    rows.append(
+        (
+            size,
+            *(f"{value:.1f}" for value in values),
+            draw,
+            f"{100 * found.utterances:.1f}",
+        )
+    )
 table(
     rows,
-    ["Size", "Between layers", "Between trainings", "Between draws", "By test utterances"],
+    [
+        "Size",
+        "Between layers",
+        "Between trainings",
+        "Between draws",
+        "By test utterances",
+    ],
     "Standard deviations of the WER change, in points. Between layers: of the layers' means. The others are for one "
     "layer: from training to training, from draw to draw of a re-randomisation, and by the choice of the test speech.",
 )

@@ -181,9 +181,12 @@ def test_what_the_model_hears_by_mouse(book: Page, built_book: Path, records: li
                     "intact": " ".join(result["intact"][place].split()),
                     "reset": " ".join(reset["texts"][place].split()),
                 }
-            assert figure.locator(".card:visible").count() == 1
-            assert figure.locator(".card:visible img").get_attribute("alt") == f"Spectrogram of “{utterance['text']}”."
-            seconds = figure.locator(".card:visible audio").evaluate("sound => sound.duration")
+            assert figure.locator(".utterance:visible").count() == 1
+            assert (
+                figure.locator(".utterance:visible img").get_attribute("alt")
+                == f"Spectrogram of “{utterance['text']}”."
+            )
+            seconds = figure.locator(".utterance:visible audio").evaluate("sound => sound.duration")
             assert seconds == pytest.approx(utterance["frames"] / 100, abs=0.05)
 
 
@@ -277,4 +280,5 @@ def test_the_planner_names_the_nearest_measured_plans_with_their_wer(book: Page,
         name, value, low, high = re.match(r"(\S+): (\S+) \[(\S+), (\S+)\] %", told).groups()  # type: ignore[union-attr]
         wer = adapted[name].estimate()
         for number, found in ((value, wer.value), (low, wer.low), (high, wer.high)):
+            assert re.fullmatch(r"\d+\.\d", number)
             assert float(number) == pytest.approx(100 * found, abs=0.05 + 1e-9)

@@ -90,7 +90,7 @@ def test_the_status_page_tells_the_facts_of_every_chapter(book: Book) -> None:
     page = page_provenance(nbformat.read(book.computed, as_version=4))
     _, first, second = status_page([page, page]).split("## ")
     assert first.strip() == second.strip()
-    assert first.startswith("{doc}`intro`")
+    assert first.startswith("{doc}`All about intro <intro>`")
     for fact in ("<dd>smoke</dd>", "<dd>0, 3, 7</dd>", "<dd>decaf, c0ffee1, c0ffee2</dd>", " cores, ", "torch 2.11"):
         assert fact in first
 

@@ -34,6 +34,7 @@ class PageProvenance:
     """
 
     chapter: str
+    title: str
     parameters: dict[str, Any]
     seeds: tuple[int, ...]
     corpora: tuple[str, ...]
@@ -69,6 +70,7 @@ def page_provenance(notebook: NotebookNode) -> PageProvenance:
     earlier = [date for r in records if (date := datetime.fromisoformat(r.created)) < started.replace(microsecond=0)]
     return PageProvenance(
         chapter=page.chapter,
+        title=notebook.cells[0].source.partition("\n")[0].removeprefix("# "),
         parameters=dict(run.parameters),
         seeds=tuple(sorted({*page.seeds, *(seed for record in records for seed in record.seeds)})),
         corpora=_distinct([*page.corpora, *(record.corpus for record in records if record.corpus)]),

@@ -16,4 +16,5 @@ run and how long that took; *Results* says what was computed with it and what wa
 
 def status_page(pages: Iterable[PageProvenance]) -> str:
     """Returns the page in MyST Markdown, with a section for each of `pages` that links to its chapter."""
-    return "\n".join([HEADING, *(f"## {{doc}}`{page.chapter}`\n\n{provenance_list(page)}\n" for page in pages)])
+    sections = (f"## {{doc}}`{page.title} <{page.chapter}>`\n\n{provenance_list(page)}\n" for page in pages)
+    return "\n".join([HEADING, *sections])

@@ -3,7 +3,7 @@
   const figure = document.currentScript.closest("figure");
   const data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
   const menus = Object.fromEntries([...figure.querySelectorAll("select")].map((menu) => [menu.dataset.key, menu]));
-  const cards = [...figure.querySelectorAll(".card")];
+  const cards = [...figure.querySelectorAll(".utterance")];
   const fact = (name) => figure.querySelector(`[data-fact="${name}"]`);
 
   // The marks are HTML that was escaped where the page was made. Without words there is nothing to see, so it is said.

@@ -62,7 +62,7 @@ def hearing(
     features = [log_mel(utterance.waveform) for utterance in utterances]
     limits = float(np.quantile(np.concatenate(features), 0.02)), float(np.max([f.max() for f in features]))
     cards = "".join(
-        f'<div class="card"{"" if place == 0 else " hidden"}>'
+        f'<div class="utterance"{"" if place == 0 else " hidden"}>'
         f"{show(spectrogram(f, limits, width=6), caption='', alt=f'Spectrogram of “{u.reference}”.').html}"
         f"{player(u.waveform, f'“{u.reference}”, speaker {u.speaker}').html}</div>"
         for place, (u, f) in enumerate(zip(utterances, features, strict=True))

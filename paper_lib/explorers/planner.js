@@ -5,6 +5,7 @@
   const sliders = [...figure.querySelectorAll('input[type="range"]')];
   const fact = (name) => figure.querySelector(`[data-fact="${name}"]`);
   const share = (part, whole) => `${((100 * part) / whole).toFixed(1)} %`;
+  const interval = (numbers) => numbers.map((number) => number.toFixed(1));
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
   // A measured model may have fewer layers: each of ours is compared with the one at its relative depth.
@@ -29,7 +30,10 @@
       .map((plan) => ({ ...plan, away: distance(rates, plan.rates) }))
       .sort((one, other) => one.away - other.away)
       .slice(0, 3)
-      .map(({ name, wer: [value, low, high], away }) => `${name}: ${value} [${low}, ${high}] % (${away.toFixed(0)} points away)`);
+      .map(({ name, wer, away }) => {
+        const [value, low, high] = interval(wer);
+        return `${name}: ${value} [${low}, ${high}] % (${away.toFixed(0)} points away)`;
+      });
     fact("nearest").textContent = nearest.join("; ") || "none";
   };
 

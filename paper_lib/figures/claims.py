@@ -14,10 +14,10 @@ def claims_table(findings: Sequence[Finding], caption: str) -> Markup:
     """Returns the findings of one chapter: a row per claim."""
     return table(
         [
-            (f.claim.statement, f.claim.criteria["reproduced"], f"{f.claim.statistic}. {f.evidence}", verdict_cell(f))
+            (f.claim.statement, verdict_cell(f), f"{f.claim.statistic}. {f.evidence}", f.claim.criteria["reproduced"])
             for f in findings
         ],
-        ["The paper says", "We call it reproduced if", "Measured", "Verdict"],
+        ["The paper says", "Verdict", "Measured", "We call it reproduced if"],
         caption,
     )
 

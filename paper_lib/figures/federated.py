@@ -138,8 +138,8 @@ def wer_by_dropped(ours: Mapping[str, tuple[float, Estimate]], slide: Mapping[st
 
     Values are by plan: the share (a fraction) and the WER, ours with its interval, the slide's in per cent.
     """
-    figure = new_figure(height=3.3, width=WIDTH)
-    left, right = figure.subplots(1, 2)
+    figure = new_figure(height=3.8, width=WIDTH)
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     for plan, (share, wer) in ours.items():
         percents = {"wer_percent": wer.value, "wer_percent_low": wer.low, "wer_percent_high": wer.high}
         shares = {"dropped_percent": 100 * share} | {name: 100 * value for name, value in percents.items()}
@@ -163,7 +163,7 @@ def _point(axes: Axes, plan: str, x: float, y: float, interval: tuple[float, flo
     if interval:
         axes.vlines(x, *interval, color=_COLOURS[family], linewidth=1, alpha=0.6)
     axes.plot(x, y, _MARKERS[family], color=_COLOURS[family], markersize=6)
-    left, below = family in ("amb", "flat", "random"), family == "amb"
+    left, below = family in ("amb", "flat"), family in ("amb", "random")
     axes.annotate(
         plan,
         (x, y),

@@ -70,7 +70,7 @@ def _maps(
         for (row, layer), value in np.ndenumerate(of_size):
             figure.note(size=size, part=rows[row], layer=layer + 1, **{quantity: value})
         image = axes.imshow(of_size, cmap=colour_map, aspect="auto", vmin=limits[0], vmax=limits[1])
-        if max(widths) <= 8:  # else the numbers would touch
+        if sum(widths) <= 24:  # else the numbers would touch
             middle = sum(limits) / 2
             for (row, layer), value in np.ndenumerate(of_size):
                 colour = "white" if value < middle else BLACK

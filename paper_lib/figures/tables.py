@@ -30,9 +30,9 @@ def table(
 
     def cells(row: Sequence[object], heads: int, scope: str) -> str:
         return "".join(
-            (f'<th scope="{scope}"{_aligned(right[place])}>{escaped(cell)}</th>')
+            f'<th scope="{scope}"{_class(right[place], scope == "row" and len(_plain(cell)) > 24)}>{escaped(cell)}</th>'
             if place < heads
-            else f"<td{_aligned(right[place])}>{escaped(cell)}</td>"
+            else f"<td{_class(right[place])}>{escaped(cell)}</td>"
             for place, cell in enumerate(row)
         )
 
@@ -51,8 +51,14 @@ def percent(estimate: Estimate, *, sign: bool = False) -> str:
     return f"{value} [{low}, {high}]".replace("-", "−")
 
 
-def _aligned(right: bool) -> str:
-    return ' class="number"' if right else ""
+def p_value(p: float) -> str:
+    """Returns a p-value to three digits."""
+    return f"{p:.3f}" if p >= 0.001 else "<0.001"
+
+
+def _class(right: bool, long: bool = False) -> str:
+    """Returns the class of a cell: numbers are set to the right, and the head of a row breaks where it is long."""
+    return ' class="number"' if right else ' class="long"' if long else ""
 
 
 def _is_numeric(cell: object) -> bool:
