@@ -163,7 +163,7 @@ def _point(axes: Axes, plan: str, x: float, y: float, interval: tuple[float, flo
     if interval:
         axes.vlines(x, *interval, color=_COLOURS[family], linewidth=1, alpha=0.6)
     axes.plot(x, y, _MARKERS[family], color=_COLOURS[family], markersize=6)
-    left, below = family in ("amb", "flat"), family in ("amb", "random")
+    left, below = family in ("flat", "random"), family in ("amb", "random")
     axes.annotate(
         plan,
         (x, y),
