@@ -24,7 +24,7 @@ from paper_lib.figures.signatures import correlation_intervals
 from paper_lib.figures.sound import player
 from paper_lib.figures.stability import rank_maps, run_spread
 from paper_lib.figures.style import show
-from paper_lib.figures.tables import percent, table
+from paper_lib.figures.tables import p_value, percent, table
 from paper_lib.layers.ranking import LayerEffect
 from paper_lib.layers.variants import KINDS
 
@@ -126,6 +126,12 @@ def test_a_table_escapes_text_heads_its_rows_and_sets_numbers_to_the_right() -> 
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match=r"3 columns, and a row has 2 cells: \['S', 1\]"):
         table([("S", 1)], ["size", "weights", "note"], "Sizes")
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0294, "0.029"), (0.001, "0.001"), (0.0003, "<0.001"), (1, "1.000")])
+def test_a_p_value_is_never_printed_as_zero(p: float, text: str) -> None:
+    assert p_value(p) == text
+    assert f'<td class="number">{text.replace("<", "&lt;")}</td>' in table([("S", p_value(p))], ["size", "p"], "").html
 
 
 @pytest.mark.parametrize(("sign", "text"), [(False, "12.3 [−4.0, 20.1]"), (True, "+12.3 [−4.0, +20.1]")])

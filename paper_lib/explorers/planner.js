@@ -5,7 +5,6 @@
   const sliders = [...figure.querySelectorAll('input[type="range"]')];
   const fact = (name) => figure.querySelector(`[data-fact="${name}"]`);
   const share = (part, whole) => `${((100 * part) / whole).toFixed(1)} %`;
-  const interval = (numbers) => numbers.map((number) => number.toFixed(1));
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
   // A measured model may have fewer layers: each of ours is compared with the one at its relative depth.
@@ -31,7 +30,7 @@
       .sort((one, other) => one.away - other.away)
       .slice(0, 3)
       .map(({ name, wer, away }) => {
-        const [value, low, high] = interval(wer);
+        const [value, low, high] = wer.map((number) => number.toFixed(1));
         return `${name}: ${value} [${low}, ${high}] % (${away.toFixed(0)} points away)`;
       });
     fact("nearest").textContent = nearest.join("; ") || "none";
