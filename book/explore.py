@@ -92,7 +92,7 @@ hearing(
     caption="Transcripts by the first training of every size, intact and with one layer reset. Re-randomised: the "
     "first draw. The spectrogram is what the model sees."
     + (
-        f" {again}: of the same training done again on another machine, which rounds differently."
+        f" For them {again} were trained again, from the same seed, on a machine that rounds differently."
         if again
         else ""
     ),

@@ -177,7 +177,7 @@ show(
     "the channels; thin bar: 90 %. Dashed: what BatchNorm's statistics give where they fit. BatchNorm's statistics are "
     "those of the layer itself, which is not reset."
     + (
-        f" {again}: of the same training done again on another machine, which rounds differently."
+        f" For this {again} was trained again, from the same seed, on a machine that rounds differently."
         if again
         else ""
     ),
