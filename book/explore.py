@@ -92,7 +92,7 @@ hearing(
     caption="Transcripts by the first training of every size, intact and with one layer reset. Re-randomised: the "
     "first draw. The spectrogram is what the model sees."
     + (
-        f" For them {again} were trained again, from the same seed, on a machine that rounds differently."
+        f" For the transcripts {again} were trained again, from the same seed, on a machine that rounds differently."
         if again
         else ""
     ),
