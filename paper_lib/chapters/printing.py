@@ -16,6 +16,8 @@ _PRINT_STYLE = """
 details.rerun, details.hide > summary, .toggle-details__container { display: none !important }
 .bd-header-article, .prev-next-footer, .controls { display: none !important }
 .scroll { overflow: visible !important }
+div.cell_input, figure, tr { break-inside: avoid }
+h2, h3 { break-after: avoid }
 """
 
 
@@ -70,6 +72,7 @@ def _print(pages: Sequence[Path], directory: Path, chromium: str) -> list[tuple[
             tab.pdf(
                 path=path,
                 format="A4",
+                scale=0.8,  # wide tables and lines of code fit
                 margin={"top": "15mm", "bottom": "18mm", "left": "15mm", "right": "15mm"},
                 print_background=True,
                 display_header_footer=True,
