@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -52,6 +55,19 @@ def test_conda_installs_the_lock_and_the_package() -> None:
     assert pip == ["-r requirements.lock", "-e ."]
     (python,) = [entry for entry in environment["dependencies"] if str(entry).startswith("python=")]
     assert Requirement("python" + PROJECT["requires-python"]).specifier.contains(python.removeprefix("python="))
+
+
+def test_binder_opens_every_chapter_at_the_published_results(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    sources = list((CHECKOUT / "book").glob("*.py"))
+    for path in (*sources, CHECKOUT / "postBuild", CHECKOUT / "jupytext.toml"):
+        shutil.copy(path, tmp_path / path.relative_to(CHECKOUT))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["sh", "postBuild"], cwd=tmp_path, env=os.environ | {"PATH": path}, check=True, capture_output=True)
+    for source in sources:
+        notebook = nbformat.read(tmp_path / "notebooks" / f"{source.stem}.ipynb", as_version=4)
+        parameters = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+        assert [text.splitlines()[0] for text in parameters] == ['profile = "laptop"'] * (source.stem != "live")
 
 
 def test_make_help_lists_every_target() -> None:
