@@ -28,10 +28,14 @@ from paper_lib.studies import STUDIES
 from paper_lib.studies.measurements import compute_missing, store_of
 
 COLAB_CELL = """\
+import os
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install --quiet "paper_lib[book] @ git+https://github.com/{repository}"
+    # The published records come with the repository, not with the library.
+    !git clone --quiet --depth 1 https://github.com/{repository} repository
+    %pip install --quiet --editable "./repository[book]"
+    sys.path.insert(0, os.path.abspath("repository"))
 """
 
 
@@ -82,7 +86,7 @@ def render(notebooks: Sequence[Path], root: Path) -> Path:
 def publish_notebooks(notebooks: Sequence[Path], root: Path, directory: Path) -> None:
     """Puts the executed notebooks and their sources into `directory`, for download and for Colab.
 
-    On Colab a notebook first installs this library; elsewhere that cell does nothing.
+    On Colab a notebook first fetches this library with the published records; elsewhere that cell does nothing.
     """
     directory.mkdir()
     repository = os.environ.get("GITHUB_REPOSITORY")
