@@ -32,7 +32,7 @@ def table(
         return "".join(
             f'<th scope="{scope}"{_class(right[place], scope == "row" and len(_plain(cell)) > 24)}>{escaped(cell)}</th>'
             if place < heads
-            else f"<td{_class(right[place])}>{escaped(cell)}</td>"
+            else f"<td{_class(right[place], len(_plain(cell)) > 60)}>{escaped(cell)}</td>"
             for place, cell in enumerate(row)
         )
 
@@ -57,7 +57,7 @@ def p_value(p: float) -> str:
 
 
 def _class(right: bool, long: bool = False) -> str:
-    """Returns the class of a cell: numbers are set to the right, and the head of a row breaks where it is long."""
+    """Returns the class of a cell: numbers are set to the right, and long text has room for a few words a line."""
     return ' class="number"' if right else ' class="long"' if long else ""
 
 
