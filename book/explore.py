@@ -37,7 +37,7 @@ chapter = begin("explore", globals())
 
 # %%
 from paper_lib.profiles import profile_of
-from paper_lib.studies import explore
+from paper_lib.studies import explore, repetition_note
 
 chosen = chapter.parameters
 records = explore(profile_of(chosen.profile), chosen.utterances).records()
@@ -82,7 +82,6 @@ corpus = open_corpus(profile_of(chosen.profile).corpus)
 spoken = [
     Utterance(**utterance) for utterance in next(iter(heard.values()))["utterances"]
 ]
-again = ", ".join(model.size for model in records if "transcripts" in model.repeated)
 hearing(
     [
         HeardUtterance(utterance.text, utterance.speaker, corpus.waveform(utterance))
@@ -91,11 +90,7 @@ hearing(
     heard,
     caption="Transcripts by the first training of every size, intact and with one layer reset. Re-randomised: the "
     "first draw. The spectrogram is what the model sees."
-    + (
-        f" For the transcripts {again} were trained again, from the same seed, on a machine that rounds differently."
-        if again
-        else ""
-    ),
+    + repetition_note(records, "transcripts", "size"),
 )
 
 # %% [markdown]

@@ -233,15 +233,9 @@ least = {
     name: int(np.argmin(harm(reset.result))) + 1
     for name, reset in zip(signatures, records.resets, strict=True)
 }
+trained = [record.result for record in records.trainings]
 variation = {
-    matrix: float(
-        np.mean(
-            [
-                spread(signature(record.result, (matrix,)))
-                for record in records.trainings
-            ]
-        )
-    )
+    matrix: float(np.mean([spread(signature(result, (matrix,))) for result in trained]))
     for matrix in ATTENTION
 }
 show(

@@ -45,7 +45,7 @@ chapter = begin("group_norm", globals())
 
 # %%
 from paper_lib.profiles import profile_of
-from paper_lib.studies import group_norm
+from paper_lib.studies import group_norm, repetition_note
 
 chosen = chapter.parameters
 records = group_norm(
@@ -169,18 +169,13 @@ first = [record for record in records if record.seed == 0]
 activations = {
     record.norm: record.activations.result["activations"] for record in first
 }
-again = "; ".join(record.norm for record in first if "activations" in record.repeated)
 show(
     activation_quantiles(activations, reset=0),
     caption="Normalised activations in the layers above layer 1, on dev speech, seed 0: mean and deviation of each "
     "channel over all frames. Grey: intact. Vermilion: layer 1 re-initialised. Dot: median channel; thick bar: half of "
     "the channels; thin bar: 90 %. Dashed: what BatchNorm's statistics give where they fit. BatchNorm's statistics are "
     "those of the layer itself, which is not reset."
-    + (
-        f" For this {again} was trained again, from the same seed, on a machine that rounds differently."
-        if again
-        else ""
-    ),
+    + repetition_note(first, "activations", "norm"),
     alt="For each norm the spread over channels of mean and deviation of normalised activations, per layer, for the "
     "intact model and with layer 1 re-initialised.",
     name="activations",

@@ -49,9 +49,8 @@ records = stability(
 ).records()
 sweeps = sweeps_by_size(records)
 repeats = {size: Repeats.of(results) for size, results in sweeps.items()}
-changes = {
-    size: runs.wer() for size, runs in repeats.items()
-}  # [trainings, layers], by re-initialisation
+# By re-initialisation, [trainings, layers].
+changes = {size: runs.wer() for size, runs in repeats.items()}
 
 # %% tags=["hide-input"]
 from paper_lib.figures.tables import p_value, percent, table
@@ -122,9 +121,8 @@ from paper_lib.layers.agreement import (
 
 
 def with_interval(estimate):
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]".replace(
-        "-", "−"
-    )
+    text = f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+    return text.replace("-", "−")
 
 
 table(

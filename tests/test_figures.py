@@ -123,6 +123,12 @@ def test_a_table_escapes_text_heads_its_rows_and_sets_numbers_to_the_right() -> 
     assert "<caption>Sizes</caption>" in text
 
 
+def test_long_heads_of_rows_and_long_cells_have_room() -> None:
+    text = table([("The larger the model, the more robust", "said " * 20)], ["claim", "evidence"], "Claims").html
+    assert '<th scope="row" class="long">The larger' in text
+    assert '<td class="long">said' in text
+
+
 def test_a_row_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match=r"3 columns, and a row has 2 cells: \['S', 1\]"):
         table([("S", 1)], ["size", "weights", "note"], "Sizes")

@@ -27,7 +27,15 @@ from paper_lib.layers.variants import MODULES
 from paper_lib.profiles import SIZES, Profile, ProfileName, profile_of
 from paper_lib.results import Store
 from paper_lib.settings import EncoderSettings, ResetSettings, SyntheticSettings, TrainingRun, TransducerSettings
-from paper_lib.studies import STUDIES, compute_missing, federated_dropout, group_norm, model_size, signatures
+from paper_lib.studies import (
+    STUDIES,
+    compute_missing,
+    federated_dropout,
+    group_norm,
+    model_size,
+    repetition_note,
+    signatures,
+)
 from paper_lib.studies.computing import trained_model
 from paper_lib.studies.measurements import ResetStudy
 
@@ -164,6 +172,8 @@ def test_norms_are_compared_with_all_else_equal(cache: Path) -> None:
     # Other weights than those of its training are told.
     mixed = replace(records[1], training=records[2].training)
     assert mixed.repeated == ["reset_sweep", "activations"]
+    assert repetition_note(records, "activations", "norm") == ""
+    assert repetition_note([*records, mixed], "activations", "norm").endswith(" differently: GroupNorm, 1 group.")
 
 
 def test_a_study_takes_its_chapters_parameters_in_a_terminal(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

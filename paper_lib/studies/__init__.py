@@ -123,6 +123,13 @@ class Study:
         return lines
 
 
+def repetition_note(records: Sequence[ModelRecords], kind: str, attribute: str) -> str:
+    """Returns what a caption must add where records of `kind` are of repeated trainings, by their size or norm."""
+    again = dict.fromkeys(str(getattr(record, attribute)) for record in records if kind in record.repeated)
+    told = " Trained again for this, from the same seed, on a machine that rounds differently: "
+    return f"{told}{'; '.join(again)}." if again else ""
+
+
 def norm_name(encoder: EncoderSettings) -> str:
     """Returns what the norm of the convolution module is called in tables and figures."""
     if encoder.norm == "batch":
