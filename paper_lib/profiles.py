@@ -327,7 +327,7 @@ def _gpu() -> Profile:
             domains=ALL_DOMAINS,
             channels={"clean": 0.4, "telephone": 0.2, "far_field": 0.2, "noise": 0.2},
             utterances={"train": 160_000, "dev": 1000, "test": 2000},
-            speakers={"train": 400, "dev": 60, "test": 100},
+            speakers={"train": 300, "dev": 48, "test": 100},
         ),
         tokens=WORD_PIECES,
         models={size: paper_size(size) for size in SIZES},

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from paper_lib.evaluation import Estimate
 from paper_lib.figures.style import (
     BLACK,
     BLUE,
@@ -24,6 +23,7 @@ from paper_lib.figures.style import (
     book_style,
     new_figure,
 )
+from paper_lib.inference import Estimate
 from paper_lib.settings import DropoutPlan
 
 _COLOURS = {

@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_lib.evaluation import Estimate
 from paper_lib.figures.style import (
     BLACK,
     BLUE,
@@ -22,7 +21,7 @@ from paper_lib.figures.style import (
     book_style,
     new_figure,
 )
-from paper_lib.layers.changes import Floats
+from paper_lib.inference import Estimate, Floats
 from paper_lib.layers.ranking import LayerEffect
 from paper_lib.layers.variants import MODULES
 

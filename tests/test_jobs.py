@@ -10,7 +10,7 @@ import joblib
 import pytest
 import torch
 
-from paper_lib.sweep import Job, default_workers, run_jobs
+from paper_lib.jobs import Job, default_workers, run_jobs
 
 
 def echo(value: int, position: int) -> tuple[int, int, int, int]:
