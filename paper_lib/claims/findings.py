@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from paper_lib.claims import Claim, Finding, federated_dropout, group_norm, model_size, signatures, stability
 from paper_lib.federated.comparison import Adapted
+from paper_lib.inference import survives_holm
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import Profile, ProfileName
 from paper_lib.studies import STUDIES, ModelRecords
@@ -38,6 +39,12 @@ def measured_findings(profile: Profile) -> list[Finding]:
     """Returns the findings of those studies that are stored."""
     stored = [study for study in _JUDGES if STUDIES[study](profile).is_stored]
     return [finding for study in stored for finding in findings_of(study, profile)]
+
+
+def survivors(findings: Collection[Finding]) -> set[str]:
+    """Returns the ids of the claims whose parts all hold when `findings` are tested together, by Holm's procedure."""
+    rejected = survives_holm([finding.p for finding in findings])
+    return {finding.claim.id for finding, survives in zip(findings, rejected, strict=True) if survives}
 
 
 def judge_norms(records: Sequence[ModelRecords]) -> list[Finding]:

@@ -40,7 +40,7 @@ class Source(Protocol):
 
     def make_shard(self, settings: Any, split: Split, k: int) -> Shard: ...
 
-    def waveform(self, settings: Any, utterance: Utterance) -> NDArray[np.float32]: ...
+    def waveform(self, settings: Any, utterance_id: str) -> NDArray[np.float32]: ...
 
 
 SOURCES: dict[str, Source] = {"synthetic": synthetic, "librispeech": librispeech}
@@ -112,9 +112,9 @@ class Corpus:
         with _making(self, missing, min(workers or max(1, joblib.cpu_count() - 1), len(missing))):
             yield
 
-    def waveform(self, utterance: Utterance) -> NDArray[np.float32]:
-        """Returns the audio of `utterance`, through its channel: [samples] at 16 kHz."""
-        return self._source.waveform(self.settings, utterance)
+    def waveform(self, utterance_id: str) -> NDArray[np.float32]:
+        """Returns the audio of the utterance that has this id, through its channel: [samples] at 16 kHz."""
+        return self._source.waveform(self.settings, utterance_id)
 
     def feature_statistics(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Returns the mean and the standard deviation of every mel bin over the first training shard, [80] each."""

@@ -83,15 +83,15 @@ def make_shard(settings: LibriSpeechSettings, split: Split, k: int) -> Shard:
     return Shard(utterances, np.concatenate(features))
 
 
-def waveform(settings: LibriSpeechSettings, utterance: Utterance) -> NDArray[np.float32]:
-    """Returns the recording of `utterance`, [samples] at 16 kHz. Raises MissingDataError."""
-    speaker, chapter, _ = utterance.id.split("-")
+def waveform(settings: LibriSpeechSettings, utterance_id: str) -> NDArray[np.float32]:
+    """Returns the recording of an utterance, [samples] at 16 kHz. Raises MissingDataError."""
+    speaker, chapter, _ = utterance_id.split("-")
     names = [name for names in settings.subsets.values() for name in names]
-    paths = [_home() / name / speaker / chapter / f"{utterance.id}.flac" for name in names]
+    paths = [_home() / name / speaker / chapter / f"{utterance_id}.flac" for name in names]
     for path in paths:
         if path.exists():
             return _read(path)
-    raise MissingDataError(f"no recording of {utterance.id} in {_home()}, subsets {', '.join(names)}")
+    raise MissingDataError(f"no recording of {utterance_id} in {_home()}, subsets {', '.join(names)}")
 
 
 def download(settings: LibriSpeechSettings) -> None:

@@ -79,9 +79,9 @@ def make_shard(settings: SyntheticSettings, split: Split, k: int) -> Shard:
     return Shard(utterances, np.concatenate(features))
 
 
-def waveform(settings: SyntheticSettings, utterance: Utterance) -> NDArray[np.float32]:
-    """Returns the audio that the features of `utterance` were computed from, [samples] at 16 kHz."""
-    name, _, index = utterance.id.partition("-")
+def waveform(settings: SyntheticSettings, utterance_id: str) -> NDArray[np.float32]:
+    """Returns the audio that the features of an utterance were computed from, [samples] at 16 kHz."""
+    name, _, index = utterance_id.partition("-")
     split = SPLITS[[str(split) for split in SPLITS].index(name)]
     return _hear(_draw(settings, split, int(index)), settings)
 

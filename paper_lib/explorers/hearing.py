@@ -26,7 +26,6 @@ from paper_lib.layers.variants import KINDS, Kind
 class HeardUtterance:
     """One test utterance, to listen to."""
 
-    id: str
     reference: str
     speaker: str
     waveform: NDArray[np.float32]  # [samples] at 16 kHz

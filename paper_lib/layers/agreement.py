@@ -67,11 +67,11 @@ def instability(profiles: Floats) -> Floats:
     Root mean squares over layers of `profiles` [trainings, layers]: the slide's picture as a number. 0: all trainings
     are alike; 1: trainings differ in a layer as much as layers do.
     """
-    values = []
-    for training, profile in enumerate(profiles):
-        others = np.delete(profiles, training, axis=0).mean(0)
-        values.append(float(np.sqrt(((profile - others) ** 2).mean()) / others.std()))
-    return np.array(values)
+    others = (profiles.sum(0) - profiles) / (len(profiles) - 1)
+    distance = np.sqrt(((profiles - others) ** 2).mean(1))
+    # Where no reset does anything at all, nothing is unstable.
+    deviation: Floats = np.divide(distance, others.std(1), out=np.zeros_like(distance), where=distance > 0)
+    return deviation
 
 
 def association(first: Floats, second: Floats, given_depth: bool = False) -> tuple[float, float]:

@@ -60,6 +60,12 @@ class Sweeps:
     def trainings(self) -> int:
         return len(self.intact)
 
+    @property
+    def varied(self) -> str:
+        """What its intervals are over, in words: "5 trainings and 80 speakers"."""
+        speakers = f"{len(self.words)} speakers"
+        return speakers if self.trainings == 1 else f"{self.trainings} trainings and {speakers}"
+
     def added(self, kind: Kind = "re-initialisation") -> Floats:
         """Returns the errors that each reset adds to the intact model's, [trainings, units, speakers]."""
         return self.resets[kind] - self.intact[:, None]

@@ -122,7 +122,7 @@ def norm_name(encoder: EncoderSettings) -> str:
 def model_size(
     profile: Profile, seeds: int | None = None, draws: int | None = None, sizes: Sequence[Size] = SIZES
 ) -> Study:
-    """Trains every size from every seed and resets its layers (slide "Model Size").
+    """Trains every size from every seed and resets its layers (slides "Model Size" and "Stability").
 
     `seeds` and `draws` default to the profile's.
     """
@@ -157,20 +157,13 @@ def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = N
     return Study(profile, models)
 
 
-def stability(
-    profile: Profile, seeds: int | None = None, draws: int | None = None, sizes: Sequence[Size] = SIZES
-) -> Study:
-    """Trains every size several times, `seeds` or as the profile says, and resets its layers (slide "Stability")."""
-    return model_size(profile, seeds or profile.repeats, draws, sizes)
-
-
 def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size] = SIZES) -> Study:
-    """Adds to the trainings of `stability` resets of single modules, re-initialised (slides "Numerical Signatures").
+    """Adds to the trainings of `model_size` resets of single modules, re-initialised (slides "Numerical Signatures").
 
     Modules are reset in the profile's `module_repeats` first trainings of every size.
     """
     module = profile.reset.model_copy(update={"unit": "module", "draws": 0})
-    layers = stability(profile, seeds, sizes=sizes)
+    layers = model_size(profile, seeds, sizes=sizes)
     return Study(
         profile,
         [
@@ -196,7 +189,7 @@ def explore(profile: Profile) -> Study:
 STUDIES: dict[str, Callable[..., Study | AdaptationPlan]] = {
     "model_size": model_size,
     "group_norm": group_norm,
-    "stability": stability,
+    "stability": model_size,
     "signatures": signatures,
     "federated_dropout": federated_dropout,
     "explore": explore,
