@@ -8,12 +8,12 @@ from pathlib import Path
 
 def cache_root() -> Path:
     """Returns the directory of corpora, models and records: `PAPER_LIB_CACHE`, else .cache/paper_lib where one is."""
-    return Path(os.environ.get("PAPER_LIB_CACHE") or ".cache/paper_lib").absolute()
+    return Path(os.environ.get("PAPER_LIB_CACHE") or ".cache/paper_lib").expanduser().absolute()
 
 
 def librispeech_root() -> Path:
     """Returns the directory that holds LibriSpeech/: `PAPER_LIB_LIBRISPEECH`, else "data" in the cache."""
-    return Path(os.environ.get("PAPER_LIB_LIBRISPEECH") or cache_root() / "data").absolute()
+    return Path(os.environ.get("PAPER_LIB_LIBRISPEECH") or cache_root() / "data").expanduser().absolute()
 
 
 def published_records(profile: str) -> Path:

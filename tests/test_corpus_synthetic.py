@@ -1,7 +1,9 @@
 """Synthetic speech: reproducible to the byte, in splits that share nothing, by speakers who differ."""
 
+import os
 import subprocess
 import sys
+import textwrap
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -148,6 +150,92 @@ def test_an_unknown_voice_is_refused() -> None:
         synthesise("hello", "xx-nowhere", 180, 50)
 
 
+SPEAK = """
+import os, shutil, tempfile
+from pathlib import Path
+import espeakng_loader
+from paper_lib.corpus.espeak import SynthesiserError, synthesise
+
+def speak():
+    print(synthesise("call mom", "en-us+f1", 200, 50).tobytes().hex())
+
+def refuse(*arguments, **options):
+    raise PermissionError
+
+def shown(call):
+    try:
+        call()
+    except SynthesiserError as error:
+        print(error)
+
+temporary, data = Path(tempfile.gettempdir()), Path(espeakng_loader.get_data_path())
+"""
+CALL_MOM = synthesise("call mom", "en-us+f1", 200, 50).tobytes().hex()
+
+
+def printed_by(program: str, temporary: Path) -> list[str]:
+    """Returns the lines that `program` prints in a process of its own, whose directory for temporary files this is."""
+    temporary.mkdir(parents=True)
+    process = subprocess.run(
+        [sys.executable, "-c", SPEAK + textwrap.dedent(program)],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    assert not list(temporary.iterdir())
+    return process.stdout.splitlines()
+
+
+@pytest.mark.parametrize("length", [143, 144, 230])
+def test_the_directory_of_temporary_files_may_have_a_long_path(tmp_path: Path, length: int) -> None:
+    temporary = tmp_path / ("x" * (length - len(str(tmp_path)) - 1))
+    assert printed_by("speak()", temporary) == [CALL_MOM]
+
+
+def test_what_is_cleaned_away_is_made_again(tmp_path: Path) -> None:
+    program = """
+        speak()
+        for gone in ("", "voices", "phontab", "lang", "lang/en-us"):
+            (english,) = temporary.iterdir()
+            place = english / gone
+            place.unlink() if place.is_symlink() else shutil.rmtree(place)
+            speak()
+    """
+    assert printed_by(program, tmp_path / "temporary") == [CALL_MOM] * 6
+
+
+def test_speech_needs_no_directory_of_temporary_files(tmp_path: Path) -> None:
+    assert printed_by("os.mkdir = refuse; speak()", tmp_path / "temporary") == [CALL_MOM]
+
+
+def test_data_at_a_long_path_are_read_by_links_or_refused(tmp_path: Path) -> None:
+    link = tmp_path / ("x" * 160)
+    program = f"""
+        os.symlink(data, {str(link)!r})
+        espeakng_loader.get_data_path = lambda: {str(link)!r}
+        {{}}
+    """
+    assert printed_by(program.format("speak()"), tmp_path / "temporary") == [CALL_MOM]
+    link.unlink()
+    (message,) = printed_by(program.format("os.mkdir = refuse; shown(speak)"), tmp_path / "no-temporary")
+    assert f"cannot read its data in {link}: the path has {len(str(link))} bytes, at most 159" in message
+
+
+def test_data_that_are_incomplete_are_refused_and_the_process_lives(tmp_path: Path) -> None:
+    program = f"""
+        shutil.copytree(data, {str(tmp_path / "data")!r}, ignore=shutil.ignore_patterns("phontab", "??_dict"))
+        espeakng_loader.get_data_path = lambda: {str(tmp_path / "data")!r}
+        shown(speak)
+        os.mkdir = refuse
+        shown(speak)
+    """
+    first, second = printed_by(program, tmp_path / "temporary")
+    assert "did not start with the data in" in first
+    assert f"did not start with the data in {tmp_path / 'data'}: a file is missing" in second
+
+
 def test_there_are_hundreds_of_speakers_and_no_two_sound_alike() -> None:
     everyone = all_speakers()
     assert len(everyone) >= 400
@@ -188,6 +276,24 @@ def test_feature_statistics_are_those_of_the_first_training_shard(cache: Path) -
     # Above the telephone's band there is nothing but the floor.
     np.testing.assert_allclose(deviation, np.maximum(features.std(0), 0.1), rtol=1e-3)
     assert deviation[-1] == pytest.approx(0.1)
+
+
+def test_no_temporary_files_stay(tmp_path: Path, cache: Path) -> None:
+    program = """
+        from paper_lib.corpus import open_corpus
+        from paper_lib.settings import SyntheticSettings
+
+        counts = {"train": 3, "test": 2}
+        corpus = open_corpus(
+            SyntheticSettings(
+                domains={"prose": 1.0}, channels={"clean": 1.0}, utterances=counts, speakers=counts, shard_utterances=1
+            )
+        )
+        corpus.prepare(("test",), workers=2)
+        with corpus.prefetch("train", [0, 1, 2], workers=1):
+            corpus.shard("train", 0)
+    """
+    assert printed_by(program, tmp_path / "temporary") == []
 
 
 def test_prefetch_makes_shards_beside_the_caller(cache: Path) -> None:

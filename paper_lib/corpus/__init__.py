@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import joblib
@@ -147,12 +148,14 @@ def open_corpus(settings: CorpusSettings, domains: Collection[str] | None = None
 @contextmanager
 def _making(corpus: Corpus, shards: Sequence[tuple[Split, int]], workers: int) -> Iterator[Iterator[float]]:
     """Makes `shards` in other processes; the value yields each one's seconds of speech as it is done."""
-    executor = ProcessPoolExecutor(workers)
-    try:
-        futures = [executor.submit(_make, corpus, split, k) for split, k in shards]
-        yield (future.result() for future in as_completed(futures))
-    finally:
-        executor.shutdown(kill_workers=True)
+    # Their temporary files lie here, for a process that is killed removes none.
+    with TemporaryDirectory(prefix="corpus-") as temporary:
+        executor = ProcessPoolExecutor(workers, env={"TMPDIR": temporary})
+        try:
+            futures = [executor.submit(_make, corpus, split, k) for split, k in shards]
+            yield (future.result() for future in as_completed(futures))
+        finally:
+            executor.shutdown(kill_workers=True)
 
 
 def _make(corpus: Corpus, split: Split, k: int) -> float:
