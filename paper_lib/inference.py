@@ -60,7 +60,8 @@ class Component:
         t = -side * float(stats.t.ppf((1 + confidence) / 2, self.freedom))
         if abs(k := self.skewness) > 1e-6:
             t = 3 / k * (float(np.cbrt(1 + k * (t - k / 6))) - 1)
-        return -side * t * math.sqrt(self.variance)
+        # At hardly any confidence the correction for skewness would turn the end to the other side of the mean.
+        return max(0.0, -side * t) * math.sqrt(self.variance)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Mean:
             estimate = self.estimate(1 - p)
             return estimate.low - threshold if self.value > threshold else threshold - estimate.high
 
-        if self.value == threshold:
+        if distance(1.0) <= 0:
             return 1.0
         if distance(_LEAST_P) >= 0:
             return _LEAST_P

@@ -91,7 +91,7 @@ def test_features_are_those_of_the_recording(root: Path) -> None:
     for index, utterance in enumerate(shard.utterances):
         recording, rate = soundfile.read(root / f"LibriSpeech/dev-clean/84/121123/{utterance.id}.flac", dtype="float32")
         assert rate == 16_000
-        np.testing.assert_array_equal(corpus.waveform(utterance), recording)
+        np.testing.assert_array_equal(corpus.waveform(utterance.id), recording)
         np.testing.assert_array_equal(shard.features(index), log_mel(recording).astype(np.float16))
 
 

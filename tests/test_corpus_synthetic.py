@@ -16,6 +16,8 @@ from paper_lib.corpus.espeak import SynthesiserError, synthesise
 from paper_lib.corpus.features import log_mel
 from paper_lib.corpus.grammars import split_of
 from paper_lib.corpus.speakers import ACCENTS, RATES, VARIANTS, all_speakers, speak
+from paper_lib.corpus.speakers import split_of as split_of_variant
+from paper_lib.corpus.synthetic import speakers_of
 from paper_lib.settings import Domain, Split, SyntheticSettings
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -84,7 +86,7 @@ def test_the_waveform_is_what_the_features_were_made_of(cache: Path) -> None:
         features = shard.features(index)
         assert features.shape == (utterance.frames, 80)
         assert features.dtype == np.float16
-        np.testing.assert_array_equal(features, log_mel(corpus.waveform(utterance)).astype(np.float16))
+        np.testing.assert_array_equal(features, log_mel(corpus.waveform(utterance.id)).astype(np.float16))
 
 
 def test_splits_share_neither_sentences_nor_speakers(cache: Path) -> None:
@@ -94,6 +96,40 @@ def test_splits_share_neither_sentences_nor_speakers(cache: Path) -> None:
     assert len(set().union(*(speakers(corpus, split) for split in SPLITS))) == sum(
         len(speakers(corpus, split)) for split in SPLITS
     )
+
+
+MOST = {"train": 328, "dev": 48, "test": 192}
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"train": 8, "dev": 4, "test": 4}, {"train": 300, "dev": 1, "test": 190}, MOST], ids=str
+)
+def test_no_vocal_tract_is_heard_in_two_splits_however_many_speakers_there_are(wanted: dict[str, int]) -> None:
+    settings = small(speakers=wanted)
+    people = {split: speakers_of(settings, split) for split in SPLITS}
+    assert {split: len({person.name for person in people[split]}) for split in SPLITS} == wanted
+    variants = {split: {person.variant for person in people[split]} for split in SPLITS}
+    for split in SPLITS:
+        assert {split_of_variant(variant) for variant in variants[split]} == {split}
+    assert sum(map(len, variants.values())) == len(set().union(*variants.values()))
+
+
+def test_every_split_has_its_vocal_tracts_each_under_all_accents() -> None:
+    # All who may speak in a split: one more of any split is refused.
+    everyone = [person for split in SPLITS for person in speakers_of(small(speakers=MOST), split)]
+    assert sorted(person.name for person in everyone) == sorted(person.name for person in all_speakers())
+    assert {split_of_variant(variant) for variant in VARIANTS} == set(SPLITS)
+    for split in SPLITS:
+        with pytest.raises(ValueError, match="there are"):
+            open_corpus(small(speakers={**MOST, split: MOST[split] + 1}))
+
+
+def test_an_utterance_is_spoken_by_a_speaker_of_its_split(cache: Path) -> None:
+    corpus = open_corpus(small(speakers={"train": 300, "dev": 40, "test": 150}))
+    for split in SPLITS:
+        heard = [name.rpartition("+")[2] for name in speakers(corpus, split)]
+        assert len(heard) > 5
+        assert {split_of_variant(variant) for variant in heard} == {split}
 
 
 def test_speakers_may_be_seen(cache: Path) -> None:
@@ -112,7 +148,7 @@ def test_a_channel_changes_no_word_and_no_speaker(cache: Path) -> None:
     assert clean.digest != noisy.digest
     for one, other in zip(clean.shard("test", 0).utterances, noisy.shard("test", 0).utterances, strict=True):
         assert (one.text, one.speaker, one.frames) == (other.text, other.speaker, other.frames)
-        assert not np.array_equal(clean.waveform(one), noisy.waveform(other))
+        assert not np.array_equal(clean.waveform(one.id), noisy.waveform(other.id))
 
 
 def test_the_order_of_shares_plays_no_part(cache: Path) -> None:
@@ -311,7 +347,16 @@ def test_prefetch_makes_shards_beside_the_caller(cache: Path) -> None:
         ({"domains": {}}, "domains needs shares"),
         ({"channels": {"clean": -1.0, "noise": 2.0}}, "channels needs shares"),
         ({"speakers": {"train": 8, "dev": 4}}, "speakers says nothing of test"),
-        ({"speakers": {"train": 500, "dev": 50, "test": 50}}, "there are 568"),
+        (
+            {"speakers": {"train": 329, "dev": 48, "test": 192}},
+            r"speakers asks for {'train': 329, .*}; there are {'train': 328, 'dev': 48, 'test': 192}",
+        ),
+        ({"speakers": {"train": 8, "dev": 49, "test": 4}}, "'dev': 49, .*; there are .*'dev': 48"),
+        ({"speakers": {"train": 8, "dev": 4, "test": 193}}, "'test': 193}; there are .*'test': 192"),
+        (
+            {"speakers": {"train": 569, "dev": 4, "test": 4}, "unseen_speakers": False},
+            "there are {'train': 568, 'dev': 568, 'test': 568}",
+        ),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -29,6 +29,7 @@ from paper_lib.figures.tables import percent
 from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.signatures import signature
+from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.profiles import profile_of
 from paper_lib.settings import ResetSettings
@@ -125,7 +126,8 @@ def test_all_resets_in_one_pass_are_those_of_models_that_were_reset_one_by_one(
         model = load_shipped().model
         fresh = shipped.initial
         if kind == "re-randomisation":
-            torch.manual_seed(int(np.random.SeedSequence((layer, 0)).generate_state(1)[0]))
+            place = (shipped.run.seed, layer + 1, 0)  # training, layer from 1, draw
+            torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
             drawn = type(model.encoder.layers[0])(model.encoder.settings).state_dict()
             fresh = {f"encoder.layers.{layer}.{name}": tensor for name, tensor in drawn.items()}
         prefix = f"encoder.layers.{layer}." + (f"{module}." if module else "")
@@ -347,10 +349,16 @@ def test_layers_are_measured_as_by_a_reset_sweep(shipped: ShippedModel, unit: An
     panel.measure.click()
     settings = ResetSettings(unit=unit, draws=1 if unit == "layer" else 0)
     batches = evaluation_batches(open_corpus(spoken_tests(shipped)), "test", settings.batch_frames, 20)
-    result = reset_sweep(shipped.model, shipped.initial, batches, shipped.tokenizer, settings, CPU).record()
-    assert panel.effects == layer_effects(result)
-    assert f"Intact WER {percent(intact_wer(result))} % on 20 new sentences" in words(panel.result.value)
-    assert panel.result.value.count('<th scope="row"') == len(panel.effects)
+    result = reset_sweep(
+        shipped.model, shipped.initial, batches, shipped.tokenizer, settings, shipped.run.seed, CPU
+    ).record()
+    sweeps = Sweeps.of([result])
+    assert panel.effects == layer_effects(sweeps)
+    assert f"Intact WER {percent(intact_wer(sweeps))} % on 20 new sentences" in words(panel.result.value)
+    heads = [words(head) for head in re.findall(r'<th scope="row".*?</th>', panel.result.value)]
+    parts = [""] if unit == "layer" else [f", {module}" for module in MODULES]
+    once = [f"{layer}{part}" for layer in range(1, 7) for part in parts]
+    assert heads == once * (2 if unit == "layer" else 1)
     assert not panel.measure.disabled
 
 

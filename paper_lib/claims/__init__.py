@@ -124,7 +124,7 @@ def units_needed(mean: Mean, threshold: float, confidence: float = CONFIDENCE) -
         reaches = [
             component.reach(side, confidence)
             if name != more
-            else Component(component.variance / factor, component.freedom * factor).reach(side, confidence)
+            else Component(component.variance / factor, (component.freedom + 1) * factor - 1).reach(side, confidence)
             for name, component in (("trainings", mean.trainings), ("speakers", mean.speakers))
             if component
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 from paper_lib.claims import TOO_FEW, Claim, Finding, Part, above, conclude, p_text, plain, tested
@@ -125,7 +126,8 @@ def larger_is_more_stable(sizes: Mapping[str, Sweeps]) -> Finding:
         if {smaller, larger} <= several.keys():
             difference = difference_of_means(several[smaller], several[larger])
             evidence.append(f"{name} {plain(difference.estimate())}")
-            parts[name] = above(difference)
+            part = above(difference)
+            parts[name] = replace(part, remedy=part.remedy and f"{part.remedy} of both sizes together")
         else:
             parts[name] = TOO_FEW
     return conclude(LARGER_IS_MORE_STABLE, evidence, parts)

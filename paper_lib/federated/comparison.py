@@ -25,8 +25,15 @@ class Adapted:
 
     @classmethod
     def of(cls, results: Sequence[Mapping[str, Any]], domains: Collection[str]) -> Adapted:
-        """Reads the results of adaptation records, one per seed, on the test utterances of `domains`."""
+        """Reads the results of adaptation records, one per seed, on the test utterances of `domains`.
+
+        Raises ValueError where they are not of the same test.
+        """
         spoken = Spoken.read(results[0])
+        if any(Spoken.read(result) != spoken for result in results):
+            raise ValueError(
+                "adaptations are compared on the same test utterances; these were tested on different ones"
+            )
         chosen = spoken.of_domains(domains)
         errors = np.array([spoken.errors(result["misheard"]) for result in results])
         return cls(spoken.by_speaker(spoken.words, chosen), spoken.by_speaker(errors, chosen))

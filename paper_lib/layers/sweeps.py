@@ -45,16 +45,18 @@ class Sweeps:
         words = spoken.by_speaker(spoken.words)
         intact = spoken.by_speaker(np.array([spoken.errors(result["intact"]) for result in results]))
         resets, draws = {}, {}
+        units = tuple(_by_unit(results[0], KINDS[0], spoken))
         for kind in KINDS:
             by_unit = [_by_unit(result, kind, spoken) for result in results]
-            units = tuple(by_unit[0])
-            if any(tuple(of_training) != units for of_training in by_unit):
+            if not any(by_unit) and units:
+                continue
+            drawn = {(tuple(of_training), *map(len, of_training.values())) for of_training in by_unit}
+            if len(drawn) > 1 or tuple(by_unit[0]) != units or not units:
                 raise ValueError("trainings are compared under the same resets; these were reset in different ways")
-            if units:
-                errors = np.array([list(of_training.values()) for of_training in by_unit])  # [..., draws, speakers]
-                resets[kind] = errors.mean(-2)
-                draws[kind] = errors.sum(-1) / words.sum()
-        return cls(words, intact, tuple(_by_unit(results[0], KINDS[0], spoken)), resets, draws)
+            errors = np.array([list(of_training.values()) for of_training in by_unit])  # [..., draws, speakers]
+            resets[kind] = errors.mean(-2)
+            draws[kind] = errors.sum(-1) / words.sum()
+        return cls(words, intact, units, resets, draws)
 
     @property
     def trainings(self) -> int:
