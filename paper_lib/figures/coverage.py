@@ -29,7 +29,7 @@ def simulated(intervals: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[st
         _dot(left, share, counts.index(line["trainings"]), line.get("speakers", 0), BLUE)
     left.set_yticks(range(len(counts)), [f"{count} training{'s' * (count > 1)}" for count in counts])
     left.set_ylim(len(counts) - 0.5, -0.5)
-    left.set_xlabel("intervals of 95 % that hold the truth, %")
+    left.set_xlabel("95 % intervals that hold, %")
     left.grid(axis="x", color=LIGHT)
     right.axvline(5, color=BLACK, linewidth=1, linestyle=":")
     for line in tests:
@@ -40,7 +40,7 @@ def simulated(intervals: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[st
     right.set_yticks(range(len(names)), [_in_lines(name) for name in names])
     right.set_ylim(len(names) - 0.5, -0.5)
     right.set_xlim(left=0)
-    right.set_xlabel("tests at 5 % that reject what is true, %")
+    right.set_xlabel("false positives at 5 %, %")
     right.grid(axis="x", color=LIGHT)
     return figure
 
