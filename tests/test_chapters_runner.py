@@ -102,9 +102,10 @@ def test_an_interrupted_chapter_leaves_what_was_there_before(tmp_path: Path) -> 
     await_(lambda: not is_running(kernel))
 
 
-def test_plain_papermill_runs_a_chapter(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["-p", "-r"])
+def test_plain_papermill_runs_a_chapter(tmp_path: Path, option: str) -> None:
     source = write_chapter(tmp_path, "corpus", "print('seed', chapter.parameters.seed)", 'profile = "quick"\nseed = 0')
-    result = plain_papermill(source, "-p profile smoke -p seed 3")
+    result = plain_papermill(source, f"{option} profile smoke {option} seed 3")
     assert result.returncode == 0, result.stderr
     assert "seed 3" in outputs(source.parent / "out.ipynb")
 
@@ -115,6 +116,8 @@ def test_plain_papermill_runs_a_chapter(tmp_path: Path) -> None:
         ("-p seeed 3", "no parameter 'seeed' (did you mean 'seed'?)"),
         ("-p seed 2x", "seed is '2x'; it must be an integer"),
         ("-p seed -1", "seed is -1; it must be an integer"),
+        ("-r seed 007", "seed is '007'; it must be an integer"),
+        ("-r seed 2_0", "seed is '2_0'; it must be an integer"),
     ],
 )
 def test_plain_papermill_refuses_before_the_chapter_begins(tmp_path: Path, parameters: str, message: str) -> None:
