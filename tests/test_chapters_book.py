@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import nbformat
 import pytest
 from tiny_book import write_chapter, write_configuration
 
+from paper_lib import results
 from paper_lib.chapters.book import BuildError, render
 from paper_lib.chapters.provenance import duration, how_computed, page_provenance
 from paper_lib.chapters.runner import execute
 from paper_lib.chapters.status import status_page
+from paper_lib.settings import ResetSettings
 
-# Two records of the real store, the second of another corpus.
+# Two records of the real store, the second of another corpus; worker processes compute them.
 BODY = """\
 from pathlib import Path
 
 from paper_lib.results import Store
 from paper_lib.settings import ResetSettings
+from paper_lib.sweep import Job, run_jobs
 
 store = Store(Path("records"))
-for draws, seed in ((1, 0), (2, 7)):
-    store.get_or_compute("toy", ResetSettings(draws=draws), lambda: {"wer": 0.5}, corpus=f"c0ffee{draws}", seeds=[seed])
+
+
+def measure(draws, seed, position):
+    corpus = f"c0ffee{draws}"
+    store.get_or_compute("toy", ResetSettings(draws=draws), lambda: {"wer": 0.5}, corpus=corpus, seeds=[seed])
+
+
+run_jobs([Job(measure, (1, 0)), Job(measure, (2, 7))], workers=2)
+for draws in (1, 2):
+    store.get("toy", ResetSettings(draws=draws), f"c0ffee{draws}")
 chapter.note(corpus="decaf", seeds=[3])
 """
 
@@ -46,7 +56,6 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
     write_chapter(root, "intro", BODY)
     write_configuration(root, "intro")
     computed = Path(shutil.copy(execute("intro", {"profile": "smoke"}, root), root / "computed.ipynb"))
-    time.sleep(1)  # Records tell the time to the second.
     return Book(root, computed, execute("intro", {"profile": "quick"}, root))
 
 
@@ -79,6 +88,22 @@ def test_records_computed_now_and_read_from_the_store_are_told_apart(book: Book)
     assert (stored.computed, stored.stored) == (0, 2)
     assert "2 results: 2 computed with this page" in how_computed(computed)
     assert f"2 results: 2 read from the store ({computed.started:%Y-%m-%d}" in how_computed(stored)
+
+
+def test_a_record_that_was_there_is_read_whatever_the_date_that_it_bears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Tomorrow:
+            return cls(2099, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(results, "datetime", Tomorrow)
+    store = results.Store(tmp_path / "records")
+    store.get_or_compute("toy", ResetSettings(draws=1), lambda: {"wer": 0.5}, corpus="c0ffee1")
+    write_chapter(tmp_path, "intro", BODY)
+    page = page_provenance(nbformat.read(execute("intro", {"profile": "quick"}, tmp_path), as_version=4))
+    assert "2 results: 1 computed with this page, 1 read from the store (2099-01-01 or later)" in how_computed(page)
 
 
 def test_no_plumbing_and_no_machine_path_is_left(book: Book) -> None:

@@ -164,6 +164,36 @@ def test_a_page_is_made_again_only_when_something_that_it_follows_from_has_chang
     assert not is_fresh(page_of("intro", tmp_path), digests[-1])
 
 
+def test_a_page_follows_from_the_records_that_its_chapter_finds_wherever_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_chapter(root, "intro", "from paper_lib.paths import cache_root\n\nprint('cache', cache_root())")
+    for cache in ("", "caches/mine"):
+        monkeypatch.setenv("PAPER_LIB_CACHE", cache)
+        found = root / (cache or ".cache/paper_lib")
+        assert f"cache {found}" in outputs(execute("intro", {"profile": "quick"}, root))
+        seen = []
+        for place in ("a", "b"):
+            atomic_write(found / "records" / "training" / f"{place}.json", b"{}")
+            atomic_write(elsewhere / found.relative_to(root) / "records" / "training" / f"{place}.json", b"{}")
+            for directory in (root, elsewhere):
+                monkeypatch.chdir(directory)
+                seen.append(inputs_digest("intro", {"profile": "quick"}, root))
+        assert seen[0] == seen[1] != seen[2] == seen[3]
+
+
+def test_a_page_is_made_again_when_it_is_published_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_chapter(tmp_path, "intro", "1 + 1")
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert "mybinder.org" not in fresh("intro", {"profile": "quick"}, tmp_path).read_text()
+    monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/book")
+    assert "mybinder.org/v2/gh/somebody/book" in fresh("intro", {"profile": "quick"}, tmp_path).read_text()
+
+
 def test_a_chapter_that_failed_is_run_again(tmp_path: Path) -> None:
     write_chapter(tmp_path, "intro", "1 / 0")
     for _ in range(2):
