@@ -22,19 +22,20 @@ from paper_lib.settings import ResetSettings
 BODY = """\
 from pathlib import Path
 
+from joblib import Parallel, delayed
+
 from paper_lib.results import Store
 from paper_lib.settings import ResetSettings
-from paper_lib.sweep import Job, run_jobs
 
 store = Store(Path("records"))
 
 
-def measure(draws, seed, position):
+def measure(draws, seed):
     corpus = f"c0ffee{draws}"
     store.get_or_compute("toy", ResetSettings(draws=draws), lambda: {"wer": 0.5}, corpus=corpus, seeds=[seed])
 
 
-run_jobs([Job(measure, (1, 0)), Job(measure, (2, 7))], workers=2)
+Parallel(n_jobs=2)([delayed(measure)(1, 0), delayed(measure)(2, 7)])
 for draws in (1, 2):
     store.get("toy", ResetSettings(draws=draws), f"c0ffee{draws}")
 chapter.note(corpus="decaf", seeds=[3])
