@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import pickle
 import shlex
 import signal
@@ -18,6 +20,7 @@ from tiny_book import write_chapter
 from paper_lib.chapters.freshness import inputs_digest, is_fresh
 from paper_lib.chapters.parameters import ParameterError
 from paper_lib.chapters.runner import ChapterError, execute, fresh, page_of
+from paper_lib.chapters.sources import title_of
 from paper_lib.files import atomic_write
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
@@ -44,6 +47,31 @@ def test_a_chapter_runs_with_its_parameters_in_the_books_root(tmp_path: Path) ->
     assert executed == tmp_path / "_build" / "chapters" / "model_size.ipynb"
     assert f"2 ('S', 'L') {tmp_path}" in outputs(executed)
     assert [path.name for path in executed.parent.iterdir()] == ["model_size.ipynb"]
+
+
+def test_a_chapter_runs_in_the_interpreter_that_asked_for_it_and_may_begin_with_a_byte_order_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_chapter(tmp_path, "intro", "import sys\n\nprint('interpreter', sys.executable)")
+    source.write_bytes(codecs.BOM_UTF8 + source.read_bytes())
+    kernel = {"argv": ["false", "{connection_file}"], "display_name": "Python 3", "language": "python"}
+    atomic_write(tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json", json.dumps(kernel).encode())
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    notebook = execute("intro", {}, tmp_path)
+    assert f"interpreter {sys.executable}" in outputs(notebook)
+    assert nbformat.read(notebook, as_version=4).cells[0].source == f"# {title_of('intro', tmp_path)}"
+
+
+def test_what_a_user_lets_ipython_do_at_its_start_is_no_part_of_a_chapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_chapter(tmp_path, "intro", "print('mine', {'profile_ran', 'startup_ran'} & set(globals()))")
+    atomic_write(tmp_path / "ipython" / "profile_default" / "startup" / "0.py", b"profile_ran = True")
+    atomic_write(tmp_path / "startup.py", b"startup_ran = True")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "startup.py"))
+    monkeypatch.chdir(tmp_path)
+    assert "mine set()" in outputs(execute("intro", {}, Path()))
 
 
 def test_nothing_runs_when_a_parameter_is_refused(tmp_path: Path) -> None:
