@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from tiny_book import write_chapter, write_configuration
 
 from paper_lib import results
-from paper_lib.chapters.book import BuildError, render
+from paper_lib.chapters.book import BuildError, build_book, render
 from paper_lib.chapters.provenance import duration, how_computed, page_provenance
 from paper_lib.chapters.runner import execute
 from paper_lib.chapters.status import status_page
@@ -142,6 +144,68 @@ def test_a_warning_fails_the_build_and_leaves_the_book_that_was_there(book: Book
         render([faulty], book.root)
     assert (html / "mark").exists()
     assert sorted(path.name for path in html.parent.iterdir()) == ["chapters", "html"]
+
+
+@pytest.fixture
+def html(tmp_path: Path) -> Path:
+    """Where a book goes that has not been built: `tmp_path/_build/html`."""
+    write_chapter(tmp_path, "intro", BODY)
+    write_configuration(tmp_path, "intro")
+    (tmp_path / "_build").mkdir()
+    return tmp_path / "_build" / "html"
+
+
+def put_an_old_book(directory: Path) -> None:
+    for name in (".git", "old"):
+        (directory / name).mkdir(parents=True)
+    for name in (".buildinfo", "old.html"):
+        (directory / name).touch()
+
+
+def holds_the_new_book_alone(directory: Path) -> bool:
+    """Whether `directory` holds the new book, nothing of the old one, and still what is none of a book's."""
+    there = [name for name in ("book/intro.html", ".git", "old", "old.html") if (directory / name).exists()]
+    return there == ["book/intro.html", ".git"]
+
+
+def test_a_link_stays_and_leads_to_the_new_book(book: Book, html: Path, tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    put_an_old_book(served)
+    html.symlink_to(served)
+    render([book.stored], tmp_path)
+    assert html.is_symlink()
+    assert holds_the_new_book_alone(served)
+
+
+def test_a_mount_point_stays_and_holds_the_new_book(book: Book, html: Path, tmp_path: Path) -> None:
+    namespace = ["unshare", "--user", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*namespace, "true"], check=False).returncode:
+        pytest.skip("this machine lets no user mount")
+    served = tmp_path / "served"
+    put_an_old_book(served)
+    html.mkdir()
+    program = (
+        f"from pathlib import Path; from paper_lib.chapters.book import render; render([Path({str(book.stored)!r})]"
+    )
+    command = ["sh", "-c", 'mount --bind "$1" "$2" && exec "$3" -c "$4"', "sh", served, html, sys.executable]
+    command.append(f"{program}, Path({str(tmp_path)!r}))")
+    subprocess.run([*namespace, *command], check=True)
+    assert holds_the_new_book_alone(served)
+    assert list(html.iterdir()) == []
+
+
+def test_a_link_to_something_else_than_a_book_is_refused_before_anything_is_computed(
+    html: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path / "cache"))
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    (letters / "dear.txt").touch()
+    html.symlink_to(letters)
+    with pytest.raises(BuildError, match="letters, which is neither a book nor empty"):
+        build_book("smoke", tmp_path)
+    assert (letters / "dear.txt").exists()
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize(
