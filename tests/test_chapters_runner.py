@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from pathlib import Path
 
@@ -23,8 +22,6 @@ from paper_lib.chapters.runner import ChapterError, execute, fresh, page_of
 from paper_lib.chapters.sources import title_of
 from paper_lib.files import atomic_write
 
-SCRIPTS = Path(sysconfig.get_path("scripts"))
-
 
 def outputs(notebook: Path) -> str:
     cells = nbformat.read(notebook, as_version=4).cells
@@ -34,8 +31,8 @@ def outputs(notebook: Path) -> str:
 def plain_papermill(source: Path, parameters: str) -> subprocess.CompletedProcess[str]:
     """The README's command: jupytext piped into papermill."""
     command = (
-        f"set -o pipefail; {SCRIPTS}/jupytext --to ipynb --output - {shlex.quote(str(source))}"
-        f" | {SCRIPTS}/papermill - out.ipynb {parameters}"
+        f"set -o pipefail; {sys.executable} -m jupytext --to ipynb --output - {shlex.quote(str(source))}"
+        f" | {sys.executable} -m papermill - out.ipynb {parameters}"
     )
     return subprocess.run(["bash", "-c", command], cwd=source.parent, capture_output=True, text=True, check=False)
 
