@@ -37,60 +37,70 @@ chapter = begin("explore", globals())
 
 # %%
 from paper_lib.profiles import profile_of
-from paper_lib.studies import explore, repetition_note
+from paper_lib.studies import explore
 
 chosen = chapter.parameters
-records = explore(profile_of(chosen.profile), chosen.utterances).records()
+records = explore(profile_of(chosen.profile)).records()
 
 # %% tags=["hide-input"]
 from paper_lib.explorers.layers import ExploredModel, layer_explorer
 from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.signatures import signature
+from paper_lib.layers.sweeps import Sweeps
 
 models = [
     ExploredModel(
         size=model.size,
         norm=model.norm,
         seed=model.seed,
-        intact=intact_wer(model.reset.result),
-        layers=layer_effects(model.reset.result),
-        modules=layer_effects(model.modules.result) if model.modules else [],
+        intact=intact_wer(Sweeps.of([model.reset.result])),
+        layers=layer_effects(Sweeps.of([model.reset.result])),
+        modules=layer_effects(Sweeps.of([model.modules.result]))
+        if model.modules
+        else [],
         signature=signature(model.training.result),
     )
     for model in records
 ]
 layer_explorer(
     models,
-    caption="WER on the test speech with one layer reset; dashed: the intact model. Whiskers and brackets: 95 % "
-    "bootstrap over test utterances, for changes simultaneous over the layers (or the modules) of the model. "
+    caption="WER on the test speech with one layer reset, of one training; dashed: the intact model. Whiskers and "
+    "brackets: 95 % intervals over the speakers, for changes simultaneous over the layers (or the modules). "
     "Signatures are those of the end of training.",
 )
 
 # %% [markdown]
 # ## What the model hears
 #
-# Choose a sentence, listen, and reset a layer. The sentences are the first of the test speech; nobody picked them.
-# Words that were said and not heard are struck out, words that were heard and not said are underlined.
+# Choose a sentence, listen, and reset a layer. The sentences are the first of the test speech by name; nobody picked
+# them. Words that were said and not heard are struck out, words that were heard and not said are underlined.
 
 # %% tags=["hide-input"]
 from paper_lib.corpus import open_corpus
-from paper_lib.corpus.cache import Utterance
-from paper_lib.explorers.hearing import HeardUtterance, hearing
+from paper_lib.evaluation import Spoken
+from paper_lib.explorers.hearing import HeardUtterance, Transcripts, hearing
 
-heard = {model.size: model.transcripts.result for model in records if model.transcripts}
+sweeps = {
+    model.size: model.reset.result
+    for model in records
+    if model.seed == 0 and model.modules
+}
 corpus = open_corpus(profile_of(chosen.profile).corpus)
-spoken = [
-    Utterance(**utterance) for utterance in next(iter(heard.values()))["utterances"]
-]
+spoken = Spoken.read(next(iter(sweeps.values())))
+names = sorted(spoken.ids)[: chosen.utterances]
+places = [spoken.ids.index(name) for name in names]
 hearing(
     [
-        HeardUtterance(utterance.text, utterance.speaker, corpus.waveform(utterance))
-        for utterance in spoken
+        HeardUtterance(
+            spoken.references[place],
+            spoken.speakers[place],
+            corpus.waveform(spoken.ids[place]),
+        )
+        for place in places
     ],
-    heard,
+    {size: Transcripts.of(result, names) for size, result in sweeps.items()},
     caption="Transcripts by the first training of every size, intact and with one layer reset. Re-randomised: the "
-    "first draw. The spectrogram is what the model sees."
-    + repetition_note(records, "transcripts", "size"),
+    "first draw. The spectrogram is what the model sees.",
 )
 
 # %% [markdown]

@@ -45,7 +45,7 @@ chapter = begin("group_norm", globals())
 
 # %%
 from paper_lib.profiles import profile_of
-from paper_lib.studies import group_norm, repetition_note
+from paper_lib.studies import group_norm
 
 chosen = chapter.parameters
 records = group_norm(
@@ -60,36 +60,34 @@ records = group_norm(
 # %% tags=["hide-input"]
 import numpy as np
 
-from paper_lib.evaluation import wer_interval
+from paper_lib.claims.findings import sweeps_by
 from paper_lib.figures.tables import percent, table
-from paper_lib.layers.ranking import intact_wer, layer_effects, pooled
+from paper_lib.inference import rate
+from paper_lib.layers.ranking import intact_wer, layer_effects
 
-norms = list(dict.fromkeys(record.norm for record in records))
-reference = norms[-1]
-results = {
-    norm: pooled([r.reset.result for r in records if r.norm == norm]) for norm in norms
-}
-intact = {norm: intact_wer(result) for norm, result in results.items()}
-words = np.array(results[reference]["words"])
-excess = {
-    norm: wer_interval(
-        np.array(result["intact"]) - np.array(results[reference]["intact"]), words
-    )
-    for norm, result in results.items()
-}
+sweeps = sweeps_by(records, "norm")
+reference = list(sweeps)[-1]
+varied = sweeps[reference].varied
 table(
     [
         (
             norm,
-            percent(intact[norm]),
-            "–" if norm == reference else percent(excess[norm], sign=True),
+            percent(intact_wer(of_norm)),
+            "–"
+            if norm == reference
+            else percent(
+                rate(
+                    of_norm.intact - sweeps[reference].intact, of_norm.words
+                ).estimate(),
+                sign=True,
+            ),
             f"{np.mean([r.training.result['seconds'] for r in records if r.norm == norm]):.0f}",
         )
-        for norm in norms
+        for norm, of_norm in sweeps.items()
     ],
     ["Norm", "Intact WER, % [95 %]", f"Against {reference}, points", "Training, s"],
-    f"Size {chosen.size} with three norms. Differences are paired over the test utterances, 95 % bootstrap. Seconds "
-    "are for one training.",
+    f"Size {chosen.size} with three norms. Differences are paired by seed and speaker, intervals over {varied}. "
+    "Seconds are for one training.",
 )
 
 # %% [markdown]
@@ -98,21 +96,19 @@ table(
 # %% tags=["hide-input"]
 from paper_lib.figures.resets import reset_columns
 from paper_lib.figures.style import show
+from paper_lib.layers.sweeps import Sweeps
 
 KEPT = "BatchNorm, statistics kept"
-kept = pooled([record.kept.result for record in records if record.kept])
 series = {
-    "BatchNorm": results["BatchNorm"],
-    KEPT: kept,
-    **{n: results[n] for n in norms if n != "BatchNorm"},
+    "BatchNorm": sweeps["BatchNorm"],
+    KEPT: Sweeps.of([record.kept.result for record in records if record.kept]),
+    **{norm: of_norm for norm, of_norm in sweeps.items() if norm != "BatchNorm"},
 }
-effects = {name: layer_effects(result) for name, result in series.items()}
+effects = {name: layer_effects(one) for name, one in series.items()}
 show(
-    reset_columns(
-        effects, {name: intact_wer(result) for name, result in series.items()}
-    ),
+    reset_columns(effects, {name: intact_wer(one) for name, one in series.items()}),
     caption="WER after the reset of one layer, by norm, mean over trainings and draws; dots: each of them. Blue: "
-    "re-initialised. Orange: re-randomised. Whiskers: 95 % bootstrap over test utterances. Dashed: the intact model.",
+    f"re-initialised. Orange: re-randomised. Whiskers: 95 % intervals over {varied}. Dashed: the intact model.",
     alt="For each norm a pair of columns per layer: word error rate with that layer re-initialised or re-randomised.",
     name="norm-columns",
 )
@@ -121,25 +117,23 @@ show(
 # ## How many layers are ambient?
 #
 # Ambient, {term}`critical <critical layer>` and {term}`unresolved <unresolved layer>` are decided as in
-# {doc}`model_size`: by a {term}`paired bootstrap <bootstrap interval>` against a margin of 2 points, with Bonferroni's
-# correction over the layers of a model.
+# {doc}`model_size`: by the {term}`confidence interval` of the change against a margin of 2 points, with Bonferroni's
+# correction over the layers of a model. The second table draws the line elsewhere.
 
 # %% tags=["hide-input"]
-from paper_lib.claims.model_size import reinitialised
 from paper_lib.layers.ranking import CLASSES
 
 rows = []
-for name, result in series.items():
-    changes = reinitialised(result)
+for name, layers in effects.items():
+    changes = [effect for effect in layers if effect.kind == "re-initialisation"]
+    classes = [effect.classification for effect in changes]
+    values = [effect.change.value for effect in changes]
     rows.append(
         (
             name,
-            *(
-                sum(effect.classification == group for effect in changes)
-                for group in CLASSES
-            ),
-            f"{100 * np.mean([effect.change.value for effect in changes]):+.1f}",
-            f"{100 * min(effect.change.value for effect in changes):+.1f}",
+            *(classes.count(group) for group in CLASSES),
+            f"{100 * np.mean(values):+.1f}",
+            f"{100 * min(values):+.1f}",
         )
     )
 table(
@@ -152,6 +146,11 @@ table(
     ],
     "Layers of each class under re-initialisation, and the WER change over the layers.",
 )
+
+# %% tags=["hide-input"]
+from paper_lib.figures.margins import margins_table
+
+margins_table(series, "Norm")
 
 # %% [markdown]
 # ## Why a reset disturbs BatchNorm
@@ -170,12 +169,11 @@ activations = {
     record.norm: record.activations.result["activations"] for record in first
 }
 show(
-    activation_quantiles(activations, reset=0),
+    activation_quantiles(activations, reset=1),
     caption="Normalised activations in the layers above layer 1, on dev speech, seed 0: mean and deviation of each "
     "channel over all frames. Grey: intact. Vermilion: layer 1 re-initialised. Dot: median channel; thick bar: half of "
     "the channels; thin bar: 90 %. Dashed: what BatchNorm's statistics give where they fit. BatchNorm's statistics are "
-    "those of the layer itself, which is not reset."
-    + repetition_note(first, "activations", "norm"),
+    "those of the layer itself, which is not reset.",
     alt="For each norm the spread over channels of mean and deviation of normalised activations, per layer, for the "
     "intact model and with layer 1 re-initialised.",
     name="activations",
@@ -185,7 +183,7 @@ show(
 # %% tags=["hide-input"]
 def shift(entries, reset, statistic, fitting):
     """Returns how far the middle 90 % of channels lie from what fits, mean over the layers above."""
-    above = [e for e in entries if e["reset"] == reset and e["layer"] > 0]
+    above = [e for e in entries if e["reset"] == reset and e["layer"] > 1]
     return np.mean(
         [
             max(abs(e[statistic][0] - fitting), abs(e[statistic][-1] - fitting))
@@ -201,7 +199,7 @@ table(
             *(
                 f"{shift(e, reset, s, fit):.2f}"
                 for s, fit in (("mean", 0), ("deviation", 1))
-                for reset in (None, 0)
+                for reset in (None, 1)
             ),
         )
         for norm, e in activations.items()

@@ -21,8 +21,8 @@
 #
 # The paper came without code and without data. This book rebuilds its experiments from nothing, on speech that it makes
 # itself, and puts each of the paper's claims beside what was measured here, with an
-# {term}`interval <bootstrap interval>` and a verdict that is computed and not written. Where our numbers contradict the
-# paper, the page says so.
+# {term}`interval <confidence interval>` and a verdict that is computed and not written. Where our numbers contradict
+# the paper, the page says so.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -42,14 +42,15 @@ chapter = begin("intro", globals())
 from paper_lib.figures.resets import reset_columns
 from paper_lib.figures.style import show
 from paper_lib.layers.ranking import intact_wer, layer_effects
+from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
 from paper_lib.studies import model_size
 
 *_, largest = model_size(profile_of(chapter.parameters.profile), seeds=1).records()
-result = largest.reset.result
+sweep = Sweeps.of([largest.reset.result])
 show(
-    reset_columns({"L": layer_effects(result)}, {"L": intact_wer(result)}),
-    caption="The largest model of this profile, one training. Whiskers: 95 % bootstrap over test utterances. The "
+    reset_columns({"L": layer_effects(sweep)}, {"L": intact_wer(sweep)}),
+    caption=f"The largest model of this profile, one training. Whiskers: 95 % intervals over {sweep.varied}. The "
     "chapter on model size explains the figure and has the other sizes.",
     alt="A pair of columns for each encoder layer: word error rate with that layer re-initialised or re-randomised.",
     name="largest-model",
@@ -66,6 +67,7 @@ show(
 # - {doc}`signatures`: can ranks be read from training, without resets? And resets of single modules.
 # - {doc}`federated_dropout`: the use of it all. Phones that train a smaller model, and which units they can spare.
 # - {doc}`claims`: each of the paper's claims beside what was measured, with a verdict.
+# - {doc}`sure`: what the intervals cover and what the tests test, simulated.
 # - {doc}`explore`: what the other pages chose to show, for you to choose: a layer, a sentence.
 # - {doc}`reproduce`: how to make all this again, and what it costs.
 # - {doc}`glossary`, {doc}`bibliography` and {doc}`status`: the words, the sources, and what produced each page, on what

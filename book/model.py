@@ -509,12 +509,12 @@ table(
         (
             "optimiser",
             "Adam, weight decay 1e-6 *",
-            f"AdamW, weight decay {mini.weight_decay:g}",
+            f"AdamW, weight decay {mini.weight_decay:g} on matrices and kernels",
         ),
         (
             "learning rate",
             "warm-up of 10,000 steps to 0.05/√d, then 1/√step *",
-            f"warm-up of {mini.warmup_steps:,} steps to {mini.learning_rate:.2g}, then a cosine to 0",
+            f"warm-up of {mini.warmup_steps:,} steps to {mini.learning_rate:.2g}, a plateau, then in a line to 0",
         ),
         ("steps", "not on the slides", f"{mini.steps:,}"),
         ("dropout", f"{paper.dropout:g} *", f"{model.encoder.dropout:g}"),

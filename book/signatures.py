@@ -47,7 +47,7 @@
 profile = "quick"
 seeds = None
 sizes = ["S", "M", "L"]
-modules = [
+matrices = [
     "ffn1.w1",
     "ffn1.w2",
     "attention.q",
@@ -75,6 +75,7 @@ chapter = begin("signatures", globals())
 # as it went along; the formula needs nothing else.
 
 # %%
+from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
 from paper_lib.studies import signatures
 
@@ -90,6 +91,7 @@ trainings = {
 sweeps = {
     size: [record.reset.result for record in group] for size, group in of_size.items()
 }
+harm = {size: Sweeps.of(results).harm() for size, results in sweeps.items()}
 
 # %% [markdown]
 # ## The picture of the slide
@@ -102,12 +104,14 @@ from paper_lib.figures.style import show
 from paper_lib.layers.signatures import signature, signatures_over_time
 
 mean_signatures = {
-    size: np.mean([signature(run, chosen.modules, chosen.step) for run in runs], axis=0)
+    size: np.mean(
+        [signature(run, chosen.matrices, chosen.step) for run in runs], axis=0
+    )
     for size, runs in trainings.items()
 }
 when = f"step {chosen.step}" if chosen.step else "the end of training"
 show(
-    signature_maps(mean_signatures, chosen.modules),
+    signature_maps(mean_signatures, chosen.matrices),
     caption=f"Signatures at {when}, mean over the trainings of a size. A row is one weight matrix of the layer; 1 is "
     "the layer in which that matrix moved farthest.",
     alt="For each model size a heat map of weight matrices by layers with the relative distance from initialisation.",
@@ -123,89 +127,138 @@ show(
 from paper_lib.explorers.signature import signature_slider
 
 over_time = {
-    size: np.mean([signatures_over_time(run, chosen.modules) for run in runs], axis=0)
+    size: np.mean([signatures_over_time(run, chosen.matrices) for run in runs], axis=0)
     for size, runs in trainings.items()
 }
 steps = {size: runs[0]["distance_steps"] for size, runs in trainings.items()}
 signature_slider(
     over_time,
     steps,
-    chosen.modules,
+    chosen.matrices,
     caption="Signature by weight matrix and layer, mean over the trainings of a size, at the step of the slider. Every "
     "number was recorded at that step; nothing is interpolated.",
 )
 
 # %% [markdown]
 # How pronounced is a signature? Its *spread* is 1 less the signature of the layer that moved least: 0 if all layers
-# move alike.
+# move alike. A signature may come and go, so not only the ends are shown. Beside it: how much the signature of
+# attention resembles the one that the *other* trainings end with ({term}`Spearman's ρ` over the layers). If the
+# signature emerges during training, this begins low and rises.
 
 # %% tags=["hide-input"]
-from paper_lib.figures.tables import table
+from paper_lib.claims.signatures import resemblance
+from paper_lib.figures.signatures import emergence
 from paper_lib.layers.matrices import ATTENTION, CONVOLUTION
 from paper_lib.layers.signatures import spread
 
-rows = []
-for size, runs in trainings.items():
-    for name, matrices in (("attention", ATTENTION), ("convolution", CONVOLUTION)):
-        at = [
-            [spread(signature(run, matrices, t)).mean() for run in runs]
-            for t in (steps[size][0], steps[size][-1])
-        ]
-        rows.append(
-            (
-                size,
-                name,
-                *(f"{np.mean(v):.2f} ({min(v):.2f} to {max(v):.2f})" for v in at),
-            )
-        )
-table(
-    rows,
-    ["Size", "Matrices", "Spread at the first recorded step", "Spread at the end"],
-    "Spread of the signatures, mean over the matrices of a module and over trainings; in brackets the least and the "
-    "largest training.",
-    row_headers=2,
+
+def spread_over_time(runs, matrices):
+    """Returns the mean over matrices, [trainings, steps]."""
+    return np.stack(
+        [spread(signatures_over_time(run, matrices)).mean(1) for run in runs]
+    )
+
+
+show(
+    emergence(
+        {
+            size: {
+                "spread, attention": spread_over_time(runs, ATTENTION),
+                "spread, convolution": spread_over_time(runs, CONVOLUTION),
+                "ρ with the others' end": resemblance(runs),
+            }
+            for size, runs in trainings.items()
+        },
+        steps,
+    ),
+    caption="Spread of the signatures of attention and of convolution matrices, mean over the matrices of a module, "
+    "and resemblance of the attention signature with the end of the other trainings, by step. Thick: mean over "
+    "trainings; thin: each.",
+    alt="For each model size three curves over the training steps: the spread of the attention signature, that of the "
+    "convolution signature, and the rank correlation with the other trainings' last signature.",
+    name="emergence",
 )
 
 # %% [markdown]
 # ## Does the signature tell the harm of a reset?
 #
-# This is what the slides only hint at ("shares some features"). For every weight matrix: {term}`Spearman's ρ` over the
-# layers between its signature and the WER change by {term}`re-initialisation` of the layer, averaged over the
-# trainings. If the hypothesis holds, ρ is positive: what moved less can be put back at less cost.
+# This is what the slides only hint at ("shares some features"). For every weight matrix: Spearman's ρ over the layers
+# between its signature and the WER change by {term}`re-initialisation` of the layer, averaged over the trainings. If
+# the hypothesis holds, ρ is positive: what moved less can be put back at less cost.
+#
+# The trainings of a size share their layers: a signature and a harm that have nothing to do with each other may go
+# together by accident, and then they do in all trainings. So the *layers* are the units of the test: they are shuffled,
+# in all trainings alike, and *p* is how often that gives as large a ρ ({term}`permutation test`). And both may follow
+# from *where* a layer stands. The hollow mark is ρ at fixed depth: what is left when a parabola in depth has been taken
+# from both ranks.
 
 # %% tags=["hide-input"]
-from paper_lib.figures.signatures import correlation_intervals, correlation_over_time
-from paper_lib.layers.changes import spearman
-from paper_lib.layers.signatures import correlation_with_harm, harm
+from paper_lib.figures.signatures import correlation_over_time, correlations_at_depth
+from paper_lib.layers.agreement import association, spearman
+from paper_lib.layers.signatures import correlation_with_harm
 
 correlations = {
     size: correlation_with_harm(
-        trainings[size], sweeps[size], chosen.modules, chosen.step
+        trainings[size], sweeps[size], chosen.matrices, chosen.step
     )
     for size in trainings
 }
+alone = {
+    size: association(
+        np.broadcast_to(np.arange(of_size.shape[1], dtype=float), of_size.shape),
+        of_size,
+    )[0]
+    for size, of_size in harm.items()
+}
 show(
-    correlation_intervals(correlations, chosen.modules),
-    caption="Rank correlation over the layers between signature and WER change, mean over trainings. Interval: 95 % "
-    "bootstrap over test utterances and, from three trainings on, over trainings. Filled: p < 0.05 (exact tests of "
-    "Kendall's τ > 0 in each training, combined by Fisher's method, Benjamini-Hochberg over the matrices).",
-    alt="For each model size and weight matrix the rank correlation of signature and harm with its interval.",
+    correlations_at_depth(correlations, chosen.matrices, alone),
+    caption="Rank correlation over the layers between signature and WER change, mean over trainings; the line reaches "
+    "from the least to the largest training. Filled: p < 0.05 (layers shuffled in all trainings alike, "
+    "Benjamini-Hochberg over the matrices). Below it, smaller: the same at fixed depth. Dotted: depth alone, without "
+    "any signature.",
+    alt="For each model size and weight matrix the rank correlation of signature and harm, and that at fixed depth.",
     name="signature-and-harm",
+)
+
+# %% tags=["hide-input"]
+from paper_lib.figures.tables import table
+
+
+def with_p(rho, p):
+    return f"{rho:.2f} (p = {p:.2g})".replace("-", "−")
+
+
+table(
+    [
+        (
+            size,
+            matrix,
+            with_p(found.rho, found.p),
+            with_p(found.given_depth, found.p_given_depth),
+        )
+        for size, of_size in correlations.items()
+        for matrix, found in zip(chosen.matrices, of_size, strict=True)
+    ],
+    ["Size", "Matrix", "ρ with harm", "At fixed depth"],
+    "The numbers of the figure. Harm by depth alone: "
+    + ", ".join(f"{size} {rho:.2f}".replace("-", "−") for size, rho in alone.items())
+    + ".",
+    row_headers=2,
 )
 
 # %% tags=["hide-input"]
 rho_over_time = {
     size: np.mean(
         [
-            spearman(signatures_over_time(run, chosen.modules), harm(sweep))
-            for run, sweep in zip(runs, sweeps[size], strict=True)
+            spearman(signatures_over_time(run, chosen.matrices), of_run)
+            for run, of_run in zip(runs, harm[size], strict=True)
         ],
         axis=0,
     )
     for size, runs in trainings.items()
 }
 show(
-    correlation_over_time(rho_over_time, steps, chosen.modules),
+    correlation_over_time(rho_over_time, steps, chosen.matrices),
     caption="The same correlation with the signature at every recorded step: how early could one have known? One line "
     "per weight matrix, mean over trainings. The WER changes are those of the finished model.",
     alt="For each model size lines of the rank correlation against the training step, coloured by module.",
@@ -213,9 +266,10 @@ show(
 )
 
 # %% [markdown]
-# Six or seven layers make coarse ranks: in one training |ρ| exceeds 0.8 by chance about one time in twenty. A line
-# that is high from the first step on says that the order of the layers is *already there*, as it would be if it came
-# from where a layer stands and not from what it learns.
+# Six or seven layers make coarse ranks: |ρ| exceeds 0.8 by chance about one time in twenty, and at fixed depth three
+# or four degrees of freedom are left, which tell next to nothing. A line that is high from the first step on says that
+# the order of the layers is *already there*, as it would be if it came from where a layer stands and not from what it
+# learns.
 #
 # ## Resetting one module at a time
 #
@@ -224,14 +278,15 @@ show(
 
 # %% tags=["hide-input"]
 from paper_lib.figures.signatures import module_maps
-from paper_lib.layers.ranking import layer_effects, pooled
+from paper_lib.layers.ranking import layer_effects
 
-module_results = {
-    size: pooled([record.modules.result for record in group if record.modules])
+of_modules = {
+    size: [record for record in group if record.modules]
     for size, group in of_size.items()
 }
 module_effects = {
-    size: layer_effects(result) for size, result in module_results.items()
+    size: layer_effects(Sweeps.of([record.modules.result for record in group]))
+    for size, group in of_modules.items()
 }
 show(
     module_maps(module_effects),
@@ -246,7 +301,9 @@ from paper_lib.layers.variants import MODULES
 
 rows = []
 for size, effects in module_effects.items():
-    whole = sum(harm(sweeps[size][0]))
+    # Of the trainings whose modules were reset, as the modules' own.
+    layers = Sweeps.of([record.reset.result for record in of_modules[size]])
+    whole = layers.harm().mean(0).sum()
     for module in MODULES:
         own = [effect for effect in effects if effect.module == module]
         counts = [
@@ -259,7 +316,7 @@ for size, effects in module_effects.items():
                 module,
                 *counts,
                 f"{100 * total / len(own):+.1f}",
-                f"{total / whole:.2f}",
+                f"{total / whole:.2f}" if whole else "–",
             )
         )
 table(
@@ -272,7 +329,7 @@ table(
         "Of the layer's",
     ],
     "Modules by class, over the layers, with intervals that hold together for all modules of a model (Bonferroni), and "
-    "the mean WER change beside that of the whole layer's reset (seed 0).",
+    "the mean WER change beside that of the whole layer's reset in the same trainings.",
     row_headers=2,
 )
 
@@ -304,5 +361,5 @@ claims_table(
 # ## Run it again
 #
 # ```
-# python -m paper_lib chapter signatures -p step 250 -p modules attention.q,attention.k
+# python -m paper_lib chapter signatures -p step 250 -p matrices attention.q,attention.k
 # ```

@@ -1,25 +1,21 @@
-"""Word error rates with bootstrap intervals over utterances."""
+"""Word error rates, and what a record keeps of a test: who said what, and what was heard in its place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
 
 import jiwer
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-RESAMPLES = 2000
+from paper_lib.corpus.cache import Utterance
+from paper_lib.inference import Floats
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its confidence interval. WERs are fractions: 0.05 is 5 %."""
-
-    value: float
-    low: float
-    high: float
+# Of an utterance that was not recognised word for word: its place in the test, its word errors, and what was heard.
+Misheard = tuple[int, int, str]
 
 
 def word_errors(reference: str, hypothesis: str) -> int:
@@ -30,41 +26,70 @@ def word_errors(reference: str, hypothesis: str) -> int:
     return int(result.substitutions + result.insertions + result.deletions)
 
 
-@lru_cache(maxsize=4)
-def resamples(utterances: int, seed: int = 0) -> NDArray[np.float64]:
-    """Returns how often each of the bootstrap's resamples holds each utterance, [RESAMPLES, utterances]."""
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(utterances, np.full(utterances, 1 / utterances), RESAMPLES).astype(float)  # for BLAS
-    counts.flags.writeable = False
-    return counts
-
-
-def bootstrap_interval(
-    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    utterances: int,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Estimate:
-    """Returns `statistic` of all utterances with a percentile bootstrap over them.
-
-    `statistic` maps counts [resamples, utterances], how often a resample holds each utterance, to values [resamples].
-    With the same `seed` all statistics see the same resamples, which SciPy's bootstrap would draw for each anew.
-    """
-    low, high = np.quantile(statistic(resamples(utterances, seed)), ((1 - confidence) / 2, (1 + confidence) / 2))
-    return Estimate(float(statistic(np.ones((1, utterances)))[0]), float(low), float(high))
-
-
-def wer_interval(errors: ArrayLike, words: ArrayLike, confidence: float = 0.95, seed: int = 0) -> Estimate:
-    """Returns total `errors` [utterances] over total `words` [utterances] with a percentile bootstrap over utterances.
-
-    With the difference of two systems' errors on the same utterances in `errors` this is the paired bootstrap of their
-    difference in WER (Bisani & Ney 2004).
-    """
-    errors, words = np.asarray(errors, float), np.asarray(words, float)
-    return bootstrap_interval(lambda counts: (counts @ errors) / (counts @ words), len(words), confidence, seed)
-
-
 def wer(pairs: Sequence[tuple[str, str]]) -> float:
     """Returns the word error rate, a fraction, of (reference, hypothesis) pairs."""
     errors = sum(word_errors(reference, hypothesis) for reference, hypothesis in pairs)
     return errors / sum(len(reference.split()) for reference, _ in pairs)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """The utterances of a test in the order in which they were recognised: [utterances] each."""
+
+    ids: tuple[str, ...]
+    speakers: tuple[str, ...]
+    domains: tuple[str, ...]
+    references: tuple[str, ...]
+
+    @classmethod
+    def of(cls, utterances: Sequence[Utterance]) -> Spoken:
+        """Takes from `utterances` what anyone needs who would judge the test anew."""
+        fields = zip(*((u.id, u.speaker, u.domain, u.text) for u in utterances), strict=True)
+        return cls(*map(tuple, fields))
+
+    @classmethod
+    def read(cls, result: Mapping[str, Any]) -> Spoken:
+        """Reads the result of a record, as `record` has written it."""
+        return cls(**{name: tuple(values) for name, values in result["spoken"].items()})
+
+    def record(self) -> dict[str, Any]:
+        """Returns what a record keeps of the test itself."""
+        return {"spoken": asdict(self)}
+
+    def of_domains(self, domains: Collection[str]) -> NDArray[np.bool_]:
+        """Returns which utterances are of `domains`, [utterances]."""
+        return np.isin(self.domains, list(domains))
+
+    @cached_property
+    def words(self) -> Floats:
+        """Words in the references, [utterances]."""
+        return np.array([len(reference.split()) for reference in self.references], float)
+
+    def misheard(self, hypotheses: Sequence[str]) -> list[Misheard]:
+        """Returns what a record keeps of `hypotheses`, [utterances]: those that differ from their reference."""
+        pairs = enumerate(zip(self.references, hypotheses, strict=True))
+        return [
+            (place, word_errors(said, heard), heard) for place, (said, heard) in pairs if said.split() != heard.split()
+        ]
+
+    def errors(self, misheard: Sequence[Misheard]) -> Floats:
+        """Returns the word errors of every utterance, [utterances]."""
+        errors = np.zeros(len(self.ids))
+        for place, count, _ in misheard:
+            errors[place] = count
+        return errors
+
+    def hypotheses(self, misheard: Sequence[Misheard]) -> list[str]:
+        """Returns what was heard of every utterance, [utterances]."""
+        heard = {place: text for place, _, text in misheard}
+        return [heard.get(place, said) for place, said in enumerate(self.references)]
+
+    def by_speaker(self, values: Floats, chosen: NDArray[np.bool_] | None = None) -> Floats:
+        """Returns the sums over each speaker's utterances, [..., speakers], of `values` [..., utterances].
+
+        With `chosen` [utterances], over those alone, and of those who speak in them. Speakers are in order of names.
+        """
+        chosen = np.ones(len(self.ids), bool) if chosen is None else chosen
+        names, owner = np.unique(np.array(self.speakers)[chosen], return_inverse=True)
+        sums: Floats = values[..., chosen] @ np.eye(len(names))[owner]
+        return sums

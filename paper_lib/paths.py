@@ -11,12 +11,13 @@ def cache_root(directory: Path | None = None) -> Path:
 
     It is `PAPER_LIB_CACHE`, else .cache/paper_lib; a relative path starts at `directory`.
     """
-    return ((directory or Path()) / (os.environ.get("PAPER_LIB_CACHE") or ".cache/paper_lib")).absolute()
+    path = Path(os.environ.get("PAPER_LIB_CACHE") or ".cache/paper_lib").expanduser()
+    return ((directory or Path()) / path).absolute()
 
 
 def librispeech_root() -> Path:
     """Returns the directory that holds LibriSpeech/: `PAPER_LIB_LIBRISPEECH`, else "data" in the cache."""
-    return Path(os.environ.get("PAPER_LIB_LIBRISPEECH") or cache_root() / "data").absolute()
+    return Path(os.environ.get("PAPER_LIB_LIBRISPEECH") or cache_root() / "data").expanduser().absolute()
 
 
 def published_records(profile: str) -> Path:

@@ -42,6 +42,11 @@ class Record:
     result: dict[str, Any]
 
 
+def by_step(history: Mapping[str, float]) -> dict[int, float]:
+    """Returns a history of a record, a value by step or round, in order: in JSON keys are texts, sorted as texts."""
+    return {step: history[str(step)] for step in sorted(map(int, history))}
+
+
 @cache
 def machine() -> dict[str, Any]:
     """Returns what a reader must know of this machine to judge a time: processor, cores, GPU, system."""

@@ -51,7 +51,9 @@ class SyntheticSettings(Settings):
         default=None, description="share of each domain in dev and test; none: as in training"
     )
     most_words: Positive | None = Field(default=None, description="in a sentence; none: any number")
-    unseen_speakers: bool = Field(default=True, description="dev and test speakers are never heard in training")
+    unseen_speakers: bool = Field(
+        default=True, description="dev and test speakers have vocal tracts that are never heard in training"
+    )
     shard_utterances: Positive = Field(default=500, description="utterances that are made and stored together")
     seed: int = 0
 
@@ -143,7 +145,7 @@ class TrainingSettings(Settings):
     warmup_steps: int = Field(ge=0)
     decay_fraction: float = Field(default=0.4, gt=0, le=1, description="share of the steps in which the rate falls")
     betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = Field(default=1e-6, ge=0)
+    weight_decay: float = Field(default=1e-6, ge=0, description="of weight matrices and kernels; none of the rest")
     clip_norm: float = Field(default=5.0, gt=0, description="largest norm of the whole gradient")
     ctc_weight: float = Field(default=0.5, ge=0, description="weight of the auxiliary CTC loss; not in the paper")
     augment: SpecAugmentSettings = SpecAugmentSettings()
@@ -160,7 +162,7 @@ class TrainingRun(Settings):
     `version` is raised by one when a change of the code makes another model of the same settings.
     """
 
-    version: int = 1
+    version: int = 2
     corpus: CorpusSettings
     domains: tuple[Domain, ...] | None = Field(
         default=None, description="of the corpus, those that the model is trained and measured on; none: all"
@@ -191,7 +193,7 @@ class TrainingRun(Settings):
 class ResetSettings(Settings):
     """The measurement of one model with each of its layers, or of their modules, reset; `version` as in TrainingRun."""
 
-    version: int = 1
+    version: int = 2
     unit: Literal["layer", "module"] = Field(default="layer", description="what is reset at a time")
     statistics: Literal["reset", "kept"] = Field(
         default="reset", description="whether BatchNorm's running statistics go with the layer; GroupNorm has none"
@@ -211,6 +213,12 @@ class DropoutPlan(Settings):
     def rate(self, layer: int) -> float:
         """Returns the share that is dropped in `layer`, counted from 1."""
         return self.rates.get(layer, self.elsewhere)
+
+    def by_rates(self) -> DropoutPlan:
+        """Returns this plan under a name that is its rates, "5:0.5 6:0.5 rest:0.1": plans that drop alike are equal."""
+        rates = {layer: rate for layer, rate in sorted(self.rates.items()) if rate != self.elsewhere}
+        name = " ".join([*(f"{layer}:{rate:g}" for layer, rate in rates.items()), f"rest:{self.elsewhere:g}"])
+        return DropoutPlan(name=name, rates=rates, elsewhere=self.elsewhere)
 
 
 class ServerOptimizerSettings(Settings):

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from paper_lib.checkpoint import DamagedFileError, load_tensors, save_tensors
+from paper_lib.checkpoint import DamagedFileError, content_digest, load_tensors, save_tensors
 from paper_lib.conformer.decoding import transcribe
 from paper_lib.conformer.loss import transducer_loss
 from paper_lib.conformer.transducer import BLANK, Transducer
@@ -64,7 +64,7 @@ class Fit:
     initial: dict[str, Tensor]
     tokenizer: Tokenizer
     history: History
-    digest: str  # of the checkpoint
+    digest: str  # of the trained weights alone: a training that is repeated to the bit has the same
 
 
 class Objective(nn.Module):
@@ -105,6 +105,19 @@ def learning_rate(settings: TrainingSettings, step: int) -> float:
     rising = (step + 1) / max(1, settings.warmup_steps)
     falling = (settings.steps - step) / (settings.decay_fraction * settings.steps)
     return settings.learning_rate * min(1.0, rising, falling)
+
+
+def decay_groups(objective: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Returns the trained parameters that weight decay pulls towards 0, and those that it leaves alone.
+
+    Alone are left biases (those of attention too, which are matrices) and the scales of norms: 0 is no better a value
+    of theirs than another.
+    """
+    groups: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+    for name, parameter in objective.named_parameters():
+        if parameter.requires_grad:
+            groups[parameter.dim() < 2 or name.endswith("bias")].append(parameter)
+    return groups
 
 
 def weight_matrices(model: Transducer) -> dict[str, Tensor]:
@@ -194,11 +207,14 @@ class _Session:
     def _make_optimizer(self) -> torch.optim.AdamW:
         """Returns the optimizer as it was at the last checkpoint; a finished model does without: it takes seconds."""
         settings = self.run.training
+        decayed, kept = decay_groups(self.objective)
         optimizer = torch.optim.AdamW(
-            [p for p in self.objective.parameters() if p.requires_grad],
+            [
+                {"params": decayed, "weight_decay": settings.weight_decay},
+                {"params": kept, "weight_decay": 0.0},
+            ],
             lr=settings.learning_rate,
             betas=settings.betas,
-            weight_decay=settings.weight_decay,
             fused=True,
         )
         optimizer.load_state_dict({"state": self.moments, "param_groups": optimizer.state_dict()["param_groups"]})
@@ -261,7 +277,7 @@ class _Session:
         tensors = {f"objective.{name}": tensor for name, tensor in self.objective.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-        self.digest = save_tensors(self.checkpoint, tensors, {"history": json.dumps(asdict(self.history))})
+        save_tensors(self.checkpoint, tensors, {"history": json.dumps(asdict(self.history))})
 
     def _restore(self) -> None:
         """Takes up the last checkpoint; a damaged one is reported and the training starts anew."""
@@ -272,7 +288,6 @@ class _Session:
         except DamagedFileError as error:
             logger.warning("%s: training starts anew", error)
             return
-        self.digest = metadata["digest"]
         self.history = History(**json.loads(metadata["history"]))
         self.history.dev_wer = {int(step): value for step, value in self.history.dev_wer.items()}
         self.objective.load_state_dict(
@@ -286,4 +301,5 @@ class _Session:
 
     def result(self) -> Fit:
         model = self.objective.model.eval()
-        return Fit(model, self.initial, self.tokenizer, self.history, self.digest)
+        digest = content_digest({name: tensor.cpu() for name, tensor in model.state_dict().items()}, {})
+        return Fit(model, self.initial, self.tokenizer, self.history, digest)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from paper_lib.corpus.cache import FEATURES, MANIFEST, UTTERANCES, Shard, Utterance, open_or_make
+from paper_lib.paths import cache_root
 
 
 def make() -> Shard:
@@ -141,3 +142,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def test_the_cache_may_be_named_from_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PAPER_LIB_CACHE", "~/cache")
+    assert cache_root() == tmp_path / "cache"

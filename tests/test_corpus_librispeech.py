@@ -1,12 +1,18 @@
 """LibriSpeech on a tiny tree in its exact layout: FLAC files and .trans.txt, as the archives unpack."""
 
+import io
+import os
+import re
+import shutil
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from torchaudio.datasets import LIBRISPEECH
 
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.features import log_mel
@@ -44,6 +50,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _places(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, chapters in CHAPTERS.items():
+        whole = Subset(SUBSETS[name].gigabytes, sum(map(len, chapters.values())))
+        monkeypatch.setitem(SUBSETS, name, whole)
     monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PAPER_LIB_LIBRISPEECH", str(root))
 
@@ -82,14 +91,33 @@ def test_features_are_those_of_the_recording(root: Path) -> None:
     for index, utterance in enumerate(shard.utterances):
         recording, rate = soundfile.read(root / f"LibriSpeech/dev-clean/84/121123/{utterance.id}.flac", dtype="float32")
         assert rate == 16_000
-        np.testing.assert_array_equal(corpus.waveform(utterance), recording)
+        np.testing.assert_array_equal(corpus.waveform(utterance.id), recording)
         np.testing.assert_array_equal(shard.features(index), log_mel(recording).astype(np.float16))
 
 
-def test_it_is_prepared_by_several_processes() -> None:
-    corpus = open_corpus(settings_of(shard_utterances=3))
+def test_the_order_is_drawn_from_that_of_torchaudio(root: Path) -> None:
+    settings = settings_of()
+    subsets = [LIBRISPEECH(root, name) for name in settings.subsets["train"]]
+    sorted_by_speaker = [subset.get_metadata(k) for subset in subsets for k in range(len(subset))]
+    shuffled = [sorted_by_speaker[place] for place in np.random.default_rng(0).permutation(6)]
+    assert [(u.id, u.text, u.speaker) for u in open_corpus(settings).shard("train", 0).utterances] == [
+        (Path(path).stem, text.lower(), str(speaker)) for path, _, text, speaker, _, _ in shuffled
+    ]
+
+
+def test_a_whole_subset_is_prepared_by_several_processes(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes know nothing of the tiny subsets: this one is as large as LibriSpeech's."""
+    chapter = elsewhere / "LibriSpeech/test-clean/61/70968"
+    chapter.mkdir(parents=True)
+    first = chapter / "61-70968-0000.flac"
+    soundfile.write(first, speak("yes", all_speakers()[0])[:2000], 16_000)
+    for k in range(1, 2620):
+        (chapter / f"61-70968-{k:04}.flac").hardlink_to(first)
+    (chapter / "61-70968.trans.txt").write_text("".join(f"61-70968-{k:04} YES\n" for k in range(2620)))
+    corpus = open_corpus(settings_of(subsets={"test": ("test-clean",)}, shard_utterances=1500))
+    monkeypatch.setitem(SUBSETS, "test-clean", Subset(0.346, 2620))
     corpus.prepare(workers=2)
-    assert [len(corpus.shard("train", k)) for k in range(2)] == [3, 3]
+    assert [len(corpus.shard("test", k)) for k in range(2)] == [1500, 1120]
 
 
 def test_missing_data_say_where_how_much_and_how(elsewhere: Path) -> None:
@@ -102,12 +130,130 @@ def test_missing_data_say_where_how_much_and_how(elsewhere: Path) -> None:
     assert f"PAPER_LIB_LIBRISPEECH={elsewhere} python -m paper_lib download librispeech" in message
 
 
-def test_a_recording_at_another_rate_is_refused(elsewhere: Path) -> None:
+FLAC = io.BytesIO()
+soundfile.write(FLAC, speak("he began", all_speakers()[0]), 16_000, format="FLAC")
+WHOLE = FLAC.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (WHOLE[: len(WHOLE) // 2], "is cut off or damaged: not all of its 0.[0-9] s can be read"),
+        (WHOLE[: len(WHOLE) // 2] + bytes(200) + WHOLE[len(WHOLE) // 2 + 200 :], "is cut off or damaged"),
+        (WHOLE[:21] + bytes([WHOLE[21] & 0xF0]) + bytes(4) + WHOLE[26:], "does not tell its length"),
+        (b"", "is no sound file that can be read"),
+    ],
+    ids=["cut off", "zeroed", "unknown length", "empty"],
+)
+def test_a_damaged_recording_is_refused_by_its_path(elsewhere: Path, content: bytes, message: str) -> None:
     write_subset(elsewhere / "LibriSpeech", "test-clean")
     path = elsewhere / "LibriSpeech/test-clean/61/70968/61-70968-0000.flac"
-    soundfile.write(path, np.zeros(8000, np.float32), 8000)
-    with pytest.raises(ValueError, match="8000 Hz instead of one at 16000 Hz"):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{re.escape(str(path))} {message}"):
         open_corpus(settings_of(subsets={"test": ("test-clean",)})).shard("test", 0)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (16000, 2)])
+def test_a_recording_of_another_kind_is_refused(elsewhere: Path, rate: int, channels: int) -> None:
+    write_subset(elsewhere / "LibriSpeech", "test-clean")
+    path = elsewhere / "LibriSpeech/test-clean/61/70968/61-70968-0000.flac"
+    soundfile.write(path, np.zeros((8000, channels), np.float32), rate)
+    with pytest.raises(ValueError, match=f"has {channels} channels at {rate} Hz instead of one at 16000 Hz"):
+        open_corpus(settings_of(subsets={"test": ("test-clean",)})).shard("test", 0)
+
+
+DEV = {"subsets": {"dev": ("dev-clean",)}}
+DEV_TEXTS = {"84-121123-0000": "go", "84-121123-0001": "do you hear"}
+
+
+def texts_of(settings: LibriSpeechSettings) -> dict[str, str]:
+    return {utterance.id: utterance.text for utterance in open_corpus(settings).shard("dev", 0).utterances}
+
+
+@pytest.mark.parametrize(
+    ("set_to", "place"),
+    [
+        ("data", "data/LibriSpeech"),
+        ("data", "data/librispeech"),
+        ("data/LibriSpeech", "data/LibriSpeech"),
+        ("data/librispeech", "data/librispeech"),
+        ("~/data", "data/LibriSpeech"),
+        ("~/data/librispeech", "data/librispeech"),
+        ("librispeech", "librispeech/LibriSpeech"),
+    ],
+)
+def test_it_is_found_however_its_place_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_to: str, place: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PAPER_LIB_LIBRISPEECH", set_to if set_to.startswith("~") else str(tmp_path / set_to))
+    write_subset(tmp_path / place, "dev-clean")
+    assert texts_of(settings_of(**DEV)) == DEV_TEXTS
+
+
+def test_what_macos_leaves_beside_the_files_is_passed_over(elsewhere: Path) -> None:
+    write_subset(elsewhere / "LibriSpeech", "dev-clean")
+    for path in list(elsewhere.rglob("84-121123*")):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    assert texts_of(settings_of(**DEV)) == DEV_TEXTS
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"84-121123-0000 GO\n\n84-121123-0001 DO YOU HEAR\n\n",
+        b"84-121123-0000\tGO\n84-121123-0001\tDO YOU HEAR\n",
+        b"\xef\xbb\xbf84-121123-0000 GO\n84-121123-0001 DO YOU HEAR\n",
+        b"84-121123-0000 GO\r\n84-121123-0001 DO YOU HEAR\r\n",
+    ],
+    ids=["blank lines", "tabs", "byte-order mark", "carriage returns"],
+)
+def test_transcripts_that_went_through_an_editor_are_read(elsewhere: Path, content: bytes) -> None:
+    write_subset(elsewhere / "LibriSpeech", "dev-clean")
+    (elsewhere / "LibriSpeech/dev-clean/84/121123/84-121123.trans.txt").write_bytes(content)
+    assert texts_of(settings_of(**DEV)) == DEV_TEXTS
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("84-121123-0000 GO\n84-121123-0001 DÉJÀ VU\n".encode("latin-1"), r"line 2: b'\\xc9' is not UTF-8"),
+        (b"84-121123-0000\n84-121123-0001 DO YOU HEAR\n", "line 1: 84-121123-0000 has no text"),
+    ],
+    ids=["Latin-1", "no text"],
+)
+def test_transcripts_that_cannot_be_read_are_refused_by_the_line(elsewhere: Path, content: bytes, message: str) -> None:
+    write_subset(elsewhere / "LibriSpeech", "dev-clean")
+    path = elsewhere / "LibriSpeech/dev-clean/84/121123/84-121123.trans.txt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"{re.escape(str(path))}, {message}"):
+        open_corpus(settings_of(**DEV)).shard("dev", 0)
+
+
+@pytest.mark.parametrize(
+    ("removed", "message"),
+    [
+        ("84/121123/84-121123-0001.flac", r"has 1 utterances instead of 2 \(84-121123-0001 has no recording\)"),
+        ("84/121123/84-121123.trans.txt", r"has 0 utterances instead of 2 \(84-121123-0000 has no transcript\)"),
+        ("84", "has 0 utterances instead of 2; delete"),
+    ],
+    ids=["recording", "transcript", "everything"],
+)
+def test_a_subset_that_is_there_in_part_is_refused(elsewhere: Path, removed: str, message: str) -> None:
+    subset = elsewhere / "LibriSpeech/dev-clean"
+    write_subset(elsewhere / "LibriSpeech", "dev-clean")
+    gone = subset / removed
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    with pytest.raises(IncompleteDownloadError, match=f"{re.escape(str(subset))} {message}") as error:
+        open_corpus(settings_of(**DEV)).shards("dev")
+    assert f"delete {subset} and download it again by" in str(error.value)
+
+
+def test_a_subset_without_a_chapter_is_refused(elsewhere: Path) -> None:
+    write_subset(elsewhere / "LibriSpeech", "train-clean-100")
+    shutil.rmtree(elsewhere / "LibriSpeech/train-clean-100/104")
+    with pytest.raises(IncompleteDownloadError, match="has 3 utterances instead of 4; delete"):
+        open_corpus(settings_of(subsets={"train": ("train-clean-100",)})).shards("train")
 
 
 def test_an_unknown_subset_is_refused() -> None:
@@ -119,27 +265,41 @@ def pack(elsewhere: Path, subset: str) -> LibriSpeechSettings:
     """Puts a tiny archive of `subset` where a download leaves it; returns settings that want it."""
     packed = elsewhere.with_name("packed") / "LibriSpeech"
     write_subset(packed, subset)
-    staging = elsewhere / ".download"
+    staging = elsewhere / "LibriSpeech/.download"
     staging.mkdir(parents=True)
     with tarfile.open(staging / f"{subset}.tar.gz", "w:gz") as archive:
         archive.add(packed, "LibriSpeech")
     return settings_of(subsets={"dev": (subset,)})
 
 
-def test_a_download_unpacks_and_leaves_only_the_data(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_unpacks_and_leaves_only_the_data(elsewhere: Path) -> None:
     settings = pack(elsewhere, "dev-clean")
-    monkeypatch.setitem(SUBSETS, "dev-clean", Subset(0.001, 2))
     # What an interrupted unpacking leaves.
-    (elsewhere / ".download/LibriSpeech/dev-clean/84").mkdir(parents=True)
+    (elsewhere / "LibriSpeech/.download/LibriSpeech/dev-clean/84").mkdir(parents=True)
     download(settings)
     assert [path.name for path in elsewhere.iterdir()] == ["LibriSpeech"]
+    assert [path.name for path in (elsewhere / "LibriSpeech").iterdir()] == ["dev-clean"]
     assert len(open_corpus(settings).shard("dev", 0)) == 2
     download(settings)
 
 
-def test_an_incomplete_download_is_refused(elsewhere: Path) -> None:
+def test_a_download_may_go_to_another_disk(elsewhere: Path) -> None:
+    other = Path("/dev/shm")
+    elsewhere.mkdir()
+    if not other.is_dir() or other.stat().st_dev == elsewhere.stat().st_dev:
+        pytest.skip("this machine has one disk")
+    with tempfile.TemporaryDirectory(dir=other) as disk:
+        (elsewhere / "LibriSpeech").symlink_to(disk)
+        settings = pack(elsewhere, "dev-clean")
+        download(settings)
+        assert os.listdir(disk) == ["dev-clean"]
+        assert texts_of(settings) == DEV_TEXTS
+
+
+def test_an_incomplete_download_is_refused(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = pack(elsewhere, "dev-clean")
-    with pytest.raises(IncompleteDownloadError, match="has 2 utterances instead of 2703"):
+    monkeypatch.setitem(SUBSETS, "dev-clean", Subset(0.337, 2703))
+    with pytest.raises(IncompleteDownloadError, match=r"has 2 utterances instead of 2703; delete .*dev-clean.tar.gz"):
         download(settings)
     with pytest.raises(MissingDataError):
         open_corpus(settings).shards("dev")

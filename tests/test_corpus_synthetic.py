@@ -1,7 +1,9 @@
 """Synthetic speech: reproducible to the byte, in splits that share nothing, by speakers who differ."""
 
+import os
 import subprocess
 import sys
+import textwrap
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from paper_lib.corpus.espeak import SynthesiserError, synthesise
 from paper_lib.corpus.features import log_mel
 from paper_lib.corpus.grammars import split_of
 from paper_lib.corpus.speakers import ACCENTS, RATES, VARIANTS, all_speakers, speak
+from paper_lib.corpus.speakers import split_of as split_of_variant
+from paper_lib.corpus.synthetic import speakers_of
 from paper_lib.settings import Domain, Split, SyntheticSettings
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
@@ -82,7 +86,7 @@ def test_the_waveform_is_what_the_features_were_made_of(cache: Path) -> None:
         features = shard.features(index)
         assert features.shape == (utterance.frames, 80)
         assert features.dtype == np.float16
-        np.testing.assert_array_equal(features, log_mel(corpus.waveform(utterance)).astype(np.float16))
+        np.testing.assert_array_equal(features, log_mel(corpus.waveform(utterance.id)).astype(np.float16))
 
 
 def test_splits_share_neither_sentences_nor_speakers(cache: Path) -> None:
@@ -92,6 +96,40 @@ def test_splits_share_neither_sentences_nor_speakers(cache: Path) -> None:
     assert len(set().union(*(speakers(corpus, split) for split in SPLITS))) == sum(
         len(speakers(corpus, split)) for split in SPLITS
     )
+
+
+MOST = {"train": 328, "dev": 48, "test": 192}
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"train": 8, "dev": 4, "test": 4}, {"train": 300, "dev": 1, "test": 190}, MOST], ids=str
+)
+def test_no_vocal_tract_is_heard_in_two_splits_however_many_speakers_there_are(wanted: dict[str, int]) -> None:
+    settings = small(speakers=wanted)
+    people = {split: speakers_of(settings, split) for split in SPLITS}
+    assert {split: len({person.name for person in people[split]}) for split in SPLITS} == wanted
+    variants = {split: {person.variant for person in people[split]} for split in SPLITS}
+    for split in SPLITS:
+        assert {split_of_variant(variant) for variant in variants[split]} == {split}
+    assert sum(map(len, variants.values())) == len(set().union(*variants.values()))
+
+
+def test_every_split_has_its_vocal_tracts_each_under_all_accents() -> None:
+    # All who may speak in a split: one more of any split is refused.
+    everyone = [person for split in SPLITS for person in speakers_of(small(speakers=MOST), split)]
+    assert sorted(person.name for person in everyone) == sorted(person.name for person in all_speakers())
+    assert {split_of_variant(variant) for variant in VARIANTS} == set(SPLITS)
+    for split in SPLITS:
+        with pytest.raises(ValueError, match="there are"):
+            open_corpus(small(speakers={**MOST, split: MOST[split] + 1}))
+
+
+def test_an_utterance_is_spoken_by_a_speaker_of_its_split(cache: Path) -> None:
+    corpus = open_corpus(small(speakers={"train": 300, "dev": 40, "test": 150}))
+    for split in SPLITS:
+        heard = [name.rpartition("+")[2] for name in speakers(corpus, split)]
+        assert len(heard) > 5
+        assert {split_of_variant(variant) for variant in heard} == {split}
 
 
 def test_speakers_may_be_seen(cache: Path) -> None:
@@ -110,7 +148,7 @@ def test_a_channel_changes_no_word_and_no_speaker(cache: Path) -> None:
     assert clean.digest != noisy.digest
     for one, other in zip(clean.shard("test", 0).utterances, noisy.shard("test", 0).utterances, strict=True):
         assert (one.text, one.speaker, one.frames) == (other.text, other.speaker, other.frames)
-        assert not np.array_equal(clean.waveform(one), noisy.waveform(other))
+        assert not np.array_equal(clean.waveform(one.id), noisy.waveform(other.id))
 
 
 def test_the_order_of_shares_plays_no_part(cache: Path) -> None:
@@ -146,6 +184,92 @@ def test_every_vocal_tract_sounds_the_same_twice() -> None:
 def test_an_unknown_voice_is_refused() -> None:
     with pytest.raises(SynthesiserError, match="no voice 'xx-nowhere'"):
         synthesise("hello", "xx-nowhere", 180, 50)
+
+
+SPEAK = """
+import os, shutil, tempfile
+from pathlib import Path
+import espeakng_loader
+from paper_lib.corpus.espeak import SynthesiserError, synthesise
+
+def speak():
+    print(synthesise("call mom", "en-us+f1", 200, 50).tobytes().hex())
+
+def refuse(*arguments, **options):
+    raise PermissionError
+
+def shown(call):
+    try:
+        call()
+    except SynthesiserError as error:
+        print(error)
+
+temporary, data = Path(tempfile.gettempdir()), Path(espeakng_loader.get_data_path())
+"""
+CALL_MOM = synthesise("call mom", "en-us+f1", 200, 50).tobytes().hex()
+
+
+def printed_by(program: str, temporary: Path) -> list[str]:
+    """Returns the lines that `program` prints in a process of its own, whose directory for temporary files this is."""
+    temporary.mkdir(parents=True)
+    process = subprocess.run(
+        [sys.executable, "-c", SPEAK + textwrap.dedent(program)],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    assert not list(temporary.iterdir())
+    return process.stdout.splitlines()
+
+
+@pytest.mark.parametrize("length", [143, 144, 230])
+def test_the_directory_of_temporary_files_may_have_a_long_path(tmp_path: Path, length: int) -> None:
+    temporary = tmp_path / ("x" * (length - len(str(tmp_path)) - 1))
+    assert printed_by("speak()", temporary) == [CALL_MOM]
+
+
+def test_what_is_cleaned_away_is_made_again(tmp_path: Path) -> None:
+    program = """
+        speak()
+        for gone in ("", "voices", "phontab", "lang", "lang/en-us"):
+            (english,) = temporary.iterdir()
+            place = english / gone
+            place.unlink() if place.is_symlink() else shutil.rmtree(place)
+            speak()
+    """
+    assert printed_by(program, tmp_path / "temporary") == [CALL_MOM] * 6
+
+
+def test_speech_needs_no_directory_of_temporary_files(tmp_path: Path) -> None:
+    assert printed_by("os.mkdir = refuse; speak()", tmp_path / "temporary") == [CALL_MOM]
+
+
+def test_data_at_a_long_path_are_read_by_links_or_refused(tmp_path: Path) -> None:
+    link = tmp_path / ("x" * 160)
+    program = f"""
+        os.symlink(data, {str(link)!r})
+        espeakng_loader.get_data_path = lambda: {str(link)!r}
+        {{}}
+    """
+    assert printed_by(program.format("speak()"), tmp_path / "temporary") == [CALL_MOM]
+    link.unlink()
+    (message,) = printed_by(program.format("os.mkdir = refuse; shown(speak)"), tmp_path / "no-temporary")
+    assert f"cannot read its data in {link}: the path has {len(str(link))} bytes, at most 159" in message
+
+
+def test_data_that_are_incomplete_are_refused_and_the_process_lives(tmp_path: Path) -> None:
+    program = f"""
+        shutil.copytree(data, {str(tmp_path / "data")!r}, ignore=shutil.ignore_patterns("phontab", "??_dict"))
+        espeakng_loader.get_data_path = lambda: {str(tmp_path / "data")!r}
+        shown(speak)
+        os.mkdir = refuse
+        shown(speak)
+    """
+    first, second = printed_by(program, tmp_path / "temporary")
+    assert "did not start with the data in" in first
+    assert f"did not start with the data in {tmp_path / 'data'}: a file is missing" in second
 
 
 def test_there_are_hundreds_of_speakers_and_no_two_sound_alike() -> None:
@@ -190,6 +314,24 @@ def test_feature_statistics_are_those_of_the_first_training_shard(cache: Path) -
     assert deviation[-1] == pytest.approx(0.1)
 
 
+def test_no_temporary_files_stay(tmp_path: Path, cache: Path) -> None:
+    program = """
+        from paper_lib.corpus import open_corpus
+        from paper_lib.settings import SyntheticSettings
+
+        counts = {"train": 3, "test": 2}
+        corpus = open_corpus(
+            SyntheticSettings(
+                domains={"prose": 1.0}, channels={"clean": 1.0}, utterances=counts, speakers=counts, shard_utterances=1
+            )
+        )
+        corpus.prepare(("test",), workers=2)
+        with corpus.prefetch("train", [0, 1, 2], workers=1):
+            corpus.shard("train", 0)
+    """
+    assert printed_by(program, tmp_path / "temporary") == []
+
+
 def test_prefetch_makes_shards_beside_the_caller(cache: Path) -> None:
     corpus = open_corpus(small())
     with corpus.prefetch("train", [1, 0, 2]):
@@ -205,7 +347,16 @@ def test_prefetch_makes_shards_beside_the_caller(cache: Path) -> None:
         ({"domains": {}}, "domains needs shares"),
         ({"channels": {"clean": -1.0, "noise": 2.0}}, "channels needs shares"),
         ({"speakers": {"train": 8, "dev": 4}}, "speakers says nothing of test"),
-        ({"speakers": {"train": 500, "dev": 50, "test": 50}}, "there are 568"),
+        (
+            {"speakers": {"train": 329, "dev": 48, "test": 192}},
+            r"speakers asks for {'train': 329, .*}; there are {'train': 328, 'dev': 48, 'test': 192}",
+        ),
+        ({"speakers": {"train": 8, "dev": 49, "test": 4}}, "'dev': 49, .*; there are .*'dev': 48"),
+        ({"speakers": {"train": 8, "dev": 4, "test": 193}}, "'test': 193}; there are .*'test': 192"),
+        (
+            {"speakers": {"train": 569, "dev": 4, "test": 4}, "unseen_speakers": False},
+            "there are {'train': 568, 'dev': 568, 'test': 568}",
+        ),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused(changes: dict[str, Any], message: str) -> None:

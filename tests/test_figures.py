@@ -19,18 +19,20 @@ import pytest
 import soundfile
 from matplotlib.figure import Figure
 
-from paper_lib.evaluation import Estimate
 from paper_lib.explorers.signature import signature_slider
 from paper_lib.figures.download import csv_text
 from paper_lib.figures.lattice import lattice
 from paper_lib.figures.markup import Markup
+from paper_lib.figures.norms import activation_quantiles
 from paper_lib.figures.resets import change_intervals, reset_columns
-from paper_lib.figures.signatures import correlation_intervals
+from paper_lib.figures.signatures import correlations_at_depth
 from paper_lib.figures.sound import player
 from paper_lib.figures.stability import rank_maps, run_spread
 from paper_lib.figures.style import show
 from paper_lib.figures.tables import p_value, percent, table
+from paper_lib.inference import Component, Estimate, Mean
 from paper_lib.layers.ranking import LayerEffect
+from paper_lib.layers.signatures import Correlation
 from paper_lib.layers.variants import KINDS
 
 
@@ -40,12 +42,13 @@ def effects(wers: list[float]) -> list[LayerEffect]:
             layer,
             kind,
             Estimate(wer, wer - 0.01, wer + 0.01),
+            Mean(wer, None, Component(1e-4, 79)),
             Estimate(wer, wer - 0.02, wer + 0.02),
             (wer,),
             "critical",
         )
         for kind in KINDS
-        for layer, wer in enumerate(wers)
+        for layer, wer in enumerate(wers, 1)
     ]
 
 
@@ -78,6 +81,32 @@ def test_the_numbers_of_a_figure_can_be_saved(figure: Figure) -> None:
     (row,) = [r for r in rows if (r["size"], r["layer"], r["reset"]) == ("L", "3", "re-randomisation")]
     assert (row["wer_percent"], row["wer_percent_low"], row["wer_percent_high"]) == ("90", "89", "91")
     assert (row["change_points_low"], row["class"]) == ("88", "critical")
+
+
+def test_a_layer_stands_at_its_number_counted_from_1() -> None:
+    columns = reset_columns(EFFECTS, INTACT).axes[1]
+    high = [bar for bar in columns.patches if bar.get_height() == pytest.approx(90)]
+    assert [bar.get_x() + bar.get_width() / 2 for bar in high] == pytest.approx([2.8, 3.2])
+    intervals = change_intervals(EFFECTS).axes[1]
+    heights = sorted(line.get_ydata()[0] for line in intervals.lines if line.get_marker() == "s")
+    assert heights == pytest.approx([0.83, 1.17, 1.83, 2.17, 2.83, 3.17])
+    assert [label.get_text() for label in intervals.get_yticklabels()] == ["1", "2", "3"]
+
+
+def test_activations_are_drawn_of_the_layers_above_the_reset_one() -> None:
+    entries = [
+        {"reset": reset, "layer": layer, "mean": [layer + k / 10 for k in range(5)], "deviation": [1.0 + layer] * 5}
+        for reset in (None, 1, 2)
+        for layer in range((reset or 0) + 1, 5)
+    ]
+    figure = activation_quantiles({"BatchNorm": entries}, 2)
+    rows = numbers_of(show(figure, caption="c", alt="a"))
+    assert {(row["model"], row["layer"]) for row in rows} == {
+        (model, layer) for model in ("intact", "layer 2 reset") for layer in ("3", "4")
+    }
+    assert len(rows) == 2 * 2 * 2
+    assert {float(row["q50"]) for row in rows if row["of"] == "mean"} == {3.2, 4.2}
+    assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["3", "4"]
 
 
 def test_what_is_drawn_and_what_is_saved_are_the_same() -> None:
@@ -204,7 +233,10 @@ def test_figures_of_several_trainings_draw_all_of_them() -> None:
 
 
 def test_a_matrix_is_filled_where_its_correlation_is_significant() -> None:
-    rho = Estimate(0.9, 0.8, 1.0)
-    figure = correlation_intervals({"S": [(rho, 0.01), (rho, 0.2)]}, ["attention.q", "ffn1.w1"])
-    faces = [line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert [face == "white" for face in faces] == [False, True]
+    found = [Correlation(0.9, 0.01, 0.5, 0.2, 0.8, 1.0), Correlation(0.3, 0.2, 0.4, 0.01, -0.1, 0.6)]
+    figure = correlations_at_depth({"S": found}, ["attention.q", "ffn1.w1"], {"S": -0.7})
+    marks = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert [float(mark.get_xdata()[0]) for mark in marks] == [0.9, 0.5, 0.3, 0.4]
+    assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, True, True, False]
+    ends = [path.vertices[:, 0].tolist() for lines in figure.axes[0].collections for path in lines.get_paths()]
+    assert ends == [[0.8, 1.0], [-0.1, 0.6]]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tiny_runs import tiny_run
 
-from paper_lib.evaluation import Estimate
 from paper_lib.explorers.planner import MeasuredPlan, planner
 from paper_lib.federated.accounting import account
+from paper_lib.inference import Estimate
 from paper_lib.profiles import streaming_size
 from paper_lib.settings import DropoutPlan
 

@@ -9,12 +9,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from paper_lib.conformer.sizes import count_parameters
 from paper_lib.conformer.transducer import Transducer
-from paper_lib.federated.accounting import account, dropped_units, forward_flops, step_memory
+from paper_lib.federated.accounting import account, dropped_parameters, dropped_units, forward_flops, step_memory
 from paper_lib.federated.dropout import draw_mask, sub_model
-from paper_lib.federated.plans import PLANS, PlanError, named_plan, own_plan, ranking_of
+from paper_lib.federated.plans import COUNTS, PLANS, PlanError, named_plan, own_plan, ranking_of
 from paper_lib.federated.readings import SLIDE_DROPPED, readings
-from paper_lib.profiles import streaming_size
-from paper_lib.settings import DropoutPlan, StreamingSettings
+from paper_lib.profiles import mini_streaming, streaming_size
+from paper_lib.settings import DropoutPlan, StreamingSettings, TransducerSettings
 
 RANKING = [3, 1, 2, 4]
 NOTHING = DropoutPlan(name="none")
@@ -32,6 +32,68 @@ def test_plans_take_the_ends_of_the_ranking() -> None:
     assert not any(named_plan("none", RANKING).rate(layer) for layer in (1, 2, 3, 4))
 
 
+def test_low_and_high_plans_take_the_ends_of_the_stack_whatever_the_ranking() -> None:
+    for ranking in (RANKING, RANKING[::-1]):
+        assert [named_plan("low-2", ranking).rate(layer) for layer in (1, 2, 3, 4)] == [0.5, 0.5, 0.1, 0.1]
+        assert [named_plan("high-3", ranking).rate(layer) for layer in (1, 2, 3, 4)] == [0.1, 0.5, 0.5, 0.5]
+    assert named_plan("high-4", RANKING).rates == named_plan("low-4", RANKING).rates == dict.fromkeys(range(1, 5), 0.5)
+
+
+def test_a_flat_plan_of_n_drops_the_mean_rate_of_the_plans_of_n() -> None:
+    # By hand: two of four layers at 50 %, two at 10 %.
+    assert named_plan("flat-2", RANKING).by_rates().name == "rest:0.3"
+    assert [named_plan("flat-1", RANKING, elsewhere=0.0).rate(layer) for layer in (1, 2, 3, 4)] == [0.125] * 4
+    assert named_plan("flat-4", RANKING).rate(3) == 0.5
+    with pytest.raises(PlanError, match="plan flat-5: the model has 4 layers"):
+        named_plan("flat-5", RANKING)
+
+
+@pytest.mark.parametrize("elsewhere", [0.0, 0.1, 0.37])
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("settings", [mini_streaming(), streaming_size()], ids=["mini", "paper"])
+def test_plans_of_one_n_drop_as_many_parameters(settings: TransducerSettings, count: int, elsewhere: float) -> None:
+    layers = settings.encoder.layers
+    ranking = [*range(2, layers + 1, 2), *range(1, layers + 1, 2)]
+    kinds = ("crit", "amb", "low", "high", "random", "flat")
+    plans = {kind: named_plan(f"{kind}-{count}", ranking, 3, elsewhere) for kind in kinds}
+    dropped = {kind: dropped_parameters(plan, settings) for kind, plan in plans.items()}
+    flat = dropped.pop("flat")
+    assert len(set(dropped.values())) == 1
+    # Units are whole: in each of two modules of a layer, flat may round half a unit away, the other plans too.
+    a_unit = 2 * settings.encoder.dim + 1
+    assert abs(flat - dropped["crit"]) <= 2 * layers * a_unit
+    assert abs(flat - dropped["crit"]) < 0.03 * flat
+    # Counted on the model itself: N layers without half of their units, the others without their share.
+    smaller = sub_model(settings, draw_mask(plans["crit"], settings, torch.Generator()))
+    left = sum(p.numel() for p in smaller.parameters() if p.requires_grad)
+    assert dropped["crit"] == count_parameters(settings).total - left
+
+
+def test_the_plans_of_the_book_are_the_slides_and_controls_of_as_many_parameters() -> None:
+    assert len(set(PLANS)) == len(PLANS)
+    assert set(SLIDE_DROPPED) <= set(PLANS)
+    assert {f"{kind}-{count}" for kind in ("low", "high", "flat") for count in (2, 3, 4)} <= set(PLANS)
+    for name in PLANS:
+        assert named_plan(name, [6, 5, 4, 3, 2, 1]).name == name
+
+
+def test_plans_that_drop_alike_are_equal_by_their_rates_and_others_are_not() -> None:
+    rising = [1, 2, 3, 4]
+    crit, high = named_plan("crit-2", rising), named_plan("high-2", rising)
+    assert crit != high
+    assert crit.by_rates() == high.by_rates()
+    assert crit.by_rates().name == "3:0.5 4:0.5 rest:0.1"
+    written = own_plan("4:0.5 3:0.5 2:0.1 rest:0.1", 4)
+    assert written.by_rates().digest() == crit.by_rates().digest()
+    assert named_plan("none", rising).by_rates() == own_plan("2:0", 4).by_rates()
+    distinct = [named_plan(name, RANKING) for name in ("none", "flat", "flat-2", "crit-2", "amb-2", "low-2", "crit-3")]
+    assert len({plan.by_rates().digest() for plan in distinct}) == len(distinct)
+    for plan in (*distinct, crit, written):
+        by_rates = plan.by_rates()
+        assert [by_rates.rate(layer) for layer in range(1, 7)] == [plan.rate(layer) for layer in range(1, 7)]
+        assert by_rates.by_rates() == by_rates
+
+
 def test_a_random_plan_is_drawn_by_its_seed_whatever_the_ranking() -> None:
     layers = list(range(1, 18))
     drawn = [tuple(named_plan("random-3", layers, seed).rates) for seed in range(50)]
@@ -42,7 +104,7 @@ def test_a_random_plan_is_drawn_by_its_seed_whatever_the_ranking() -> None:
 
 @pytest.mark.parametrize("name", ["amb-0", "amb", "crit-x", "Flat", "amb-2 ", ""])
 def test_a_plan_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(PlanError, match="there are none, flat, crit-N, amb-N and random-N"):
+    with pytest.raises(PlanError, match="there are none, flat and amb, crit, flat, low, high, random-N"):
         named_plan(name, RANKING)
 
 

@@ -1,199 +1,30 @@
-"""Word errors, their bootstrap intervals, and the verdicts on layers that follow from them."""
+"""The verdicts on layers that follow from the word errors of their resets, and the intervals behind them."""
 
 from __future__ import annotations
 
 from dataclasses import astuple
 from typing import Any
 
-import jiwer
 import numpy as np
 import pytest
-import torch
+from made_up import EACH, SPEAKERS, WORDS, misheard, spoken, sweep, sweeps
 from numpy.typing import NDArray
 from scipy import stats
-from tiny_runs import CPU, Words, babbling
 
-from paper_lib.conformer.decoding import greedy_decode, transcribe
-from paper_lib.corpus import Corpus
-from paper_lib.corpus.batches import collate, evaluation_batches
-from paper_lib.evaluation import Estimate, bootstrap_interval, wer, wer_interval, word_errors
-from paper_lib.layers.ranking import CONFIDENCE, MARGIN, classify, intact_wer, layer_effects, layer_errors, pooled
-from paper_lib.layers.variants import KINDS
-
-Floats = NDArray[np.float64]
-
-
-def edit_distance(reference: list[str], hypothesis: list[str]) -> int:
-    """Levenshtein's recursion, cell by cell."""
-    table = np.zeros((len(reference) + 1, len(hypothesis) + 1), int)
-    table[:, 0], table[0] = range(len(reference) + 1), range(len(hypothesis) + 1)
-    for i, word in enumerate(reference, 1):
-        for j, other in enumerate(hypothesis, 1):
-            same = table[i - 1, j - 1] + (word != other)
-            table[i, j] = min(same, table[i - 1, j] + 1, table[i, j - 1] + 1)
-    return int(table[-1, -1])
-
-
-def test_word_errors_are_the_edit_distance_in_words() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(300):
-        reference, hypothesis = (list(rng.choice(["a", "b", "ab", "c"], rng.integers(0, 7))) for _ in range(2))
-        counted = word_errors(" ".join(reference), " ".join(hypothesis))
-        assert counted == edit_distance(reference, hypothesis)
-        assert type(counted) is int
-
-
-@pytest.mark.parametrize(
-    ("reference", "hypothesis", "errors"),
-    [
-        ("turn on the light", "turn on the light", 0),
-        ("turn on the light", "", 4),
-        ("", "turn on", 2),
-        ("", "", 0),
-        ("turn on the light", "turn of light now", 3),
-        ("turn on", "  turn   on ", 0),
-        ("it's on", "its on", 1),
-    ],
+from paper_lib.inference import CONFIDENCE, Estimate, rate
+from paper_lib.layers.ranking import (
+    MARGIN,
+    ambient_by_margin,
+    classify,
+    intact_wer,
+    layer_effects,
+    reinitialised,
 )
-def test_word_errors_by_hand(reference: str, hypothesis: str, errors: int) -> None:
-    assert word_errors(reference, hypothesis) == errors
+from paper_lib.layers.sweeps import Sweeps
+from paper_lib.layers.variants import KINDS, MODULES
 
-
-def test_wer_is_all_errors_over_all_words_of_the_references() -> None:
-    pairs = [("a b c", "a x c d"), ("d", "d"), ("e f", ""), ("g", "h i j")]
-    assert wer(pairs) == pytest.approx((2 + 0 + 2 + 3) / 7)
-    references, hypotheses = map(list, zip(*pairs, strict=True))
-    assert wer(pairs) == pytest.approx(jiwer.wer(references, hypotheses))
-    assert wer(pairs[1:2]) == 0
-
-
-@torch.inference_mode()
-def test_transcripts_stand_beside_their_own_references_in_the_order_of_the_batches(tiny_corpus: Corpus) -> None:
-    model, _ = babbling("batch", tiny_corpus)
-    batches = evaluation_batches(tiny_corpus, "dev", 500)
-    assert 1 < len(batches) < 4  # utterances side by side, and several batches
-    pairs = transcribe(model.train(), batches, Words(), CPU)
-    expected = []
-    for item in (item for batch in batches for item in batch):
-        alone = collate([item], Words())
-        (labels,) = greedy_decode(model.eval(), *model.encode(alone.features, alone.frames))
-        expected.append((alone.utterances[0].text, Words().decode(labels)))
-    assert pairs == expected
-    assert len({hypothesis for _, hypothesis in pairs}) == 4
-
-
-def utterances(count: int, seed: int = 0, rate: float = 0.15) -> tuple[Floats, Floats]:
-    """Returns errors and words of utterances that differ in difficulty and length, with a WER of about `rate`."""
-    rng = np.random.default_rng(seed)
-    words = rng.integers(2, 12, count)
-    return rng.binomial(words, rng.beta(1, 1 / rate - 1, count)).astype(float), words.astype(float)
-
-
-def numpy_bootstrap(errors: Floats, words: Floats, confidence: float) -> tuple[float, float]:
-    """Returns the percentile interval of 20 000 resamples, made one by one."""
-    rng = np.random.default_rng(99)
-    ratios = []
-    for _ in range(20_000):
-        chosen = rng.integers(0, len(words), len(words))
-        ratios.append(errors[chosen].sum() / words[chosen].sum())
-    low, high = np.quantile(ratios, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
-@pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_an_interval_is_that_of_a_plain_bootstrap(confidence: float) -> None:
-    errors, words = utterances(60)
-    estimate = wer_interval(errors, words, confidence)
-    low, high = numpy_bootstrap(errors, words, confidence)
-    assert estimate.value == errors.sum() / words.sum()
-    # 2000 resamples place an end to a few hundredths of the width.
-    assert estimate.low == pytest.approx(low, abs=0.06 * (high - low))
-    assert estimate.high == pytest.approx(high, abs=0.06 * (high - low))
-
-
-def normal_interval(errors: Floats, words: Floats, confidence: float) -> tuple[float, float]:
-    """Returns the interval of a ratio of sums by the delta method, exact for many utterances."""
-    value = errors.sum() / words.sum()
-    error = np.std(errors - value * words) * np.sqrt(len(words)) / words.sum()
-    return stats.norm.interval(confidence, value, error)
-
-
-@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
-def test_on_many_utterances_an_interval_is_that_of_normal_theory(confidence: float) -> None:
-    errors, words = utterances(3000)
-    estimate = wer_interval(errors, words, confidence)
-    low, high = normal_interval(errors, words, confidence)
-    assert estimate.low == pytest.approx(low, abs=0.07 * (high - low))
-    assert estimate.high == pytest.approx(high, abs=0.07 * (high - low))
-
-
-def test_intervals_hold_the_true_rate_as_often_as_they_promise() -> None:
-    everything_errors, everything_words = utterances(200_000, seed=1)
-    truth = everything_errors.sum() / everything_words.sum()
-    samples = np.arange(200_000).reshape(-1, 100)[:200]
-    held = 0
-    for sample in samples:
-        estimate = wer_interval(everything_errors[sample], everything_words[sample])
-        held += estimate.low <= truth <= estimate.high
-    # 190 are expected, with a deviation of 3.
-    assert 180 <= held <= 198
-
-
-def test_the_paired_interval_of_a_difference_is_narrower_than_that_of_independent_systems() -> None:
-    rng = np.random.default_rng(0)
-    intact, words = utterances(200)
-    # The reset system makes the same errors and a few more.
-    reset = intact + rng.binomial(1, 0.1, 200)
-    paired = wer_interval(reset - intact, words)
-    assert paired.value == pytest.approx(wer_interval(reset, words).value - wer_interval(intact, words).value)
-    assert (paired.low, paired.high) == pytest.approx(
-        numpy_bootstrap(reset - intact, words, 0.95), abs=0.06 * (paired.high - paired.low)
-    )
-    widths = [estimate.high - estimate.low for estimate in (wer_interval(reset, words), wer_interval(intact, words))]
-    assert paired.high - paired.low < 0.5 * np.hypot(*widths)
-    assert paired.low > 0
-
-
-def test_no_difference_at_all_has_no_width() -> None:
-    assert wer_interval([0, 0, 0], [3, 2, 5]) == Estimate(0.0, 0.0, 0.0)
-    # Differences that cancel out have one.
-    estimate = wer_interval([1, -1, 0, 0], [3, 3, 5, 2])
-    assert estimate.low < estimate.value == 0 < estimate.high
-
-
-def test_the_interval_of_rare_errors_is_skewed_and_never_below_none() -> None:
-    errors, words = np.array([4.0, *[0.0] * 9]), np.full(10, 5.0)
-    estimate = wer_interval(errors, words)
-    # The chance that a resample leaves the one bad utterance out is 0.9^10 = 0.35.
-    assert estimate.low == 0
-    assert estimate.value == pytest.approx(0.08)
-    # That it is drawn four times or more: 0.013; three times or more: 0.07.
-    assert estimate.high == pytest.approx(0.24)
-
-
-def test_an_interval_is_a_function_of_its_arguments() -> None:
-    errors, words = utterances(50)
-    np.random.seed(1)
-    first = wer_interval(errors, words)
-    np.random.seed(2)
-    assert wer_interval(errors.tolist(), words.astype(int).tolist()) == first
-    assert wer_interval(errors, words, seed=1) != first
-
-
-def test_any_statistic_of_the_utterances_can_have_an_interval() -> None:
-    errors, words = utterances(60)
-
-    def rate(counts: NDArray[np.int64]) -> Floats:
-        return np.asarray((counts @ errors) / (counts @ words))
-
-    estimate = bootstrap_interval(rate, 60)
-    low, high = numpy_bootstrap(errors, words, 0.95)
-    assert estimate.value == pytest.approx(errors.sum() / words.sum())
-    assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=0.06 * (high - low))
-    # Another statistic sees the same resamples, with another seed others.
-    doubled = bootstrap_interval(lambda counts: 2 * rate(counts), 60)
-    assert astuple(doubled) == pytest.approx(tuple(2 * x for x in astuple(estimate)))
-    assert bootstrap_interval(rate, 60, seed=1) != estimate
+Ints = NDArray[np.int64]
+UTTERANCES = SPEAKERS * EACH
 
 
 @pytest.mark.parametrize(
@@ -213,112 +44,171 @@ def test_a_verdict_says_where_the_interval_lies(low: float, high: float, verdict
     assert classify(Estimate((low + high) / 2, low, high)) == verdict
 
 
-def record(changes: list[Floats], count: int = 400, **more: list[Floats]) -> dict[str, Any]:
-    """Returns the result of a made-up sweep whose layers' re-initialisations add `changes` to the intact errors."""
-    intact, words = utterances(count)
+def record(changes: list[Ints], intact: int | Ints = 3, **more: list[Ints]) -> dict[str, Any]:
+    """Returns the result of a made-up sweep whose layers' re-initialisations add `changes` to the intact errors.
+
+    `more` holds, by "layer_1" and so on, what the draws of that layer's re-randomisation add.
+    """
+    errors = np.full(UTTERANCES, intact) if isinstance(intact, int) else intact
     resets = [
-        {"layer": layer, "kind": "re-initialisation", "draw": 0, "errors": (intact + change).tolist()}
-        for layer, change in enumerate(changes)
+        {"layer": layer, "kind": KINDS[0], "draw": 0, "module": None, "misheard": misheard(errors + change)}
+        for layer, change in enumerate(changes, 1)
     ]
     for layer, draws in more.items():
         resets += [
-            {"layer": int(layer[1:]), "kind": "re-randomisation", "draw": draw, "errors": (intact + change).tolist()}
+            {
+                "layer": int(layer.partition("_")[2]),
+                "kind": KINDS[1],
+                "draw": draw,
+                "module": None,
+                "misheard": misheard(errors + change),
+            }
             for draw, change in enumerate(draws)
         ]
-    return {"words": words.tolist(), "intact": intact.tolist(), "resets": resets}
+    return {"spoken": spoken(), "intact": misheard(errors), "resets": resets}
 
 
-def more_errors(rate: float, count: int = 400, seed: int = 0) -> Floats:
-    """Returns one more error in a share `rate` of the utterances."""
-    return np.random.default_rng(seed).binomial(1, rate, count).astype(float)
+def more_errors(share: float, seed: int = 0) -> Ints:
+    """Returns one more error in `share` of the utterances."""
+    return np.random.default_rng(seed).binomial(1, share, UTTERANCES)
 
 
 def test_each_verdict_is_given_where_it_is_due() -> None:
-    nothing, little, much = np.zeros(400), more_errors(0.01), more_errors(0.6)
-    just_the_margin = more_errors(0.13)  # with 6.5 words an utterance, a change of 0.02
-    noise = more_errors(0.5, seed=1) - more_errors(0.5, seed=2)
-    effects = layer_effects(record([nothing, little, much, just_the_margin, -much, 4 * noise]))
+    nothing, little, much = np.zeros(UTTERANCES, int), more_errors(0.01), more_errors(0.6)
+    just_the_margin = more_errors(0.1)  # with 5 words an utterance, a change of 0.02
+    noise = 3 * (more_errors(0.5, seed=1) - more_errors(0.5, seed=2))
+    effects = layer_effects(Sweeps.of([record([nothing, little, much, just_the_margin, -much, noise])]))
     assert [effect.classification for effect in effects] == [
         *("ambient", "ambient", "critical", "unresolved"),
         *("ambient", "unresolved"),
     ]
-    assert [effect.layer for effect in effects] == list(range(6))
+    assert [effect.layer for effect in effects] == [1, 2, 3, 4, 5, 6]
     # No harm seen is not enough: the noisy layer's change is less than the margin, its interval is not.
     assert effects[5].change.value < MARGIN < effects[5].change.high
     assert effects[3].change.low < MARGIN < effects[3].change.high
     assert effects[0].change == Estimate(0.0, 0.0, 0.0)
 
 
+def test_harm_to_one_speaker_alone_is_no_verdict_on_the_layer() -> None:
+    # The same 120 errors, spread over 40 speakers and all with one: 0.06 of the words.
+    spread, one = np.zeros(UTTERANCES, int), np.zeros(UTTERANCES, int)
+    spread[: 3 * SPEAKERS] = 1
+    one[::SPEAKERS] = 12
+    first, second = layer_effects(Sweeps.of([record([spread, one])]))
+    assert first.change.value == pytest.approx(second.change.value) == pytest.approx(120 / (UTTERANCES * WORDS))
+    assert (first.classification, second.classification) == ("critical", "unresolved")
+
+
 def test_a_larger_margin_forgives_more() -> None:
-    result = record([more_errors(0.6)])
-    assert [layer_effects(result, margin)[0].classification for margin in (0.02, 0.09, 0.2)] == [
+    result = Sweeps.of([record([more_errors(0.6)])])
+    assert [layer_effects(result, margin)[0].classification for margin in (0.02, 0.12, 0.2)] == [
         *("critical", "unresolved", "ambient"),
     ]
 
 
+def test_the_more_harm_is_forgiven_the_more_layers_are_ambient() -> None:
+    result = sweeps([[0.0, 0.05, 0.1, 0.4]] * 5)
+    margins = [0.001, 0.02, 0.05, 0.2, 0.6]
+    counts = ambient_by_margin(result, margins)
+    assert counts == [(1, 1), (1, 1), (1, 2), (3, 3), (4, 4)]
+    for margin, (surely, perhaps) in zip(margins, counts, strict=True):
+        classes = [effect.classification for effect in reinitialised(result, margin)]
+        assert surely == classes.count("ambient")
+        assert perhaps == classes.count("ambient") + classes.count("unresolved")
+    assert ambient_by_margin(result, []) == []
+
+
 def test_intervals_of_a_change_hold_for_all_layers_at_once_and_widen_with_their_number() -> None:
     change = more_errors(0.3)
-    words = np.array(record([change])["words"])
+    by_speaker = change.reshape(EACH, SPEAKERS).sum(0)
     widths = []
     for layers in (1, 4, 16):
-        effect = layer_effects(record([change] * layers))[0]
-        assert effect.change == wer_interval(change, words, 1 - 0.05 / layers)
-        low, high = normal_interval(change, words, 1 - 0.05 / layers)
-        assert (effect.change.low, effect.change.high) == pytest.approx((low, high), abs=0.1 * (high - low))
+        effect = layer_effects(Sweeps.of([record([change] * layers)]))[0]
+        plain = stats.ttest_1samp(by_speaker / (EACH * WORDS), 0).confidence_interval(1 - 0.05 / layers)
+        width = effect.change.high - effect.change.low
+        # But for the skewness it is Student's.
+        assert (effect.change.low, effect.change.high) == pytest.approx((plain.low, plain.high), abs=0.1 * width)
+        exact = rate(by_speaker[None], [EACH * WORDS] * SPEAKERS).estimate(1 - 0.05 / layers)
+        assert astuple(effect.change) == pytest.approx(astuple(exact))
         # A WER by itself is no test, and keeps its 95 %.
-        assert effect.wer == layer_effects(record([change]))[0].wer
-        widths.append(effect.change.high - effect.change.low)
+        assert effect.wer == layer_effects(Sweeps.of([record([change])]))[0].wer
+        widths.append(width)
     assert CONFIDENCE == 0.95
     assert widths[0] < widths[1] < widths[2]
 
 
-def test_draws_are_averaged_within_each_utterance() -> None:
-    nothing, draws = np.zeros(400), [more_errors(0.2, seed=seed) for seed in range(3)]
-    result = record([nothing, nothing], _0=[nothing] * 3, _1=draws)
-    words, intact = np.array(result["words"]), np.array(result["intact"])
+def test_of_modules_there_are_four_times_as_many_tests() -> None:
+    change = more_errors(0.3)
+    layers = record([change, change])
+    modules = {**layers, "resets": [{**reset, "module": m} for reset in layers["resets"] for m in MODULES]}
+    effects = layer_effects(Sweeps.of([modules]))
+    assert [(e.layer, e.module) for e in effects] == [(layer, module) for layer in (1, 2) for module in MODULES]
+    expected = layer_effects(Sweeps.of([record([change] * 8)]))[0]
+    assert all(effect.change == expected.change for effect in effects)
+    assert [effect.module for effect in layer_effects(Sweeps.of([layers]))] == [None, None]
+
+
+def test_draws_are_averaged_within_each_speaker() -> None:
+    nothing, draws = np.zeros(UTTERANCES, int), [more_errors(0.2, seed=seed) for seed in range(3)]
+    result = Sweeps.of([record([nothing, nothing], layer_1=[nothing] * 3, layer_2=draws)])
     effects = {(effect.layer, effect.kind): effect for effect in layer_effects(result)}
-    assert effects.keys() == {(layer, kind) for layer in (0, 1) for kind in KINDS}
-    effect = effects[1, "re-randomisation"]
+    assert effects.keys() == {(layer, kind) for layer in (1, 2) for kind in KINDS}
+    effect = effects[2, "re-randomisation"]
+    by_speaker = np.mean(draws, axis=0).reshape(EACH, SPEAKERS).sum(0)
     # Two layers are two tests, whatever the number of draws.
-    expected = wer_interval(sum(draws) / 3, words, 0.975)
+    expected = rate(by_speaker[None], [EACH * WORDS] * SPEAKERS).estimate(0.975)
     assert astuple(effect.change) == pytest.approx(astuple(expected))
-    assert effect.draws == pytest.approx([(intact + draw).sum() / words.sum() for draw in draws])
+    words = UTTERANCES * WORDS
+    assert effect.draws == pytest.approx([(3 * UTTERANCES + draw.sum()) / words for draw in draws])
     assert effect.wer.value == pytest.approx(np.mean(effect.draws))
-    assert effect.change.value == pytest.approx(effect.wer.value - intact.sum() / words.sum())
+    assert effect.change.value == pytest.approx(effect.wer.value - 3 / 5)
     # Three draws that disagree are surer than one.
-    (alone,) = (e for e in layer_effects(record([nothing] * 2, _0=[nothing], _1=draws[:1])) if e.change.value > 0)
+    one = Sweeps.of([record([nothing] * 2, layer_1=[nothing], layer_2=draws[:1])])
+    (alone,) = (e for e in layer_effects(one) if e.change.value > 0)
     assert effect.change.high - effect.change.low < alone.change.high - alone.change.low
     assert len(alone.draws) == 1
+    assert [e.kind for e in reinitialised(result)] == ["re-initialisation"] * 2
 
 
-def test_errors_by_layer_are_means_over_draws() -> None:
-    result = record([np.zeros(400), np.ones(400)], _0=[np.zeros(400), np.ones(400)], _1=[np.ones(400)])
-    intact = np.array(result["intact"])
-    result["resets"].reverse()  # layers are sorted, in whatever order they were reset
-    np.testing.assert_allclose(layer_errors(result, "re-initialisation"), [intact, intact + 1])
-    np.testing.assert_allclose(layer_errors(result, "re-randomisation"), [intact + 0.5, intact + 1])
+def test_the_effect_of_several_trainings_is_the_mean_of_each_and_surer_where_they_agree() -> None:
+    changes = [[0.1, 0.4]] * 5
+    alone = [layer_effects(Sweeps.of([sweep(of_one, seed=seed)])) for seed, of_one in enumerate(changes)]
+    for index, effect in enumerate(layer_effects(sweeps(changes))):
+        each = [effects[index] for effects in alone]
+        assert {(e.layer, e.kind) for e in each} == {(effect.layer, effect.kind)}
+        assert effect.change.value == pytest.approx(np.mean([e.change.value for e in each]))
+        assert effect.wer.value == pytest.approx(np.mean([e.wer.value for e in each]))
+        assert effect.draws == pytest.approx([e.wer.value for e in each])
+        trainings = effect.mean.trainings
+        assert trainings is not None
+        assert trainings.freedom == 4
+    # Trainings that disagree about a layer leave it open, though each alone would call it critical or ambient.
+    first, second = (layer_effects(Sweeps.of([sweep([harm, 0.4])]))[0] for harm in (0.0, 0.3))
+    assert (first.classification, second.classification) == ("ambient", "critical")
+    assert layer_effects(sweeps([[0.0, 0.4], [0.3, 0.4]]))[0].classification == "unresolved"
 
 
-def test_several_trainings_are_pooled_by_averaging_the_errors_of_each_utterance() -> None:
-    results = [record([more_errors(0.2, seed=3)]), record([more_errors(0.6, seed=4)])]
-    results[1]["intact"] = (np.array(results[1]["intact"]) + more_errors(0.1, seed=5)).tolist()
-    words = np.array(results[0]["words"])
-    intact = np.mean([result["intact"] for result in results], axis=0)
-    reset = np.mean([result["resets"][0]["errors"] for result in results], axis=0)
-    both = pooled(results)
-    assert astuple(intact_wer(both)) == pytest.approx(astuple(wer_interval(intact, words)))
-    (effect,) = layer_effects(both)
-    assert astuple(effect.change) == pytest.approx(astuple(wer_interval(reset - intact, words)))
-    assert effect.draws == pytest.approx([sum(result["resets"][0]["errors"]) / words.sum() for result in results])
-    assert layer_effects(pooled(results[:1])) == layer_effects(results[0])
-    results[1]["words"] = [*results[1]["words"][1:], 9]
-    with pytest.raises(ValueError, match="different ones"):
-        pooled(results)
+def test_a_training_that_is_read_twice_tells_no_more_than_once() -> None:
+    result = sweep([0.0, 0.03, 0.3])
+    once, twice = layer_effects(Sweeps.of([result])), layer_effects(Sweeps.of([result] * 2))
+    for one, other in zip(once, twice, strict=True):
+        assert astuple(other.change) == pytest.approx(astuple(one.change))
+        assert other.classification == one.classification
 
 
 def test_the_wer_of_the_intact_model_has_a_confidence_of_95_percent() -> None:
+    errors = np.random.default_rng(1).integers(0, 5, UTTERANCES)
+    estimate = intact_wer(Sweeps.of([record([more_errors(0.6)], errors)]))
+    plain = stats.ttest_1samp(errors.reshape(EACH, SPEAKERS).sum(0) / (EACH * WORDS), 0).confidence_interval(0.95)
+    assert estimate.value == pytest.approx(errors.sum() / (UTTERANCES * WORDS))
+    width = estimate.high - estimate.low
+    assert (estimate.low, estimate.high) == pytest.approx((plain.low, plain.high), abs=0.05 * width)
+
+
+def test_a_test_of_one_speaker_has_no_interval() -> None:
     result = record([more_errors(0.6)])
-    estimate = intact_wer(result)
-    low, high = normal_interval(np.array(result["intact"]), np.array(result["words"]), 0.95)
-    assert estimate.value == pytest.approx(sum(result["intact"]) / sum(result["words"]))
-    assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=0.08 * (high - low))
+    result["spoken"]["speakers"] = ["s0"] * UTTERANCES
+    alone = Sweeps.of([result])
+    for judged in (layer_effects, intact_wer):
+        with pytest.raises(ValueError, match="at least 2 speakers; there is 1"):
+            judged(alone)

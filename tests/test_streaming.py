@@ -82,7 +82,7 @@ def test_a_waveform_in_pieces_is_recognised_as_the_whole(tiny_corpus: Corpus, mo
     shard = tiny_corpus.shard("test", 0)
     said = set()
     for utterance in shard.utterances[:3]:
-        waveform = tiny_corpus.waveform(utterance)
+        waveform = tiny_corpus.waveform(utterance.id)
         x = torch.from_numpy(log_mel(waveform))[None]
         with torch.inference_mode():
             (expected,) = greedy_decode(model, *model.encode(x, torch.tensor([x.shape[1]])))
@@ -95,7 +95,7 @@ def test_a_waveform_in_pieces_is_recognised_as_the_whole(tiny_corpus: Corpus, mo
 
 
 def test_listening_tells_the_text_so_far_and_ends_with_the_whole(tiny_corpus: Corpus, model: Transducer) -> None:
-    waveform = tiny_corpus.waveform(tiny_corpus.shard("test", 0).utterances[0])
+    waveform = tiny_corpus.waveform(tiny_corpus.shard("test", 0).utterances[0].id)
     heard = list(listen(model, Words(), waveform, piece=0.1))
     assert [piece.seconds for piece in heard[:3]] == pytest.approx([0.1, 0.2, 0.3])
     assert heard[-1].seconds == pytest.approx(len(waveform) / 16_000)
@@ -133,9 +133,9 @@ def test_padding_changes_no_answer(model: Transducer, tiny_corpus: Corpus) -> No
 def test_layers_of_a_streaming_model_are_swept(tiny_corpus: Corpus) -> None:
     model, initial = babbling("group", tiny_corpus, STREAMING)
     batches: list[list[Item]] = evaluation_batches(tiny_corpus, "test", 500)
-    result = reset_sweep(model, initial, batches, Words(), ResetSettings(draws=1), torch.device("cpu"))
+    result = reset_sweep(model, initial, batches, Words(), ResetSettings(draws=1), 0, torch.device("cpu"))
     assert len(resets_of(result)) == 4
-    assert all(errors != result.errors(None) for _, errors in resets_of(result))
+    assert all(heard != result.hypotheses[None] for _, heard in resets_of(result))
 
 
 def test_only_a_streaming_encoder_hears_in_pieces() -> None:

@@ -6,7 +6,6 @@ import inspect
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -15,25 +14,26 @@ import pytest
 from click.testing import CliRunner
 from tiny_runs import CPU
 
-from paper_lib import studies, sweep
+from paper_lib import jobs, studies
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.claims.findings import CLAIMS, findings, measured_findings
 from paper_lib.cli import main
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.batches import evaluation_batches
+from paper_lib.evaluation import Spoken, word_errors
 from paper_lib.layers.ranking import layer_effects
-from paper_lib.layers.signatures import harm
-from paper_lib.layers.variants import MODULES
+from paper_lib.layers.sweeps import Sweeps, harm_of
+from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.profiles import SIZES, Profile, ProfileName, profile_of
 from paper_lib.results import Store
 from paper_lib.settings import EncoderSettings, ResetSettings, SyntheticSettings, TrainingRun, TransducerSettings
 from paper_lib.studies import (
     STUDIES,
     compute_missing,
+    explore,
     federated_dropout,
     group_norm,
     model_size,
-    repetition_note,
     signatures,
 )
 from paper_lib.studies.computing import trained_model
@@ -103,10 +103,13 @@ def test_a_profile_runs_from_speech_to_ranked_layers(
     assert (records.size, records.seed) == ("M", 0)
     assert len(records.training.result["losses"]) == 3
     assert records.training.result["distance_steps"] == [1, 2, 3]
-    assert len(records.reset.result["words"]) == 6
-    assert [(e.layer, e.kind) for e in layer_effects(records.reset.result)] == [
-        (layer, kind) for kind in ("re-initialisation", "re-randomisation") for layer in (0, 1)
-    ]
+    spoken = Spoken.read(records.reset.result)
+    test = open_corpus(toy(name).corpus).shard("test", 0).utterances
+    assert sorted(zip(spoken.ids, spoken.speakers, spoken.domains, spoken.references, strict=True)) == sorted(
+        (u.id, u.speaker, u.domain, u.text) for u in test
+    )
+    effects = layer_effects(Sweeps.of([records.reset.result]))
+    assert [(e.layer, e.kind) for e in effects] == [(layer, kind) for kind in KINDS for layer in (1, 2)]
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -140,11 +143,13 @@ def test_a_trained_model_is_the_records_model(cache: Path) -> None:
 
 
 def test_studies_share_what_they_have_in_common(cache: Path) -> None:
-    profile = toy("smoke").model_copy(update={"reset": ResetSettings(draws=1)})
+    profile = toy("smoke")
+    adaptation = profile.adaptation.model_copy(update={"seeds": 1})
+    profile = profile.model_copy(update={"reset": ResetSettings(draws=1), "adaptation": adaptation})
     plans = [study(profile) for study in STUDIES.values()]
     wanted = [m for plan in plans for m in plan.measurements]
-    # Two trainings of each size, whose settings are alike here, two norms more, and the streaming model.
-    assert len({m.digest() for m in wanted if isinstance(m, TrainingRun)}) == 5
+    # Two trainings of the sizes, whose settings are alike here, two of each of two norms more, and the streaming model.
+    assert len({m.digest() for m in wanted if isinstance(m, TrainingRun)}) == 7
     compute_missing(plans, Store(cache / "records"), workers=1)
     files = {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")}
     for study in STUDIES.values():
@@ -156,7 +161,7 @@ def test_studies_share_what_they_have_in_common(cache: Path) -> None:
 
 
 def test_norms_are_compared_with_all_else_equal(cache: Path) -> None:
-    records = group_norm(toy("smoke"), draws=1).records(workers=1)
+    records = group_norm(toy("smoke"), seeds=1, draws=1).records(workers=1)
     assert [record.norm for record in records] == ["BatchNorm", "GroupNorm, 1 group", "GroupNorm, 2 groups"]
     assert [record.kept is not None for record in records] == [True, False, False]
     settings = [dict(record.training.settings) for record in records]
@@ -167,17 +172,15 @@ def test_norms_are_compared_with_all_else_equal(cache: Path) -> None:
     assert records[0].kept is not None
     assert records[0].kept.result["intact"] == records[0].reset.result["intact"]
     above = [(e["reset"], e["layer"]) for e in records[0].activations.result["activations"]]  # type: ignore[union-attr]
-    assert above == [(None, 0), (None, 1), (0, 1)]
-    assert [record.repeated for record in records] == [[], [], []]
-    # Other weights than those of its training are told.
-    mixed = replace(records[1], training=records[2].training)
-    assert mixed.repeated == ["reset_sweep", "activations"]
-    assert repetition_note(records, "activations", "norm") == ""
-    assert repetition_note([*records, mixed], "activations", "norm").endswith(" differently: GroupNorm, 1 group.")
+    assert above == [(None, 1), (None, 2), (1, 2)]
+    # All that is said of a model is said of the same weights.
+    for record in records:
+        assert {one.result["checkpoint"] for one in record.records} == {record.training.result["checkpoint"]}
+    assert len({record.training.result["checkpoint"] for record in records}) == 3
 
 
 def test_a_study_takes_its_chapters_parameters_in_a_terminal(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "default_workers", lambda: 1)  # processes that start take longer than this work
+    monkeypatch.setattr(jobs, "default_workers", lambda: 1)  # processes that start take longer than this work
     for name, study in STUDIES.items():
         assert set(inspect.signature(study).parameters) <= set(CHAPTERS[name].model_fields)
     command = ["run", "--study", "signatures", "--profile", "smoke", "-p", "sizes", "S", "-p", "step", "4"]
@@ -191,15 +194,25 @@ def test_modules_are_reset_in_as_many_trainings_as_the_profile_says(cache: Path)
     records = signatures(toy("smoke"), sizes=["S"]).records(workers=1)
     assert [record.modules is not None for record in records] == [True, False]
     assert records[0].modules is not None
-    effects = layer_effects(records[0].modules.result)
-    assert [(e.layer, e.module) for e in effects] == [(layer, module) for layer in (0, 1) for module in MODULES]
+    effects = layer_effects(Sweeps.of([records[0].modules.result]))
+    assert [(e.layer, e.module) for e in effects] == [(layer, module) for layer in (1, 2) for module in MODULES]
+
+
+def test_the_explorers_show_what_the_other_chapters_have_measured() -> None:
+    profile = profile_of("smoke")
+    shown = explore(profile).measurements
+    measured = [m for study in (signatures, group_norm) for m in study(profile).measurements]
+    assert {m.digest() for m in shown if isinstance(m, TrainingRun | ResetStudy)} <= {m.digest() for m in measured}
+    assert {m.digest() for m in shown if isinstance(m, TrainingRun)} == {
+        m.digest() for m in measured if isinstance(m, TrainingRun)
+    }
 
 
 def test_verdicts_of_a_profile_follow_from_its_records(cache: Path) -> None:
     profile = toy("smoke")
     assert measured_findings(profile) == []
     compute_missing([STUDIES["model_size"](profile)], Store(cache / "records"), workers=1)
-    assert {finding.claim.chapter for finding in measured_findings(profile)} == {"model_size"}
+    assert {finding.claim.chapter for finding in measured_findings(profile)} == {"model_size", "stability"}
     compute_missing([study(profile) for study in STUDIES.values()], Store(cache / "records"), workers=1)
     found = findings(profile)
     assert [finding.claim for finding in found] == list(CLAIMS)
@@ -215,15 +228,20 @@ def test_adaptations_follow_the_ranking_of_their_training(cache: Path) -> None:
     assert study.is_stored
     assert [plan.name for plan in records.plans] == ["none", "amb-1", "own"]
     assert records.rankings[0] == records.rankings[1]
-    least = int(np.argmin(harm(records.resets[0].result))) + 1
+    least = int(np.argmin(harm_of(records.resets[0].result))) + 1
     assert [plan.rates for plan in records.plans[1].plans] == [{least: 0.5}] * 2
     of_dev = evaluation_batches(open_corpus(study.profile.adaptation.corpus, ("dictation", "telephone")), "dev", 1000)
-    assert len(records.resets[0].result["words"]) == sum(map(len, of_dev))
+    assert len(Spoken.read(records.resets[0].result).ids) == sum(map(len, of_dev))
     seeds = [record.provenance["seeds"] for record in records.plans[0].adaptations]
     assert seeds == [[0], [0, 1]]
     for record in (*records.plans[0].adaptations, *records.centralised, *records.before):
-        assert len(record.result["words"]) == len(record.result["domains"]) == len(record.result["errors"]) == 16
-        assert set(record.result["domains"]) == {"short_form", "dictation", "telephone"}
+        spoken = Spoken.read(record.result)
+        assert len(set(spoken.ids)) == len(spoken.ids) == 16
+        assert set(spoken.domains) == {"short_form", "dictation", "telephone"}
+        hypotheses = spoken.hypotheses(record.result["misheard"])
+        errors = [word_errors(*pair) for pair in zip(spoken.references, hypotheses, strict=True)]
+        assert spoken.errors(record.result["misheard"]).tolist() == errors
+        assert sum(errors) > 0
     assert records.before[0] == records.before[1]
     assert list(records.plans[0].adaptations[0].result["dev_wer"]) == ["0", "1", "2"]
     sent = [sum(r["bytes_up"] for r in plan.adaptations[0].result["reports"]) for plan in records.plans]
@@ -233,17 +251,31 @@ def test_adaptations_follow_the_ranking_of_their_training(cache: Path) -> None:
     assert clients[0] == clients[1] == clients[2]
 
 
+def test_plans_that_drop_in_the_same_layers_are_measured_once(cache: Path) -> None:
+    profile = toy("smoke")
+    study = federated_dropout(profile, plans=["crit-4", "high-4", "low-4"], own="rest:0.1", seeds=1, rounds=1)
+    records = study.records(workers=1)
+    assert [plan.name for plan in records.plans] == ["crit-4", "high-4", "low-4", "own"]
+    crit, high, low, own = (plan.adaptations for plan in records.plans)
+    assert crit == high == low  # of four layers
+    assert own != crit
+    # Beside these two there are the model before, and the reference that pools all speech.
+    assert len(list((cache / "records" / "adaptation").iterdir())) == 2 + 2
+
+
 def test_who_reads_finished_records_needs_no_torch(cache: Path) -> None:
-    model_size(profile_of("smoke"), sizes=["S"]).records(workers=1)
+    model_size(profile_of("smoke"), sizes=["S"], seeds=1).records(workers=1)
     program = """
 import sys
 from paper_lib.claims import findings
+from paper_lib.evaluation import Spoken, word_errors
 from paper_lib.layers.ranking import layer_effects
+from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import MODULES
 from paper_lib.profiles import profile_of
 from paper_lib.studies import STUDIES, compute_missing, group_norm, model_size, signatures
-(record,) = model_size(profile_of("smoke"), sizes=["S"]).records()
-layer_effects(record.reset.result)
+(record,) = model_size(profile_of("smoke"), sizes=["S"], seeds=1).records()
+layer_effects(Sweeps.of([record.reset.result]))
 sys.exit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

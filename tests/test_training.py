@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from paper_lib.corpus import Corpus, Shard
 from paper_lib.corpus.batches import collate, evaluation_batches, training_batches
 from paper_lib.files import atomic_write
 from paper_lib.settings import Norm, SpecAugmentSettings, Split
-from paper_lib.training import Fit, NonFiniteLossError, fit, learning_rate
+from paper_lib.training import Fit, NonFiniteLossError, Objective, decay_groups, fit, learning_rate
 
 MATRICES = (
     *("ffn1.w1", "ffn1.w2", "ffn2.w1", "ffn2.w2"),
@@ -335,7 +336,7 @@ def test_updates_follow_the_schedule_also_when_resumed(
     step = torch.optim.AdamW.step
 
     def spy(self: torch.optim.AdamW, *arguments: Any) -> Any:
-        assert {group["weight_decay"] for group in self.param_groups} == {0.25}
+        assert [group["weight_decay"] for group in self.param_groups] == [0.25, 0]
         rates.extend({group["lr"] for group in self.param_groups})
         return step(self, *arguments)
 
@@ -344,6 +345,59 @@ def test_updates_follow_the_schedule_also_when_resumed(
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     fit(run, tiny_corpus, tmp_path, CPU)
     assert rates == [learning_rate(run.training, k) for k in range(2, 6)]
+
+
+def matrices_of(objective: Objective) -> set[str]:
+    """Returns the names of what maps a vector to another one: linear maps, convolutions, recurrences, embeddings."""
+    maps = (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.LSTM, torch.nn.Embedding)
+    return {
+        f"{place}.{name}"
+        for place, module in objective.named_modules()
+        if isinstance(module, maps)
+        for name, _ in module.named_parameters(recurse=False)
+        if not name.startswith("bias")
+    }
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_every_trained_parameter_is_in_one_of_two_groups_by_whether_it_decays(norm: Norm) -> None:
+    objective = Objective(tiny_run(norm))
+    names = {id(parameter): name for name, parameter in objective.named_parameters()}
+    decayed, kept = ([names[id(parameter)] for parameter in group] for group in decay_groups(objective))
+    assert set(decayed) == matrices_of(objective)
+    # Of the LSTM's two biases, which do the same, one is held at 0.
+    assert set(kept) == set(names.values()) - set(decayed) - {"model.prediction.lstm.bias_hh_l0"}
+    assert len(decayed) + len(kept) == len(names) - 1
+    layer = "model.encoder.layers.1"
+    assert {f"{layer}.attention.content_bias", f"{layer}.attention.position_bias"} <= set(kept)
+    assert {f"{layer}.ffn1.norm.weight", f"{layer}.convolution.depthwise_norm.weight"} <= set(kept)
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_weight_decay_pulls_matrices_towards_0_and_leaves_biases_and_norms_alone(
+    norm: Norm, tiny_corpus: Corpus, tmp_path: Path
+) -> None:
+    # After two updates no bias is 0 any more. From the same weights the third has the same gradient, whatever decays.
+    fit(tiny_run(norm, steps=2), tiny_corpus, tmp_path / "two", CPU)
+    before, _ = outcome(tmp_path / "two")
+    after = {}
+    for decay in (0.0, 20.0):
+        directory = shutil.copytree(tmp_path / "two", tmp_path / str(decay))
+        run = tiny_run(norm, steps=3, weight_decay=decay)
+        fit(run, tiny_corpus, directory, CPU)
+        after[decay] = outcome(directory)[0]
+    rate = learning_rate(run.training, 2)
+    assert rate * 20 > 0.1
+    objective = Objective(run)
+    matrices = matrices_of(objective)
+    for name, parameter in objective.named_parameters():
+        start, without, decayed = (state[f"objective.{name}"] for state in (before, after[0.0], after[20.0]))
+        if name in matrices:
+            torch.testing.assert_close(decayed, without - rate * 20 * start, rtol=1e-4, atol=1e-6)
+            assert decayed.norm() < without.norm()
+        else:
+            assert torch.equal(decayed, without), name
+            assert start.any() == parameter.requires_grad, name
 
 
 def test_no_update_is_larger_than_its_gradient_clipped(
@@ -397,11 +451,35 @@ def test_a_finished_training_is_loaded_and_not_trained_again(
     again = fit(tiny_run(), tiny_corpus, directory, CPU)
     assert_same_weights(again.model, first.model)
     assert again.history == first.history
-    assert again.digest == first.digest == load_tensors(directory / "checkpoint.safetensors")[1]["digest"]
+    assert again.digest == first.digest
     assert again.initial.keys() == first.initial.keys()
     assert all(torch.equal(tensor, first.initial[name]) for name, tensor in again.initial.items())
     assert not again.model.training
     assert not first.model.training
+
+
+def test_a_training_repeated_from_nothing_has_the_same_digest_though_it_took_another_time(
+    finished: tuple[Fit, Path], tiny_corpus: Corpus, tmp_path: Path
+) -> None:
+    first, directory = finished
+    again = fit(tiny_run(), tiny_corpus, tmp_path / "again", CPU)
+    assert again.history.seconds != first.history.seconds
+    assert again.digest == first.digest
+    # The files differ, by the time: each has the digest of all that it holds.
+    of_files = [load_tensors(path / "checkpoint.safetensors")[1]["digest"] for path in (directory, tmp_path / "again")]
+    assert of_files[0] != of_files[1]
+    assert first.digest not in of_files
+
+
+def test_the_digest_is_of_the_trained_weights_alone(
+    finished: tuple[Fit, Path], tiny_corpus: Corpus, tmp_path: Path
+) -> None:
+    first, _ = finished
+    weights = first.model.state_dict()
+    assert first.digest == save_tensors(tmp_path / "x", weights)
+    name = "encoder.layers.1.ffn2.w1.weight"
+    assert first.digest != save_tensors(tmp_path / "x", weights | {name: first.initial[name]})
+    assert first.digest != fit(tiny_run(seed=1), tiny_corpus, tmp_path / "other", CPU).digest
 
 
 def test_training_and_loading_leave_global_random_generators_alone(tiny_corpus: Corpus, tmp_path: Path) -> None:

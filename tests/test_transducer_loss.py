@@ -77,3 +77,28 @@ def test_long_utterances_keep_their_precision() -> None:
     ours = transducer_loss(logits, targets, frames, lengths)
     reference = torchaudio.functional.rnnt_loss(logits, targets.int(), frames.int(), lengths.int(), blank=0)
     torch.testing.assert_close(ours[0], reference, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames": torch.tensor([4, 0])}, r"frames\[1\] is 0; from 1 to 4 are allowed"),
+        ({"frames": torch.tensor([-1, 4])}, r"frames\[0\] is -1; from 1 to 4"),
+        ({"frames": torch.tensor([4, 5])}, r"frames\[1\] is 5; from 1 to 4"),
+        ({"lengths": torch.tensor([2, 3])}, r"lengths\[1\] is 3; from 0 to 2"),
+        ({"lengths": torch.tensor([-1, 2])}, r"lengths\[0\] is -1; from 0 to 2"),
+        ({"frames": torch.tensor([4])}, r"frames has shape \(1,\); logits \(2, 4, 3, 5\) need \(2,\)"),
+        ({"lengths": torch.tensor([[2], [2]])}, r"lengths has shape \(2, 1\); .* need \(2,\)"),
+        ({"targets": torch.ones(2, 3, dtype=torch.long)}, r"targets has shape \(2, 3\); .* need \(2, 2\)"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(changes: dict[str, torch.Tensor], message: str) -> None:
+    arguments = {
+        "logits": torch.zeros(2, 4, 3, 5),
+        "targets": torch.ones(2, 2, dtype=torch.long),
+        "frames": torch.tensor([4, 4]),
+        "lengths": torch.tensor([2, 2]),
+    }
+    assert transducer_loss(**arguments).isfinite().all()
+    with pytest.raises(ValueError, match=message):
+        transducer_loss(**arguments | changes)

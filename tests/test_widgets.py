@@ -30,6 +30,7 @@ from paper_lib.figures.tables import percent
 from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.signatures import signature
+from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.profiles import profile_of
 from paper_lib.settings import ResetSettings
@@ -126,7 +127,8 @@ def test_all_resets_in_one_pass_are_those_of_models_that_were_reset_one_by_one(
         model = load_shipped().model
         fresh = shipped.initial
         if kind == "re-randomisation":
-            torch.manual_seed(int(np.random.SeedSequence((layer, 0)).generate_state(1)[0]))
+            place = (shipped.run.seed, layer + 1, 0)  # training, layer from 1, draw
+            torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
             drawn = type(model.encoder.layers[0])(model.encoder.settings).state_dict()
             fresh = {f"encoder.layers.{layer}.{name}": tensor for name, tensor in drawn.items()}
         prefix = f"encoder.layers.{layer}." + (f"{module}." if module else "")
@@ -182,14 +184,98 @@ TONE = np.sin(np.arange(16000) / 10).astype(np.float32)
         (file_of(np.tile(TONE, 21), 16000), f"x.wav lasts 21 s; at most {LONGEST} s"),
         (file_of(TONE, 4000), "x.wav has 4000 samples a second; at least 8000"),
         (file_of(0 * TONE, 16000), "x.wav is silent"),
-        (file_of(TONE[:0], 16000), "x.wav is silent"),
+        (file_of(0 * TONE + 0.3, 16000), "x.wav is silent"),
+        (file_of(TONE[:0], 16000), "x.wav holds no sound: it is empty or cut off"),
+        (file_of(TONE, 16000, format="OGG")[:4000], "x.wav holds no sound: it is empty or cut off"),
         (file_of(TONE + np.nan, 16000, subtype="FLOAT"), "x.wav holds values that are not numbers"),
     ],
-    ids=["empty", "text", "ten minutes", "21 seconds", "4 kHz", "silence", "no samples", "NaN"],
+    ids=[
+        "empty",
+        "text",
+        "ten minutes",
+        "21 seconds",
+        "4 kHz",
+        "silence",
+        "offset",
+        "no samples",
+        "OGG cut off",
+        "NaN",
+    ],
 )
 def test_a_file_that_cannot_be_recognised_is_refused_with_the_reason(content: bytes, reason: str) -> None:
     with pytest.raises(SpeechError, match=reason):
         recorded(content, "x.wav")
+
+
+# A reader's recordings are seldom whole. TONE lasts a second.
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 16000).astype(np.float32)
+FLAC, MP3, WAV = (file_of(NOISE, 16000, format=form) for form in ("FLAC", "MP3", "WAV"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        FLAC[: len(FLAC) // 2],
+        FLAC[: len(FLAC) // 2] + bytes([FLAC[len(FLAC) // 2] ^ 1]) + FLAC[len(FLAC) // 2 + 1 :],
+        FLAC[: len(FLAC) // 2] + bytes(500) + FLAC[len(FLAC) // 2 + 500 :],
+        FLAC[: len(FLAC) // 2] + FLAC[len(FLAC) // 2 + 40 :],
+    ],
+    ids=["cut off", "one bit", "zeroed", "bytes missing"],
+)
+def test_damaged_flac_is_refused(content: bytes) -> None:
+    with pytest.raises(SpeechError, match=r"x.flac is cut off or damaged: not all of its 1.0 s can be read"):
+        recorded(content, "x.flac")
+
+
+def test_flac_without_its_length_is_refused() -> None:
+    # The last 36 bits of STREAMINFO but for its checksum count the samples.
+    content = FLAC[:21] + bytes([FLAC[21] & 0xF0]) + bytes(4) + FLAC[26:]
+    with pytest.raises(SpeechError, match=r"x.flac does not tell its length"):
+        recorded(content, "x.flac")
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 36], ids=["0", "largest", "of an empty file"])
+@pytest.mark.parametrize("data", [0, 0xFFFFFFFF], ids=["0", "largest"])
+def test_a_wav_file_whose_sizes_were_never_filled_in_is_read_to_its_end(size: int, data: int) -> None:
+    assert WAV[36:40] == b"data"
+    content = WAV[:4] + size.to_bytes(4, "little") + WAV[8:40] + data.to_bytes(4, "little") + WAV[44:]
+    assert np.array_equal(recorded(content, "x.wav").waveform, recorded(WAV, "x.wav").waveform)
+
+
+def test_a_wav_file_without_samples_is_not_its_other_chunks() -> None:
+    empty = file_of(NOISE[:0], 16000)
+    content = empty + b"LIST" + (1000).to_bytes(4, "little") + bytes(range(250)) * 4
+    content = content[:4] + (len(content) - 8).to_bytes(4, "little") + content[8:]
+    with pytest.raises(SpeechError, match=r"x.wav holds no sound"):
+        recorded(content, "x.wav")
+
+
+def test_the_label_tells_how_much_of_a_cut_mp3_was_read() -> None:
+    speech = recorded(MP3[: len(MP3) // 2], "x.mp3")
+    assert 0.3 < speech.seconds < 0.6
+    assert speech.label == f"x.mp3, {speech.seconds:.1f} s"
+
+
+@pytest.mark.parametrize("other", [-1.0, -0.98], ids=["exact", "nearly"])
+def test_channels_of_opposite_phase_are_understood(shipped: ShippedModel, other: float) -> None:
+    original = typed(SENTENCE, all_speakers()[0]).waveform
+    speech = recorded(file_of(np.stack([original, other * original], axis=1), 16000), "mine")
+    assert Recogniser(shipped).recognise(speech.waveform, "re-initialisation").intact == SENTENCE
+
+
+def test_one_channel_of_many_is_understood(shipped: ShippedModel) -> None:
+    original = typed(SENTENCE, all_speakers()[0]).waveform
+    channels = np.zeros((len(original), 6), np.float32)
+    channels[:, 2] = original
+    speech = recorded(file_of(channels, 16000), "mine")
+    assert Recogniser(shipped).recognise(speech.waveform, "re-initialisation").intact == SENTENCE
+
+
+def test_a_constant_offset_changes_nothing(shipped: ShippedModel) -> None:
+    original = 0.2 * typed(SENTENCE, all_speakers()[0]).waveform
+    ours, theirs = (recorded(file_of(original + offset, 16000), "mine").waveform for offset in (0.5, 0.0))
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+    assert Recogniser(shipped).recognise(ours, "re-initialisation").intact == SENTENCE
 
 
 # The panels.
@@ -264,10 +350,16 @@ def test_layers_are_measured_as_by_a_reset_sweep(shipped: ShippedModel, unit: An
     panel.measure.click()
     settings = ResetSettings(unit=unit, draws=1 if unit == "layer" else 0)
     batches = evaluation_batches(open_corpus(spoken_tests(shipped)), "test", settings.batch_frames, 20)
-    result = reset_sweep(shipped.model, shipped.initial, batches, shipped.tokenizer, settings, CPU).record()
-    assert panel.effects == layer_effects(result)
-    assert f"Intact WER {percent(intact_wer(result))} % on 20 new sentences" in words(panel.result.value)
-    assert panel.result.value.count('<th scope="row"') == len(panel.effects)
+    result = reset_sweep(
+        shipped.model, shipped.initial, batches, shipped.tokenizer, settings, shipped.run.seed, CPU
+    ).record()
+    sweeps = Sweeps.of([result])
+    assert panel.effects == layer_effects(sweeps)
+    assert f"Intact WER {percent(intact_wer(sweeps))} % on 20 new sentences" in words(panel.result.value)
+    heads = [words(head) for head in re.findall(r'<th scope="row".*?</th>', panel.result.value)]
+    parts = [""] if unit == "layer" else [f", {module}" for module in MODULES]
+    once = [f"{layer}{part}" for layer in range(1, 7) for part in parts]
+    assert heads == once * (2 if unit == "layer" else 1)
     assert not panel.measure.disabled
 
 

@@ -169,6 +169,6 @@ def train_until_checkpoint(run: TrainingRun, cache: Path, directory: Path, check
     train(run, cache, directory)
 
 
-def resets_of(result: SweepResult) -> list[tuple[Variant, list[int]]]:
-    """Returns the word errors under every reset, in the order of the sweep."""
-    return [(variant, result.errors(variant)) for variant in result.hypotheses if variant]
+def resets_of(result: SweepResult) -> list[tuple[Variant, list[str]]]:
+    """Returns what was heard under every reset, in the order of the sweep."""
+    return [(variant, heard) for variant, heard in result.hypotheses.items() if variant]

@@ -109,12 +109,12 @@ class SignaturesParameters(ChapterParameters):
         default=None, ge=2, le=20, description="trainings per model size, to be compared; None: the profile's"
     )
     sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes that are trained")
-    modules: Matrices = Field(default=MATRICES, description="weight matrices of a layer that are shown")
+    matrices: Matrices = Field(default=MATRICES, description="weight matrices of a layer that are shown")
     step: int | None = Field(
         default=None, ge=1, le=10_000_000, description="step at which weights are compared; None: the last"
     )
 
-    _distinct = field_validator("sizes", "modules")(_each_once)
+    _distinct = field_validator("sizes", "matrices")(_each_once)
 
     @field_validator("step")
     @classmethod
@@ -168,6 +168,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "signatures": SignaturesParameters,
     "federated_dropout": FederatedDropoutParameters,
     "claims": ChapterParameters,
+    "sure": ChapterParameters,
     "explore": ExploreParameters,
 }
 

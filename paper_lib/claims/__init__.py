@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from scipy import stats
+from scipy import optimize
 
-from paper_lib.evaluation import Estimate
+from paper_lib.inference import CONFIDENCE, SIGNIFICANCE, Component, Estimate, Mean
 
 Verdict = Literal["reproduced", "partly reproduced", "not reproduced", "not resolved"]
 
@@ -46,9 +45,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a claim: it holds, it fails, or (None) the data cannot tell, and then `remedy` says what would."""
+    """One part of a claim: it holds, it fails, or (None) the data cannot tell, and then `remedy` says what would.
+
+    `p` is that of the test by which it would hold; 1 where it fails or could not be tested.
+    """
 
     holds: bool | None
+    p: float = 1.0
     remedy: str = ""
 
 
@@ -56,19 +59,27 @@ class Part:
 class Finding:
     """A claim beside what was measured; `evidence` holds the numbers with their intervals.
 
-    `remedy` says of each part that the data cannot tell how much more data would.
+    `remedy` says of each part that the data cannot tell how much more data would. `p` is the largest of the parts: that
+    all of them hold is tested by the one that does so least.
     """
 
     claim: Claim
     evidence: str
     verdict: Verdict
+    p: float
     remedy: str = ""
 
 
 def conclude(claim: Claim, evidence: Sequence[str], parts: Mapping[str, Part]) -> Finding:
     """Returns the finding on a claim with these parts, each by its name: a size, two sizes that are compared, ..."""
     remedies = [f"{name}: {part.remedy}" for name, part in parts.items() if part.holds is None and part.remedy]
-    return Finding(claim, "; ".join(evidence), verdict([part.holds for part in parts.values()]), "; ".join(remedies))
+    return Finding(
+        claim,
+        "; ".join(evidence),
+        verdict([part.holds for part in parts.values()]),
+        max((part.p for part in parts.values()), default=1.0),
+        "; ".join(remedies),
+    )
 
 
 def verdict(parts: Sequence[bool | None]) -> Verdict:
@@ -80,57 +91,57 @@ def verdict(parts: Sequence[bool | None]) -> Verdict:
     return "not reproduced" if parts and None not in parts else "not resolved"
 
 
-def above(estimate: Estimate, threshold: float, utterances: int) -> Part:
-    """Returns whether a value lies above `threshold`, by its interval over `utterances` test utterances."""
-    if estimate.low > threshold or estimate.high < threshold:
-        return Part(estimate.low > threshold)
-    return Part(None, utterances_needed(estimate, threshold, utterances))
+def above(mean: Mean, threshold: float = 0.0, confidence: float = CONFIDENCE) -> Part:
+    """Returns whether a mean lies above `threshold`, by its interval."""
+    estimate = mean.estimate(confidence)
+    if estimate.low > threshold:
+        return Part(True, mean.p_value(threshold))
+    if estimate.high < threshold:
+        return Part(False)
+    p = mean.p_value(threshold) if mean.value > threshold else 1.0
+    return Part(None, p, units_needed(mean, threshold, confidence))
 
 
-def utterances_needed(estimate: Estimate, threshold: float, utterances: int) -> str:
-    """Returns how many test utterances would take `threshold` out of the interval, if the value stayed what it is.
+def tested(p: float, opposite: float, remedy: str) -> Part:
+    """Returns whether a part holds by a one-sided test with `p`; it fails where the `opposite` test rejects."""
+    if p < SIGNIFICANCE:
+        return Part(True, p)
+    return Part(False) if opposite < SIGNIFICANCE else Part(None, p, remedy)
 
-    An interval is as wide as one over the square root of their number.
+
+TOO_FEW = Part(None, 1.0, "at least 2 trainings a model")
+
+
+def units_needed(mean: Mean, threshold: float, confidence: float = CONFIDENCE) -> str:
+    """Returns how many more trainings or speakers would take `threshold` out of the interval.
+
+    That is if mean and spreads stayed what they are; of several ways the one with the smaller factor is named.
     """
-    distance = abs(estimate.value - threshold)
-    reach = estimate.value - estimate.low if estimate.value > threshold else estimate.high - estimate.value
-    return _about(utterances * (reach / distance) ** 2 if distance else math.inf, "test utterances")
+    side = -1 if mean.value > threshold else 1
+    distance = abs(mean.value - threshold)
 
+    def too_wide(factor: float, more: str) -> float:
+        reaches = [
+            component.reach(side, confidence)
+            if name != more
+            else Component(component.variance / factor, (component.freedom + 1) * factor - 1).reach(side, confidence)
+            for name, component in (("trainings", mean.trainings), ("speakers", mean.speakers))
+            if component
+        ]
+        return math.hypot(*reaches) - distance
 
-def mean_over_seeds(values: Sequence[float]) -> Estimate:
-    """Returns the mean of one value per training with its 95 % interval by Student's t.
-
-    Raises ValueError for fewer than two trainings.
-    """
-    if len(values) < 2:
-        raise ValueError(f"an interval over trainings needs at least 2 seeds; there is {len(values)}")
-    mean = float(np.mean(values))
-    if np.ptp(values) == 0:
-        return Estimate(mean, mean, mean)
-    interval = stats.ttest_1samp(values, 0).confidence_interval()
-    return Estimate(mean, float(interval.low), float(interval.high))
-
-
-def above_over_seeds(values: Sequence[float], threshold: float = 0.0) -> Part:
-    """Returns whether the mean over trainings lies above `threshold`, by `mean_over_seeds`."""
-    estimate = mean_over_seeds(values)
-    if estimate.low > threshold or estimate.high < threshold:
-        return Part(estimate.low > threshold)
-    return Part(None, seeds_needed(values, threshold, "trainings a size"))
-
-
-def seeds_needed(values: Sequence[float], threshold: float, what: str) -> str:
-    """Returns how many values, called `what`, would tell their mean from `threshold` if they went on so."""
-    distance, deviation = abs(float(np.mean(values)) - threshold), float(np.std(values, ddof=1))
-    enough = (n for n in range(len(values) + 1, 1000) if stats.t.ppf(0.975, n - 1) * deviation < distance * n**0.5)
-    return _about(next(enough, math.inf), what)
-
-
-def _about(count: float, what: str) -> str:
-    if count > 1e6:
-        return f"no number of {what} that one could make"
+    factors = {
+        more: math.exp(optimize.brentq(lambda log, more=more: too_wide(math.exp(log), more), 0, math.log(1e4)))
+        for more, component in (("trainings", mean.trainings), ("speakers", mean.speakers))
+        if component and too_wide(1e4, more) < 0 < too_wide(1, more)
+    }
+    if not factors:
+        return "no number of trainings or of speakers alone"
+    more = min(factors, key=lambda name: factors[name])
+    component = getattr(mean, more)
+    count = (component.freedom + 1) * factors[more]
     digits = 1 - math.floor(math.log10(count))  # two significant ones
-    return f"about {math.ceil(round(count, digits)):,} {what}"
+    return f"about {math.ceil(round(count, digits)):,} {'test speakers' if more == 'speakers' else 'trainings'}"
 
 
 def points(estimate: Estimate) -> str:
@@ -142,3 +153,8 @@ def points(estimate: Estimate) -> str:
 def plain(estimate: Estimate) -> str:
     """Returns a number and its interval."""
     return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]".replace("-", "−")
+
+
+def p_text(p: float) -> str:
+    """Returns a p-value to two digits, and none that the permutations cannot tell from 0."""
+    return f"p = {p:.2g}" if p >= 1e-4 else "p < 0.0001"

@@ -1,4 +1,10 @@
-"""The claims of the slides on Federated Dropout and on the streaming model's signature, judged from adaptations."""
+"""The claims of the slides on Federated Dropout and on the streaming model's signature, judged from adaptations.
+
+Plans are compared where they drop the same number of parameters: crit-N, amb-N, low-N, high-N, random-N and flat-N of
+one N. On the slide Amb-2 stands against Crit-3 and Amb-3 against Crit-4, "same number of parameters trained"; by its
+column of parameters the ambient plans drop in one layer more than their name says (`readings`), so that these are three
+and four layers of either kind.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from paper_lib.claims import (
-    Claim,
-    Finding,
-    Part,
-    above_over_seeds,
-    conclude,
-    mean_over_seeds,
-    plain,
-    points,
-    seeds_needed,
-)
-from paper_lib.evaluation import Estimate
+from paper_lib.claims import TOO_FEW, Claim, Finding, Part, above, conclude, p_text, plain, points, tested
 from paper_lib.federated.comparison import Adapted
+from paper_lib.federated.plans import COUNTS
+from paper_lib.inference import Floats, mean_over_trainings, orders_of, permutation_p
 from paper_lib.layers.matrices import ATTENTION
-from paper_lib.layers.signatures import harm, signature
+from paper_lib.layers.signatures import signature
+from paper_lib.layers.sweeps import Sweeps
 
 SLIDE = "Applications: Federated Dropout"
 # Two WERs are called the same if they differ by less than this share of the second.
 SAME = 0.1
-_PAIRED = "difference of the WERs on the held-out domain, paired by seed and test utterance"
+_PAIRED = "difference of the WERs on the held-out domain at equal parameters dropped, paired by seed and speaker"
 
 AMBIENT_COSTS_LESS = Claim(
     id="ambient-costs-less",
@@ -34,9 +32,9 @@ AMBIENT_COSTS_LESS = Claim(
     chapter="federated_dropout",
     figure="plan-wers",
     statement="Dropping in the N most ambient layers costs less WER than dropping as much in the N most critical ones.",
-    statistic=_PAIRED,
-    part="WER of Crit-N is above that of Amb-N",
-    parts="for N = 2, 3 and 4",
+    statistic=f"{_PAIRED}; mean over N = 2, 3 and 4",
+    part="The WERs of the Crit-N are above those of the Amb-N",
+    parts="on average over N and seeds",
     records="adaptations by both plans",
 )
 AMB2_AGAINST_CRIT3 = Claim(
@@ -44,9 +42,9 @@ AMB2_AGAINST_CRIT3 = Claim(
     slide=SLIDE,
     chapter="federated_dropout",
     figure="plan-wers",
-    statement="Amb-2 beats Crit-3, said to train as many parameters (7 % of WER; by the slide's table 10 %).",
-    statistic=_PAIRED,
-    part="WER of Crit-3 is above that of Amb-2",
+    statement="Amb-2 beats Crit-3, which trains as many parameters (7 % of WER; by the slide's table 10 %).",
+    statistic=f"{_PAIRED}: three layers of either kind, as the slide's parameters suggest",
+    part="WER of Crit-3 is above that of Amb-3",
     parts="on average over seeds",
     records="adaptations by both plans",
 )
@@ -55,9 +53,9 @@ AMB3_AGAINST_CRIT4 = Claim(
     slide=SLIDE,
     chapter="federated_dropout",
     figure="plan-wers",
-    statement="Amb-3 beats Crit-4, said to train as many parameters (22 % of WER; by the slide's table 11 %).",
-    statistic=_PAIRED,
-    part="WER of Crit-4 is above that of Amb-3",
+    statement="Amb-3 beats Crit-4, which trains as many parameters (22 % of WER; by the slide's table 11 %).",
+    statistic=f"{_PAIRED}: four layers of either kind, as the slide's parameters suggest",
+    part="WER of Crit-4 is above that of Amb-4",
     parts="on average over seeds",
     records="adaptations by both plans",
 )
@@ -67,7 +65,9 @@ AMB4_EQUALS_FLAT = Claim(
     chapter="federated_dropout",
     figure="plan-wers",
     statement="Against flat dropout: more dropout (Amb-4), same WER.",
-    statistic=f"{_PAIRED}, against a margin of {SAME:.0%} of Flat's WER",
+    statistic=(
+        f"Difference of the WERs of Amb-4 and Flat (20 %), which drops less, against a margin of {SAME:.0%} of Flat's"
+    ),
     part="WER of Amb-4 is less than that margin above Flat's",
     parts="on average over seeds",
     records="adaptations by both plans",
@@ -78,7 +78,10 @@ DIP_AT_LEAST_CRITICAL = Claim(
     chapter="federated_dropout",
     figure="streaming-signature",
     statement="In the streaming model the attention signature dips at the least critical layer.",
-    statistic="mean attention signature: of the other layers less that of the least critical one; Student's t",
+    statistic=(
+        "mean attention signature: of the other layers less that of the least critical one, mean over trainings; "
+        "layers shuffled in all trainings alike"
+    ),
     part="The least critical layer's signature is below the others' mean",
     parts="on average over trainings",
     records="the streaming model's trainings and resets",
@@ -86,19 +89,17 @@ DIP_AT_LEAST_CRITICAL = Claim(
 CLAIMS = (AMBIENT_COSTS_LESS, AMB2_AGAINST_CRIT3, AMB3_AGAINST_CRIT4, AMB4_EQUALS_FLAT, DIP_AT_LEAST_CRITICAL)
 
 
-def judge(
-    adapted: Mapping[str, Adapted], trainings: Sequence[Mapping[str, Any]], sweeps: Sequence[Mapping[str, Any]]
-) -> list[Finding]:
+def judge(adapted: Mapping[str, Adapted], trainings: Sequence[Mapping[str, Any]], sweeps: Sweeps) -> list[Finding]:
     """Returns the findings on all claims: from word errors on the held-out domain by plan, and trainings with resets.
 
     A claim on plans that were not run is not resolved.
     """
     return [
-        _worse(AMBIENT_COSTS_LESS, adapted, [(f"crit-{n}", f"amb-{n}") for n in (2, 3, 4)]),
-        _worse(AMB2_AGAINST_CRIT3, adapted, [("crit-3", "amb-2")]),
-        _worse(AMB3_AGAINST_CRIT4, adapted, [("crit-4", "amb-3")]),
-        _amb4_equals_flat(adapted),
-        _dip(trainings, sweeps),
+        ambient_costs_less(adapted),
+        _worse(AMB2_AGAINST_CRIT3, adapted, 3),
+        _worse(AMB3_AGAINST_CRIT4, adapted, 4),
+        amb4_equals_flat(adapted),
+        dips_at_least_critical(trainings, sweeps),
     ]
 
 
@@ -107,50 +108,73 @@ def compare(adapted: Mapping[str, Adapted], worse: str, better: str) -> Adapted:
     return adapted[worse].less(adapted[better])
 
 
-def _worse(claim: Claim, adapted: Mapping[str, Adapted], pairs: Sequence[tuple[str, str]]) -> Finding:
-    evidence: list[str] = []
-    parts: dict[str, Part] = {}
-    for worse, better in pairs:
-        name = f"{worse} − {better}"
-        if not {worse, better} <= adapted.keys():
-            parts[name] = Part(None, "both plans")
-            continue
-        difference = compare(adapted, worse, better)
-        evidence.append(f"{name}: {points(difference.estimate())}")
-        parts[name] = _beyond(difference, 0.0)
-    return conclude(claim, evidence, parts)
+def crit_less_amb(adapted: Mapping[str, Adapted]) -> Adapted | None:
+    """Returns the difference of Crit-N and Amb-N, mean over N; None where one of these plans was not run."""
+    pairs = [(f"crit-{count}", f"amb-{count}") for count in COUNTS]
+    if not all({worse, better} <= adapted.keys() for worse, better in pairs):
+        return None
+    return Adapted.average([compare(adapted, worse, better) for worse, better in pairs])
 
 
-def _amb4_equals_flat(adapted: Mapping[str, Adapted]) -> Finding:
+def ambient_costs_less(adapted: Mapping[str, Adapted]) -> Finding:
+    """Judges AMBIENT_COSTS_LESS."""
+    difference = crit_less_amb(adapted)
+    name = "crit − amb"
+    if difference is None:
+        return conclude(AMBIENT_COSTS_LESS, [], {name: Part(None, remedy="all of these plans")})
+    return conclude(AMBIENT_COSTS_LESS, [f"{name}: {points(difference.mean.estimate())}"], {name: _beyond(difference)})
+
+
+def _worse(claim: Claim, adapted: Mapping[str, Adapted], count: int) -> Finding:
+    worse, better = f"crit-{count}", f"amb-{count}"
+    name = f"{worse} − {better}"
+    if not {worse, better} <= adapted.keys():
+        return conclude(claim, [], {name: Part(None, remedy="both plans")})
+    difference = compare(adapted, worse, better)
+    return conclude(claim, [f"{name}: {points(difference.mean.estimate())}"], {name: _beyond(difference)})
+
+
+def amb4_equals_flat(adapted: Mapping[str, Adapted]) -> Finding:
+    """Judges AMB4_EQUALS_FLAT; beside it stands flat dropout of as many parameters."""
     name = "flat + margin − amb-4"
     if not {"amb-4", "flat"} <= adapted.keys():
-        return conclude(AMB4_EQUALS_FLAT, [], {name: Part(None, "both plans")})
+        return conclude(AMB4_EQUALS_FLAT, [], {name: Part(None, remedy="both plans")})
     difference = compare(adapted, "flat", "amb-4")
-    flat = adapted["flat"].estimate()
-    evidence = [f"flat: {100 * flat.value:.1f} %", f"flat − amb-4: {points(difference.estimate())}"]
-    return conclude(AMB4_EQUALS_FLAT, evidence, {name: _beyond(difference, -SAME * flat.value)})
+    flat = adapted["flat"].mean.value
+    evidence = [f"flat: {100 * flat:.1f} %", f"flat − amb-4: {points(difference.mean.estimate())}"]
+    if "flat-4" in adapted:
+        evidence.append(f"flat-4 − amb-4: {points(compare(adapted, 'flat-4', 'amb-4').mean.estimate())}")
+    return conclude(AMB4_EQUALS_FLAT, evidence, {name: _beyond(difference, -SAME * flat)})
 
 
-def _beyond(difference: Adapted, threshold: float) -> Part:
-    estimate: Estimate = difference.estimate()
-    if estimate.low > threshold or estimate.high < threshold:
-        return Part(estimate.low > threshold)
-    seeds = difference.by_seed.tolist()
-    return Part(None, seeds_needed(seeds, threshold, "seeds") if len(seeds) > 1 else "more than one seed")
+def _beyond(difference: Adapted, threshold: float = 0.0) -> Part:
+    # A plan is all of its adaptations: one alone says nothing of another.
+    return above(difference.mean, threshold) if len(difference.errors) > 1 else TOO_FEW
 
 
-def _dip(trainings: Sequence[Mapping[str, Any]], sweeps: Sequence[Mapping[str, Any]]) -> Finding:
-    dips = [dip(training, sweep) for training, sweep in zip(trainings, sweeps, strict=True)]
+def dips_at_least_critical(trainings: Sequence[Mapping[str, Any]], sweeps: Sweeps) -> Finding:
+    """Judges DIP_AT_LEAST_CRITICAL."""
+    dips = dips_by_layer(trainings)  # [trainings, layers]
+    least = sweeps.harm().argmin(1)
+    orders = orders_of(dips.shape[1])
+    rows = np.arange(len(dips))
+    # Where the least critical layer of each training might as well have been.
+    shuffled = dips[rows, orders[:, least]].mean(1)
+    p, opposite = permutation_p(shuffled), permutation_p(-shuffled)
     name = "others − least critical"
-    if len(dips) < 2:
-        return conclude(
-            DIP_AT_LEAST_CRITICAL, [f"{name}: {dips[0]:.2f} in one training"], {name: Part(None, "more trainings")}
-        )
-    return conclude(DIP_AT_LEAST_CRITICAL, [f"{name}: {plain(mean_over_seeds(dips))}"], {name: above_over_seeds(dips)})
+    told = (
+        plain(mean_over_trainings(dips[rows, least]).estimate())
+        if len(dips) > 1
+        else f"{dips[0, least[0]]:.2f} in one training"
+    )
+    layers = ", ".join(str(layer + 1) for layer in least)
+    evidence = [f"{name}: {told.replace('-', '−')}, {p_text(p)}", f"least critical: {layers} of {dips.shape[1]}"]
+    return conclude(DIP_AT_LEAST_CRITICAL, evidence, {name: tested(p, opposite, "more layers")})
 
 
-def dip(training: Mapping[str, Any], sweep: Mapping[str, Any]) -> float:
-    """Returns by how much the least critical layer's attention signature lies below the mean of the others."""
-    of_layers = signature(training, ATTENTION).mean(0)
-    least = int(np.argmin(harm(sweep)))
-    return float(np.delete(of_layers, least).mean() - of_layers[least])
+def dips_by_layer(trainings: Sequence[Mapping[str, Any]]) -> Floats:
+    """Returns by how much each layer's attention signature lies below the mean of the others, [trainings, layers]."""
+    profiles = np.stack([signature(training, ATTENTION).mean(0) for training in trainings])
+    others = (profiles.sum(1, keepdims=True) - profiles) / (profiles.shape[1] - 1)
+    dips: Floats = others - profiles
+    return dips

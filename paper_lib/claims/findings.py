@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from paper_lib.claims import Claim, Finding, federated_dropout, group_norm, model_size, signatures, stability
 from paper_lib.federated.comparison import Adapted
-from paper_lib.layers.ranking import pooled
+from paper_lib.inference import survives_holm
+from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import Profile, ProfileName
 from paper_lib.studies import STUDIES, ModelRecords
 from paper_lib.studies.federated import AdaptationRecords
@@ -40,10 +41,16 @@ def measured_findings(profile: Profile) -> list[Finding]:
     return [finding for study in stored for finding in findings_of(study, profile)]
 
 
+def survivors(findings: Collection[Finding]) -> set[str]:
+    """Returns the ids of the claims whose parts all hold when `findings` are tested together, by Holm's procedure."""
+    rejected = survives_holm([finding.p for finding in findings])
+    return {finding.claim.id for finding, survives in zip(findings, rejected, strict=True) if survives}
+
+
 def judge_norms(records: Sequence[ModelRecords]) -> list[Finding]:
     """Returns the findings on the claims about norms from the records of the study of them."""
-    results = pooled_by(records, "norm")
-    return group_norm.judge(results.pop("BatchNorm"), results)
+    norms = sweeps_by(records, "norm")
+    return group_norm.judge(norms.pop("BatchNorm"), norms)
 
 
 def judge_signatures(records: Sequence[ModelRecords]) -> list[Finding]:
@@ -51,14 +58,14 @@ def judge_signatures(records: Sequence[ModelRecords]) -> list[Finding]:
     trainings: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         trainings.setdefault(record.size, []).append(record.training.result)
-    return signatures.judge(trainings, sweeps_by_size(records))
+    return signatures.judge(trainings, sweeps_by(records, "size"))
 
 
 def judge_federated_dropout(records: AdaptationRecords) -> list[Finding]:
     """Returns the findings on the claims about Federated Dropout from the records of the second experiment."""
     adapted = adapted_by_plan(records, (records.held_out,))
     trainings = [record.result for record in records.trainings]
-    return federated_dropout.judge(adapted, trainings, [record.result for record in records.resets])
+    return federated_dropout.judge(adapted, trainings, Sweeps.of([record.result for record in records.resets]))
 
 
 def adapted_by_plan(records: AdaptationRecords, domains: Collection[str]) -> dict[str, Adapted]:
@@ -66,27 +73,19 @@ def adapted_by_plan(records: AdaptationRecords, domains: Collection[str]) -> dic
     return {plan.name: Adapted.of([record.result for record in plan.adaptations], domains) for plan in records.plans}
 
 
-def pooled_by(records: Sequence[ModelRecords], attribute: str) -> dict[str, dict[str, Any]]:
-    """Returns the results of the reset sweeps, trainings pooled, by the size or the norm of the models."""
+def sweeps_by(records: Sequence[ModelRecords], attribute: Literal["size", "norm"]) -> dict[str, Sweeps]:
+    """Returns the reset sweeps by the size or the norm of the models, those of all trainings of it together."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault(getattr(record, attribute), []).append(record.reset.result)
-    return {name: pooled(results) for name, results in groups.items()}
-
-
-def sweeps_by_size(records: Sequence[ModelRecords]) -> dict[str, list[dict[str, Any]]]:
-    """Returns the results of the reset sweeps of every size, one per training."""
-    sweeps: dict[str, list[dict[str, Any]]] = {}
-    for record in records:
-        sweeps.setdefault(record.size, []).append(record.reset.result)
-    return sweeps
+    return {name: Sweeps.of(results) for name, results in groups.items()}
 
 
 # The study of the explorers has no claim to judge.
 _JUDGES: dict[str, Callable[..., list[Finding]]] = {
-    "model_size": lambda records: model_size.judge(pooled_by(records, "size")),
+    "model_size": lambda records: model_size.judge(sweeps_by(records, "size")),
     "group_norm": judge_norms,
-    "stability": lambda records: stability.judge(sweeps_by_size(records)),
+    "stability": lambda records: stability.judge(sweeps_by(records, "size")),
     "signatures": judge_signatures,
     "federated_dropout": judge_federated_dropout,
 }

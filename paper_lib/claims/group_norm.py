@@ -1,20 +1,17 @@
-"""The claims of the slide "Batch Normalization vs Group Normalization", judged from reset sweeps of one size.
-
-How many ambient layers a model has is known up to its unresolved layers: it lies between the number of ambient ones and
-that number plus the unresolved ones.
-"""
+"""The claims of the slide "Batch Normalization vs Group Normalization", judged from reset sweeps of one size."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from paper_lib.claims import Claim, Finding, Part, conclude, utterances_needed
-from paper_lib.claims.model_size import existence, reinitialised, tally
-from paper_lib.layers.ranking import MARGIN, LayerEffect
+from paper_lib.claims import Claim, Finding, Part, conclude
+from paper_lib.claims.model_size import existence, fewer_ambient, tally
+from paper_lib.layers.ranking import MARGIN, reinitialised
+from paper_lib.layers.sweeps import Sweeps
 
 _STATISTIC = (
-    "number of ambient layers under re-initialisation, statistics reset with the layer; paired bootstrap, Bonferroni"
+    "number of ambient layers under re-initialisation, statistics reset with the layer, mean over trainings, margin "
+    f"{100 * MARGIN:.0f} points; Bonferroni over layers"
 )
 
 GROUP_NORM_YIELDS_AMBIENT_LAYERS = Claim(
@@ -42,46 +39,28 @@ BATCH_NORM_INTERFERES = Claim(
 CLAIMS = (GROUP_NORM_YIELDS_AMBIENT_LAYERS, BATCH_NORM_INTERFERES)
 
 
-def judge(batch: Mapping[str, Any], group: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    """Returns the findings on both claims from results of reset sweeps: of BatchNorm, and of GroupNorm by its name."""
+def judge(batch: Sweeps, group: Mapping[str, Sweeps]) -> list[Finding]:
+    """Returns the findings on both claims from the reset sweeps of BatchNorm, and of GroupNorm by its name."""
     return [yields_ambient_layers(group), interferes(batch, group)]
 
 
-def yields_ambient_layers(group: Mapping[str, Mapping[str, Any]]) -> Finding:
+def yields_ambient_layers(group: Mapping[str, Sweeps]) -> Finding:
     """Judges GROUP_NORM_YIELDS_AMBIENT_LAYERS; parameters as for `judge`."""
-    effects = {name: reinitialised(result) for name, result in group.items()}
+    effects = {name: reinitialised(sweeps) for name, sweeps in group.items()}
     return conclude(
         GROUP_NORM_YIELDS_AMBIENT_LAYERS,
         [f"{name}: {tally(layers)}" for name, layers in effects.items()],
-        {name: existence(layers, "ambient", len(group[name]["words"])) for name, layers in effects.items()},
+        {name: existence(layers, "ambient") for name, layers in effects.items()},
     )
 
 
-def interferes(batch: Mapping[str, Any], group: Mapping[str, Mapping[str, Any]]) -> Finding:
+def interferes(batch: Sweeps, group: Mapping[str, Sweeps]) -> Finding:
     """Judges BATCH_NORM_INTERFERES; parameters as for `judge`."""
     with_batch = reinitialised(batch)
     evidence = [f"BatchNorm: {tally(with_batch)}"]
     parts: dict[str, Part] = {}
-    for name, result in group.items():
-        with_group = reinitialised(result)
+    for name, sweeps in group.items():
+        with_group = reinitialised(sweeps)
         evidence.append(f"{name}: {tally(with_group)}")
-        parts[name] = fewer_ambient(with_batch, with_group, len(batch["words"]))
+        parts[name] = fewer_ambient(with_batch, with_group)
     return conclude(BATCH_NORM_INTERFERES, evidence, parts)
-
-
-def fewer_ambient(fewer: Sequence[LayerEffect], more: Sequence[LayerEffect], utterances: int) -> Part:
-    """Returns whether the model of the first effects has fewer ambient layers than that of the second."""
-    (low, high), (more_low, more_high) = ambient_range(fewer), ambient_range(more)
-    if high < more_low:
-        return Part(True)
-    if low >= more_high:
-        return Part(False)
-    unresolved = [effect.change for effect in (*fewer, *more) if effect.classification == "unresolved"]
-    closest = max(unresolved, key=lambda change: abs(change.value - MARGIN))
-    return Part(None, utterances_needed(closest, MARGIN, utterances))
-
-
-def ambient_range(effects: Sequence[LayerEffect]) -> tuple[int, int]:
-    """Returns the least and the largest number of ambient layers that the effects allow."""
-    ambient, unresolved = (sum(e.classification == name for e in effects) for name in ("ambient", "unresolved"))
-    return ambient, ambient + unresolved

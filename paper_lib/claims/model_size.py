@@ -1,20 +1,21 @@
 """The claims of the slide "Model Size", judged from the reset sweeps of several sizes.
 
-Intervals are bootstraps over the test utterances, the same draw for all models. They do not cover that another
-training from another seed gives another model.
+Layers are classed, and sizes compared, by means over the trainings of a size; sizes are paired by seed and speaker.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
-from paper_lib.claims import Claim, Finding, Part, above, conclude, plain, points, utterances_needed
-from paper_lib.evaluation import Estimate, bootstrap_interval
-from paper_lib.layers.changes import Changes, Counts, Floats
-from paper_lib.layers.ranking import CLASSES, MARGIN, Class, LayerEffect, layer_effects
+import numpy as np
+
+from paper_lib.claims import TOO_FEW, Claim, Finding, Part, above, conclude, p_text, points, tested, units_needed
+from paper_lib.inference import CONFIDENCE, Floats, Mean, rate, smallest_p
+from paper_lib.layers.agreement import association
+from paper_lib.layers.ranking import CLASSES, MARGIN, Class, LayerEffect, classify, reinitialised
+from paper_lib.layers.sweeps import Sweeps
+from paper_lib.layers.variants import KINDS
 
 LAYERS_DIFFER = Claim(
     id="layers-differ",
@@ -22,7 +23,10 @@ LAYERS_DIFFER = Claim(
     chapter="model_size",
     figure="change-intervals",
     statement="Some layers can be reset without penalty (ambient); others have a catastrophic impact (critical).",
-    statistic="Classes of the layers under re-initialisation, by paired bootstrap, Bonferroni over a model's layers",
+    statistic=(
+        f"Classes of the layers under re-initialisation, mean over trainings, margin {100 * MARGIN:.0f} points; "
+        "Bonferroni over a model's layers"
+    ),
     part="There is an ambient and a critical layer",
     parts="in every size",
     records="reset sweeps of all sizes",
@@ -33,7 +37,10 @@ LARGER_IS_MORE_ROBUST = Claim(
     chapter="model_size",
     figure="reset-columns",
     statement="The larger the model, the more robust it is to having entire layers reset.",
-    statistic="WER change, averaged over the layers of a model and both resets; paired bootstrap of the differences",
+    statistic=(
+        "WER change, averaged over the layers of a model and both resets; differences paired by seed and speaker, over "
+        "trainings and speakers"
+    ),
     part="The smaller model's average change is the larger",
     parts="at every step from a size to the next",
     records="reset sweeps of all sizes",
@@ -44,7 +51,10 @@ RESETS_ARE_SIMILAR = Claim(
     chapter="model_size",
     figure="reset-columns",
     statement="Re-initialisation and re-randomisation do about the same.",
-    statistic="Spearman's ρ between the two over layers; difference of their average WER; bootstrap",
+    statistic=(
+        "Spearman's ρ over layers between the two, layers shuffled in all trainings alike; difference of their average "
+        "WER, over trainings and speakers"
+    ),
     part=f"ρ is above 0; the WERs differ by less than {100 * MARGIN:.0f} points",
     parts="both in every size",
     records="reset sweeps of all sizes",
@@ -52,14 +62,9 @@ RESETS_ARE_SIMILAR = Claim(
 CLAIMS = (LAYERS_DIFFER, LARGER_IS_MORE_ROBUST, RESETS_ARE_SIMILAR)
 
 
-def judge(results: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    """Returns the findings on all three claims from the results of reset sweeps, by size, the smallest size first."""
-    return [layers_differ(results), larger_is_more_robust(results), resets_are_similar(results)]
-
-
-def reinitialised(result: Mapping[str, Any]) -> list[LayerEffect]:
-    """Returns the effects of re-initialisation."""
-    return [effect for effect in layer_effects(result) if effect.kind == "re-initialisation"]
+def judge(sizes: Mapping[str, Sweeps]) -> list[Finding]:
+    """Returns the findings on all three claims from the reset sweeps of every size, the smallest size first."""
+    return [layers_differ(sizes), larger_is_more_robust(sizes), resets_are_similar(sizes)]
 
 
 def tally(effects: Sequence[LayerEffect]) -> str:
@@ -68,73 +73,116 @@ def tally(effects: Sequence[LayerEffect]) -> str:
     return ", ".join(f"{count} {name}" for count, name in zip(counts, CLASSES, strict=True)) + f" of {len(effects)}"
 
 
-def existence(effects: Sequence[LayerEffect], wanted: Class, utterances: int) -> Part:
+def existence(effects: Sequence[LayerEffect], wanted: Class) -> Part:
     """Returns whether a layer of class `wanted` exists, among re-initialised layers that are partly unresolved."""
-    if any(effect.classification == wanted for effect in effects):
-        return Part(True)
-    # Which side of the margin an unresolved layer seems to be on.
-    open_ones = [effect.change for effect in effects if effect.classification == "unresolved"]
-    near = [change for change in open_ones if (change.value < MARGIN) == (wanted == "ambient")] or open_ones
-    if not near:
+
+    def holds(confidence: float) -> bool:
+        each = 1 - (1 - confidence) / len(effects)
+        return any(classify(effect.mean.estimate(each)) == wanted for effect in effects)
+
+    p = smallest_p(holds)
+    if holds(CONFIDENCE):
+        return Part(True, p)
+    unresolved = [effect.mean for effect in effects if effect.classification == "unresolved"]
+    if not unresolved:
         return Part(False)
-    closest = max(near, key=lambda change: abs(change.value - MARGIN))
-    return Part(None, utterances_needed(closest, MARGIN, utterances))
+    # Which side of the margin an unresolved layer seems to be on.
+    near = [mean for mean in unresolved if (mean.value < MARGIN) == (wanted == "ambient")] or unresolved
+    return Part(None, p, _to_class(near, len(effects)))
 
 
-def layers_differ(results: Mapping[str, Mapping[str, Any]]) -> Finding:
-    """Judges LAYERS_DIFFER; parameters as for `judge`."""
+def layers_differ(sizes: Mapping[str, Sweeps]) -> Finding:
+    """Judges LAYERS_DIFFER."""
     evidence: list[str] = []
     parts: dict[str, Part] = {}
-    for size, result in results.items():
-        effects = reinitialised(result)
+    for size, sweeps in sizes.items():
+        effects = reinitialised(sweeps)
         evidence.append(f"{size}: {tally(effects)}")
-        both = [existence(effects, name, len(result["words"])) for name in ("ambient", "critical")]
-        failing = [part for part in both if part.holds is not True]
-        possible = len(effects) > 1  # one layer cannot be both
-        if not possible or any(part.holds is False for part in both):
+        both = [existence(effects, name) for name in ("ambient", "critical")]
+        if len(effects) == 1 or any(part.holds is False for part in both):  # one layer cannot be both
             parts[size] = Part(False)
         else:
-            parts[size] = failing[0] if failing else Part(True)
+            # The part that holds least decides.
+            parts[size] = max(both, key=lambda part: (part.holds is None, part.p))
     return conclude(LAYERS_DIFFER, evidence, parts)
 
 
-def larger_is_more_robust(results: Mapping[str, Mapping[str, Any]]) -> Finding:
-    """Judges LARGER_IS_MORE_ROBUST; parameters as for `judge`."""
-    changes = {size: Changes.of(result) for size, result in results.items()}
-    harms = [f"{size} {points(_interval(one.harm, one))}" for size, one in changes.items()]
+def mean_harm(sweeps: Sweeps) -> Floats:
+    """Returns the errors that a reset adds, mean over layers and both resets, [trainings, speakers]."""
+    return np.mean([sweeps.added(kind).mean(1) for kind in sweeps.resets], axis=0)
+
+
+def larger_is_more_robust(sizes: Mapping[str, Sweeps]) -> Finding:
+    """Judges LARGER_IS_MORE_ROBUST."""
+    harms = [f"{size} {points(rate(mean_harm(one), one.words).estimate())}" for size, one in sizes.items()]
     evidence = [f"mean WER change {', '.join(harms)}"]
     parts: dict[str, Part] = {}
-    for (smaller, one), (larger, other) in pairwise(changes.items()):
-        step = _interval(partial(_difference, one, other), one)
-        evidence.append(f"{smaller} − {larger} {points(step)}")
-        parts[f"{smaller} − {larger}"] = above(step, 0, len(one.words))
+    for (smaller, one), (larger, other) in pairwise(sizes.items()):
+        paired = min(one.trainings, other.trainings)
+        step = rate(mean_harm(one)[:paired] - mean_harm(other)[:paired], one.words)
+        evidence.append(f"{smaller} − {larger} {points(step.estimate())}")
+        # A size is all of its trainings: one alone says nothing of another.
+        parts[f"{smaller} − {larger}"] = above(step) if paired > 1 else TOO_FEW
     return conclude(LARGER_IS_MORE_ROBUST, evidence, parts)
 
 
-def resets_are_similar(results: Mapping[str, Mapping[str, Any]]) -> Finding:
-    """Judges RESETS_ARE_SIMILAR; parameters as for `judge`."""
+def resets_are_similar(sizes: Mapping[str, Sweeps]) -> Finding:
+    """Judges RESETS_ARE_SIMILAR."""
     evidence: list[str] = []
     parts: dict[str, Part] = {}
-    for size, result in results.items():
-        changes = Changes.of(result)
-        ranks, excess = _interval(changes.rank_correlation, changes), _interval(changes.excess, changes)
-        parts[f"{size}, ρ"] = above(ranks, 0, len(changes.words))
-        parts[f"{size}, WERs"] = _within_margin(excess, len(changes.words))
-        evidence.append(f"{size}: ρ {plain(ranks)}, re-randomisation {points(excess)}")
+    for size, sweeps in sizes.items():
+        first, second = (sweeps.harm(kind) for kind in KINDS)
+        rho, p = association(first, second)
+        added = [sweeps.added(kind).mean(1) for kind in KINDS]
+        excess = rate(added[1] - added[0], sweeps.words)
+        parts[f"{size}, ρ"] = tested(p, association(first, -second)[1], "more layers")
+        parts[f"{size}, WERs"] = within(excess, MARGIN)
+        evidence.append(f"{size}: ρ {rho:.2f}, {p_text(p)}; re-randomisation {points(excess.estimate())}")
     return conclude(RESETS_ARE_SIMILAR, evidence, parts)
 
 
-def _within_margin(excess: Estimate, utterances: int) -> Part:
-    if max(abs(excess.low), abs(excess.high)) < MARGIN:
-        return Part(True)
-    if excess.low > MARGIN or excess.high < -MARGIN:
+def within(mean: Mean, margin: float) -> Part:
+    """Returns whether a mean lies between -`margin` and `margin`, by its interval."""
+    estimate = mean.estimate()
+    if estimate.low > margin or estimate.high < -margin:
         return Part(False)
-    return Part(None, utterances_needed(excess, MARGIN if excess.value > 0 else -MARGIN, utterances))
+    nearer = margin if mean.value > 0 else -margin
+    inside = -margin < mean.value < margin
+    p = max(mean.p_value(margin), mean.p_value(-margin)) if inside else 1.0
+    if max(abs(estimate.low), abs(estimate.high)) < margin:
+        return Part(True, p)
+    return Part(None, p, units_needed(mean, nearer))
 
 
-def _difference(one: Changes, other: Changes, counts: Counts) -> Floats:
-    return one.harm(counts) - other.harm(counts)
+def fewer_ambient(fewer: Sequence[LayerEffect], more: Sequence[LayerEffect]) -> Part:
+    """Returns whether the model of the first effects has fewer ambient layers than that of the second.
+
+    A number of ambient layers is known up to the unresolved ones. The intervals of both models' layers hold together.
+    """
+    each = len(fewer) + len(more)
+
+    def apart(first: Sequence[LayerEffect], second: Sequence[LayerEffect], confidence: float) -> bool:
+        alone = 1 - (1 - confidence) / each
+        return ambient_range(first, alone)[1] < ambient_range(second, alone)[0]
+
+    p = smallest_p(lambda confidence: apart(fewer, more, confidence))
+    if apart(fewer, more, CONFIDENCE):
+        return Part(True, p)
+    # Not fewer: as many at least, all of them known.
+    alone = 1 - (1 - CONFIDENCE) / each
+    if ambient_range(fewer, alone)[0] >= ambient_range(more, alone)[1]:
+        return Part(False)
+    unresolved = [e.mean for e in (*fewer, *more) if classify(e.mean.estimate(alone)) == "unresolved"]
+    return Part(None, p, _to_class(unresolved, each))
 
 
-def _interval(statistic: Callable[[Counts], Floats], changes: Changes) -> Estimate:
-    return bootstrap_interval(statistic, len(changes.words))
+def ambient_range(effects: Sequence[LayerEffect], confidence: float) -> tuple[int, int]:
+    """Returns the least and the largest number of ambient layers that intervals of this confidence allow."""
+    classes = [classify(effect.mean.estimate(confidence)) for effect in effects]
+    return classes.count("ambient"), len(classes) - classes.count("critical")
+
+
+def _to_class(unresolved: Sequence[Mean], tests: int) -> str:
+    """Returns what it takes to class the layer of `unresolved` that is farthest from the margin."""
+    clearest = max(unresolved, key=lambda mean: abs(mean.value - MARGIN))
+    return units_needed(clearest, MARGIN, 1 - (1 - CONFIDENCE) / tests)

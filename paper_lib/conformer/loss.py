@@ -24,9 +24,27 @@ def transducer_loss(logits: Tensor, targets: Tensor, frames: Tensor, lengths: Te
 
     `logits` [batch, time, labels + 1, vocabulary] need not be normalised; `targets` [batch, labels]; `frames` and
     `lengths` [batch] count the valid frames (at least one) and labels. Padding contributes neither value nor gradient.
+    Raises ValueError for shapes that do not fit together and for counts out of range.
     """
+    batch, time, cells = logits.shape[:3]
+    for name, tensor, shape in (
+        ("targets", targets, (batch, cells - 1)),
+        ("frames", frames, (batch,)),
+        ("lengths", lengths, (batch,)),
+    ):
+        if tensor.shape != shape:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}; logits {tuple(logits.shape)} need {shape}")
+    _check_counts("frames", frames, 1, time)
+    _check_counts("lengths", lengths, 0, cells - 1)
     loss: Tensor = _LatticeLoss.apply(logits.float(), targets, frames, lengths, blank)  # type: ignore[no-untyped-call]
     return loss
+
+
+def _check_counts(name: str, counts: Tensor, least: int, most: int) -> None:
+    """Raises ValueError for a count out of range; on the device "meta" there are none to look at."""
+    if not counts.is_meta and (wrong := (counts < least) | (counts > most)).any():
+        utterance = int(wrong.nonzero()[0])
+        raise ValueError(f"{name}[{utterance}] is {int(counts[utterance])}; from {least} to {most} are allowed")
 
 
 class _LatticeLoss(torch.autograd.Function):

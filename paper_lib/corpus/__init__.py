@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import joblib
@@ -40,7 +41,7 @@ class Source(Protocol):
 
     def make_shard(self, settings: Any, split: Split, k: int) -> Shard: ...
 
-    def waveform(self, settings: Any, utterance: Utterance) -> NDArray[np.float32]: ...
+    def waveform(self, settings: Any, utterance_id: str) -> NDArray[np.float32]: ...
 
 
 SOURCES: dict[str, Source] = {"synthetic": synthetic, "librispeech": librispeech}
@@ -112,9 +113,9 @@ class Corpus:
         with _making(self, missing, min(workers or max(1, joblib.cpu_count() - 1), len(missing))):
             yield
 
-    def waveform(self, utterance: Utterance) -> NDArray[np.float32]:
-        """Returns the audio of `utterance`, through its channel: [samples] at 16 kHz."""
-        return self._source.waveform(self.settings, utterance)
+    def waveform(self, utterance_id: str) -> NDArray[np.float32]:
+        """Returns the audio of the utterance that has this id, through its channel: [samples] at 16 kHz."""
+        return self._source.waveform(self.settings, utterance_id)
 
     def feature_statistics(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Returns the mean and the standard deviation of every mel bin over the first training shard, [80] each."""
@@ -147,12 +148,14 @@ def open_corpus(settings: CorpusSettings, domains: Collection[str] | None = None
 @contextmanager
 def _making(corpus: Corpus, shards: Sequence[tuple[Split, int]], workers: int) -> Iterator[Iterator[float]]:
     """Makes `shards` in other processes; the value yields each one's seconds of speech as it is done."""
-    executor = ProcessPoolExecutor(workers)
-    try:
-        futures = [executor.submit(_make, corpus, split, k) for split, k in shards]
-        yield (future.result() for future in as_completed(futures))
-    finally:
-        executor.shutdown(kill_workers=True)
+    # Their temporary files lie here, for a process that is killed removes none.
+    with TemporaryDirectory(prefix="corpus-") as temporary:
+        executor = ProcessPoolExecutor(workers, env={"TMPDIR": temporary})
+        try:
+            futures = [executor.submit(_make, corpus, split, k) for split, k in shards]
+            yield (future.result() for future in as_completed(futures))
+        finally:
+            executor.shutdown(kill_workers=True)
 
 
 def _make(corpus: Corpus, split: Split, k: int) -> float:

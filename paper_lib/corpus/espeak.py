@@ -24,10 +24,14 @@ from numpy.typing import NDArray
 
 SAMPLE_RATE = 22_050  # Hz
 
-# Of enum espeak_AUDIO_OUTPUT, espeak_PARAMETER and espeak_POSITION_TYPE in speak_lib.h.
+# Of enum espeak_AUDIO_OUTPUT, espeak_PARAMETER and espeak_POSITION_TYPE in speak_lib.h, and of its options.
 _SYNCHRONOUS = 2
+_DO_NOT_EXIT = 0x8000  # else a file that is missing ends the process
 _RATE, _VOLUME, _PITCH = 1, 2, 3
 _BY_CHARACTER, _UTF8 = 1, 1
+
+# Bytes of the path of its data; espeak-ng cuts off the rest (N_PATH_HOME in speech.h) and looks there, or elsewhere.
+_LONGEST_PATH = 159
 
 # At 100 the loudest voices clip.
 _QUIET = 50
@@ -67,23 +71,55 @@ def _load() -> ctypes.CDLL:
     )
 
 
+def _data() -> str:
+    """Returns the directory of data to start with: English alone, or all of them where no short path can be written.
+
+    English is linked again if a link or its directory is gone, for temporary files are cleaned away.
+    """
+    english = _english()
+    if english and not all(os.path.exists(f"{english.name}/{name}") for name in _links()):
+        english.cleanup()
+        _english.cache_clear()
+        english = _english()
+    return english.name if english else espeakng_loader.get_data_path()
+
+
 @cache
-def _english() -> TemporaryDirectory[str]:
-    """Returns a directory of links to the data for English, each accent under the lower-case name that it goes by."""
+def _english() -> TemporaryDirectory[str] | None:
+    """Returns a directory of links to the data for English; None where it cannot be made."""
+    for parent in (None, "/tmp"):
+        try:
+            directory = TemporaryDirectory(prefix="espeak-", dir=parent)
+            (Path(directory.name) / "lang").mkdir()
+            for name, target in _links().items():
+                (Path(directory.name) / name).symlink_to(target)
+        except OSError:
+            continue
+        if len(os.fsencode(directory.name)) <= _LONGEST_PATH:
+            return directory
+        directory.cleanup()
+    return None
+
+
+@cache
+def _links() -> dict[str, Path]:
+    """Returns the data for English by their links, each accent under the lower-case name that it goes by."""
     whole = Path(espeakng_loader.get_data_path())
-    directory = TemporaryDirectory(prefix="espeak-")
-    english = Path(directory.name)
-    for name in ("phontab", "phonindex", "phondata", "intonations", "en_dict", "voices"):
-        (english / name).symlink_to(whole / name)
-    (english / "lang").mkdir()
-    for accent in (whole / "lang" / "gmw").glob("en*"):
-        (english / "lang" / accent.name.lower()).symlink_to(accent)
-    return directory
+    links = {name: whole / name for name in ("phontab", "phonindex", "phondata", "intonations", "en_dict", "voices")}
+    return links | {f"lang/{accent.name.lower()}": accent for accent in (whole / "lang" / "gmw").glob("en*")}
 
 
 def _synthesise(library: ctypes.CDLL, text: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16]:
-    if library.espeak_Initialize(_SYNCHRONOUS, 0, os.fsencode(_english().name), 0) != SAMPLE_RATE:
-        raise SynthesiserError(f"espeak-ng did not start with the data in {espeakng_loader.get_data_path()}")
+    path = os.fsencode(_data())
+    if len(path) > _LONGEST_PATH:
+        raise SynthesiserError(
+            f"espeak-ng cannot read its data in {os.fsdecode(path)}: the path has {len(path)} bytes, at most "
+            f"{_LONGEST_PATH} are read, and no temporary directory could be made for links to them"
+        )
+    if library.espeak_Initialize(_SYNCHRONOUS, 0, path, _DO_NOT_EXIT) != SAMPLE_RATE:
+        raise SynthesiserError(
+            f"espeak-ng did not start with the data in {os.fsdecode(path)}: a file is missing or damaged"
+        )
     if library.espeak_SetVoiceByName(voice.encode()):
         raise SynthesiserError(f"espeak-ng has no voice {voice!r}")
     chunks: list[bytes] = []

@@ -1,11 +1,11 @@
-"""LibriSpeech, the paper's corpus (Panayotov et al. 2015), read through `torchaudio.datasets.LIBRISPEECH`."""
+"""LibriSpeech, the paper's corpus (Panayotov et al. 2015), as `torchaudio.datasets.LIBRISPEECH` downloads it."""
 
 from __future__ import annotations
 
 import shutil
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,6 @@ from paper_lib.corpus.cache import Shard, Utterance
 from paper_lib.corpus.features import SAMPLE_RATE, log_mel
 from paper_lib.paths import librispeech_root
 from paper_lib.settings import LibriSpeechSettings, Split
-
-if TYPE_CHECKING:
-    from torchaudio.datasets import LIBRISPEECH
 
 # A change of the features or of the order of the utterances raises this by one.
 FORMAT_VERSION = 1
@@ -45,7 +42,12 @@ class MissingDataError(FileNotFoundError):
 
 
 class IncompleteDownloadError(RuntimeError):
-    """A downloaded subset has not as many utterances as LibriSpeech's authors put into it."""
+    """A subset has not the utterances that LibriSpeech's authors put into it; the message tells what to delete."""
+
+
+class _Recording(NamedTuple):
+    path: Path
+    text: str  # in small letters
 
 
 def version() -> str:
@@ -60,38 +62,38 @@ def check(settings: LibriSpeechSettings) -> None:
 
 
 def count(settings: LibriSpeechSettings, split: Split) -> int:
-    """Returns the number of utterances of `split`. Raises MissingDataError."""
-    return sum(len(subset) for subset in _subsets(settings, split))
+    """Returns the number of utterances of `split`. Raises as `make_shard`."""
+    return len(_recordings(settings, split))
 
 
 def make_shard(settings: LibriSpeechSettings, split: Split, k: int) -> Shard:
-    """Returns shard `k` of `split`, its features computed now. Raises MissingDataError.
+    """Returns shard `k` of `split`, its features computed now.
 
-    The order of the utterances is drawn once and for all: torchaudio sorts them by speaker, and shards of a few
-    speakers each would make poor batches and poor statistics.
+    The order of the utterances is drawn once and for all: subsets are sorted by speaker, and shards of a few speakers
+    each would make poor batches and poor statistics. Raises MissingDataError, IncompleteDownloadError for a subset of
+    which a part is missing, and ValueError for a transcript or a recording that cannot be read.
     """
-    subsets = _subsets(settings, split)
-    starts = np.cumsum([0, *(len(subset) for subset in subsets)])
-    order = np.random.default_rng(0).permutation(count(settings, split))
+    recordings = _recordings(settings, split)
+    order = np.random.default_rng(0).permutation(len(recordings))
     utterances, features = [], []
     for place in order[k * settings.shard_utterances : (k + 1) * settings.shard_utterances]:
-        number = int(np.searchsorted(starts, place, side="right")) - 1
-        path, _, text, speaker, _, _ = subsets[number].get_metadata(int(place - starts[number]))
-        frames = log_mel(_read(_home() / path)).astype(np.float16)
-        utterances.append(Utterance(Path(path).stem, text.lower(), str(speaker), "librispeech", "clean", len(frames)))
+        path, text = recordings[place]
+        speaker, _, _ = path.stem.partition("-")
+        frames = log_mel(_read(path)).astype(np.float16)
+        utterances.append(Utterance(path.stem, text, speaker, "librispeech", "clean", len(frames)))
         features.append(frames)
     return Shard(utterances, np.concatenate(features))
 
 
-def waveform(settings: LibriSpeechSettings, utterance: Utterance) -> NDArray[np.float32]:
-    """Returns the recording of `utterance`, [samples] at 16 kHz. Raises MissingDataError."""
-    speaker, chapter, _ = utterance.id.split("-")
+def waveform(settings: LibriSpeechSettings, utterance_id: str) -> NDArray[np.float32]:
+    """Returns the recording of an utterance, [samples] at 16 kHz. Raises MissingDataError."""
+    speaker, chapter, _ = utterance_id.split("-")
     names = [name for names in settings.subsets.values() for name in names]
-    paths = [_home() / name / speaker / chapter / f"{utterance.id}.flac" for name in names]
+    paths = [_home() / name / speaker / chapter / f"{utterance_id}.flac" for name in names]
     for path in paths:
         if path.exists():
             return _read(path)
-    raise MissingDataError(f"no recording of {utterance.id} in {_home()}, subsets {', '.join(names)}")
+    raise MissingDataError(f"no recording of {utterance_id} in {_home()}, subsets {', '.join(names)}")
 
 
 def download(settings: LibriSpeechSettings) -> None:
@@ -102,25 +104,26 @@ def download(settings: LibriSpeechSettings) -> None:
     """
     from torchaudio.datasets import LIBRISPEECH
 
-    staging = librispeech_root() / ".download"
+    staging = _home() / ".download"  # on the disk of the subsets, which may not be that of the root
     for name in _missing(settings):
         unpacked = staging / "LibriSpeech" / name
         shutil.rmtree(unpacked, ignore_errors=True)
         staging.mkdir(parents=True, exist_ok=True)
-        found = len(LIBRISPEECH(staging, name, download=True))
-        if found != SUBSETS[name].utterances:
-            raise IncompleteDownloadError(
-                f"{unpacked} has {found} utterances instead of {SUBSETS[name].utterances}; "
-                f"delete {staging / name}.tar.gz and download again"
-            )
-        _home().mkdir(exist_ok=True)
+        LIBRISPEECH(staging, name, download=True)
+        try:
+            _index(unpacked)
+        except IncompleteDownloadError as error:
+            raise IncompleteDownloadError(f"{error}; delete {staging / name}.tar.gz and download again") from None
         unpacked.rename(_home() / name)
         (staging / f"{name}.tar.gz").unlink()
     shutil.rmtree(staging, ignore_errors=True)
 
 
 def _home() -> Path:
-    return librispeech_root() / "LibriSpeech"
+    """Returns the directory of the subsets: LibriSpeech/ in the root, or another where some are already."""
+    root = librispeech_root()
+    homes = (root / "LibriSpeech", root / "librispeech", root)
+    return next((home for home in homes if any((home / name).is_dir() for name in SUBSETS)), homes[0])
 
 
 def _missing(settings: LibriSpeechSettings) -> list[str]:
@@ -128,31 +131,70 @@ def _missing(settings: LibriSpeechSettings) -> list[str]:
     return [name for name in names if not (_home() / name).is_dir()]
 
 
-@cache
-def _index(root: Path, name: str) -> LIBRISPEECH:
-    # Imported here: it takes seconds, and synthetic speech does without.
-    from torchaudio.datasets import LIBRISPEECH
-
-    return LIBRISPEECH(root, name)
-
-
-def _subsets(settings: LibriSpeechSettings, split: Split) -> list[LIBRISPEECH]:
+def _recordings(settings: LibriSpeechSettings, split: Split) -> list[_Recording]:
     missing = _missing(settings)
+    again = f"\n    PAPER_LIB_LIBRISPEECH={librispeech_root()} python -m paper_lib download librispeech"
+    recordings: list[_Recording] = []
     for name in settings.subsets.get(split, ()):
         if name in missing:
             size = sum(SUBSETS[name].gigabytes for name in missing)
             raise MissingDataError(
                 f"{_home() / name} does not exist; missing of LibriSpeech: {', '.join(missing)}, "
-                f"{size:.1f} GB to download by\n"
-                f"    PAPER_LIB_LIBRISPEECH={librispeech_root()} python -m paper_lib download librispeech"
+                f"{size:.1f} GB to download by{again}"
             )
-    return [_index(librispeech_root(), name) for name in settings.subsets.get(split, ())]
+        try:
+            recordings += _index(_home() / name)
+        except IncompleteDownloadError as error:
+            raise IncompleteDownloadError(f"{error}; delete {_home() / name} and download it again by{again}") from None
+    return recordings
+
+
+@cache
+def _index(subset: Path) -> list[_Recording]:
+    """Returns the utterances in the directory `subset`, sorted by their ids.
+
+    Raises IncompleteDownloadError where they are not as many as the subset of that name has, or a recording is without
+    its transcript or a transcript without its recording; ValueError for a transcript that cannot be read.
+    """
+    # Names with a dot in front are what macOS leaves beside a file on a foreign disk.
+    texts: dict[str, str] = {}
+    for path in subset.glob("[!.]*/[!.]*/[!.]*.trans.txt"):
+        texts |= _transcripts(path)
+    paths = {path.stem: path for path in subset.glob("[!.]*/[!.]*/[!.]*.flac")}
+    whole = sorted(paths.keys() & texts.keys())
+    lacking = [f"{id} has no {'recording' if id in texts else 'transcript'}" for id in paths.keys() ^ texts.keys()]
+    expected = SUBSETS[subset.name].utterances
+    if lacking or len(whole) != expected:
+        example = f" ({min(lacking)})" if lacking else ""
+        raise IncompleteDownloadError(f"{subset} has {len(whole)} utterances instead of {expected}{example}")
+    return [_Recording(paths[id], texts[id]) for id in whole]
+
+
+def _transcripts(path: Path) -> dict[str, str]:
+    """Returns the texts in the file `path` by the ids of their utterances. Raises ValueError, with the line."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        number = error.object.count(b"\n", 0, error.start) + 1
+        wrong = error.object[error.start : error.end]
+        raise ValueError(f"{path}, line {number}: {wrong!r} is not UTF-8") from None
+    texts = {}
+    for number, line in enumerate(lines, 1):
+        words = line.strip().split(maxsplit=1)
+        if len(words) == 1:
+            raise ValueError(f"{path}, line {number}: {words[0]} has no text")
+        if words:
+            texts[words[0]] = words[1].lower()
+    return texts
 
 
 def _read(path: Path) -> NDArray[np.float32]:
-    import soundfile
+    # Imported here: synthetic speech does without soundfile.
+    from paper_lib.corpus.recordings import RecordingError, open_recording, samples_of
 
-    samples, rate = soundfile.read(path, dtype="float32")
-    if rate != SAMPLE_RATE or samples.ndim != 1:
-        raise ValueError(f"{path} has {samples.ndim} channels at {rate} Hz instead of one at {SAMPLE_RATE} Hz")
-    return samples
+    with open_recording(path.read_bytes(), str(path)) as file:
+        if file.samplerate != SAMPLE_RATE or file.channels != 1:
+            raise RecordingError(
+                f"{path} has {file.channels} channels at {file.samplerate} Hz instead of one at {SAMPLE_RATE} Hz"
+            )
+        return samples_of(file, str(path))[:, 0]

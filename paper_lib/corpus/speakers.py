@@ -12,6 +12,7 @@ from scipy.signal import firwin, resample_poly
 
 from paper_lib.corpus import espeak
 from paper_lib.corpus.features import SAMPLE_RATE
+from paper_lib.settings import Split
 
 # British "en" takes variants; its alias "en-gb" takes none.
 ACCENTS = ("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp")
@@ -44,6 +45,17 @@ class Speaker:
     @property
     def name(self) -> str:
         return f"{self.accent}+{self.variant}"
+
+
+def split_of(variant: str) -> Split:
+    """Returns the split for which `variant` is kept where dev and test speakers must be unheard, under any accent.
+
+    Every third variant is kept for test, and every eighth of the others for dev.
+    """
+    if variant in VARIANTS[::3]:
+        return "test"
+    others = [other for other in VARIANTS if other not in VARIANTS[::3]]
+    return "dev" if variant in others[::8] else "train"
 
 
 @cache

@@ -17,11 +17,11 @@ from paper_lib.corpus.cache import Shard, Utterance
 from paper_lib.corpus.channels import transmit
 from paper_lib.corpus.features import log_mel
 from paper_lib.corpus.grammars import sentence_of_split
-from paper_lib.corpus.speakers import Speaker, all_speakers, speak
+from paper_lib.corpus.speakers import Speaker, all_speakers, speak, split_of
 from paper_lib.settings import Channel, Domain, Split, SyntheticSettings
 
 # A change of anything that an utterance is made of (grammars, speakers, channels, features) raises this by one.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -42,9 +42,9 @@ def check(settings: SyntheticSettings) -> None:
             raise ValueError(f"{name} needs shares of at least 0, not all of them 0; it is {dict(shares)}")
     if missing := [split for split in settings.utterances if split not in settings.speakers]:
         raise ValueError(f"speakers says nothing of {', '.join(missing)}, which utterances asks for")
-    wanted = settings.speakers.values()
-    if (sum if settings.unseen_speakers else max)(wanted) > len(all_speakers()):
-        raise ValueError(f"speakers asks for {dict(settings.speakers)}; there are {len(all_speakers())}")
+    there = {split: len(_candidates(settings, split)) for split in settings.speakers}
+    if any(wanted > there[split] for split, wanted in settings.speakers.items()):
+        raise ValueError(f"speakers asks for {dict(settings.speakers)}; there are {there}")
 
 
 def count(settings: SyntheticSettings, split: Split) -> int:
@@ -53,16 +53,15 @@ def count(settings: SyntheticSettings, split: Split) -> int:
 
 
 def speakers_of(settings: SyntheticSettings, split: Split) -> tuple[Speaker, ...]:
-    """Returns the speakers of `split`.
+    """Returns the speakers of `split`: as many as are wanted of those who may speak in it, always the first ones."""
+    return _candidates(settings, split)[: settings.speakers[split]]
 
-    Unseen speakers are taken from the end of the list, first for test, then for dev: who is tested does not depend on
-    how many train.
-    """
-    everyone, wanted = all_speakers(), settings.speakers[split]
-    if split == "train" or not settings.unseen_speakers:
-        return everyone[:wanted]
-    end = len(everyone) - (settings.speakers.get("test", 0) if split == "dev" else 0)
-    return everyone[end - wanted : end]
+
+def _candidates(settings: SyntheticSettings, split: Split) -> tuple[Speaker, ...]:
+    """Returns who may speak in `split`: everyone, or where speakers must be unseen, whose variant is of that split."""
+    if not settings.unseen_speakers:
+        return all_speakers()
+    return tuple(speaker for speaker in all_speakers() if split_of(speaker.variant) == split)
 
 
 def make_shard(settings: SyntheticSettings, split: Split, k: int) -> Shard:
@@ -80,9 +79,9 @@ def make_shard(settings: SyntheticSettings, split: Split, k: int) -> Shard:
     return Shard(utterances, np.concatenate(features))
 
 
-def waveform(settings: SyntheticSettings, utterance: Utterance) -> NDArray[np.float32]:
-    """Returns the audio that the features of `utterance` were computed from, [samples] at 16 kHz."""
-    name, _, index = utterance.id.partition("-")
+def waveform(settings: SyntheticSettings, utterance_id: str) -> NDArray[np.float32]:
+    """Returns the audio that the features of an utterance were computed from, [samples] at 16 kHz."""
+    name, _, index = utterance_id.partition("-")
     split = SPLITS[[str(split) for split in SPLITS].index(name)]
     return _hear(_draw(settings, split, int(index)), settings)
 

@@ -12,32 +12,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paper_lib.corpus.features import log_mel
+from paper_lib.evaluation import Misheard, Spoken
 from paper_lib.explorers.parts import explorer, select
 from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.sound import player
 from paper_lib.figures.speech import spectrogram
 from paper_lib.figures.style import show
-from paper_lib.layers.variants import KINDS
+from paper_lib.layers.variants import KINDS, Kind
 
 
 @dataclass(frozen=True)
 class HeardUtterance:
-    """One test utterance, and what every model makes of it."""
+    """One test utterance, to listen to."""
 
     reference: str
     speaker: str
     waveform: NDArray[np.float32]  # [samples] at 16 kHz
 
 
+@dataclass(frozen=True)
+class Transcripts:
+    """What one model hears of some utterances, [utterances]: intact, and by kind of reset with each layer reset."""
+
+    intact: list[str]
+    resets: dict[Kind, list[list[str]]]  # [layers][utterances]
+
+    @classmethod
+    def of(cls, sweep: Mapping[str, Any], ids: Sequence[str]) -> Transcripts:
+        """Reads the result of a reset sweep's record; of the draws of a re-randomisation the first one."""
+        spoken = Spoken.read(sweep)
+        places = [spoken.ids.index(id_) for id_ in ids]
+
+        def heard(misheard: Sequence[Misheard]) -> list[str]:
+            hypotheses = spoken.hypotheses(misheard)
+            return [hypotheses[place] for place in places]
+
+        resets: dict[Kind, list[list[str]]] = {kind: [] for kind in KINDS}
+        for reset in sorted(sweep["resets"], key=lambda reset: reset["layer"]):
+            if reset["draw"] == 0:
+                resets[reset["kind"]].append(heard(reset["misheard"]))
+        return cls(heard(sweep["intact"]), resets)
+
+
 def hearing(
     utterances: Sequence[HeardUtterance],
-    transcripts: Mapping[str, Mapping[str, Any]],
+    transcripts: Mapping[str, Transcripts],
     *,
     caption: str,
     name: str = "hearing",
 ) -> Markup:
-    """Returns the explorer; `transcripts` are the results of records by model size, of these utterances in order.
+    """Returns the explorer; `transcripts` are by model size, of these utterances in order.
 
     Without JavaScript the page plays the sounds and shows the references.
     """
@@ -45,18 +70,11 @@ def hearing(
         "kinds": KINDS,
         "models": [
             {
-                "intact": [marked(u.reference, text) for u, text in zip(utterances, result["intact"], strict=True)],
+                "intact": _marked(utterances, heard.intact),
                 # By kind, then by layer, then by utterance.
-                "resets": [
-                    [
-                        [marked(u.reference, text) for u, text in zip(utterances, reset["texts"], strict=True)]
-                        for reset in sorted(result["resets"], key=lambda reset: reset["layer"])
-                        if reset["kind"] == kind
-                    ]
-                    for kind in KINDS
-                ],
+                "resets": [[_marked(utterances, texts) for texts in heard.resets[kind]] for kind in KINDS],
             }
-            for result in transcripts.values()
+            for heard in transcripts.values()
         ],
     }
     features = [log_mel(utterance.waveform) for utterance in utterances]
@@ -67,7 +85,7 @@ def hearing(
         f"{player(u.waveform, f'“{u.reference}”, speaker {u.speaker}').html}</div>"
         for place, (u, f) in enumerate(zip(utterances, features, strict=True))
     )
-    layers = max(1 + reset["layer"] for result in transcripts.values() for reset in result["resets"])
+    layers = max(len(of_kind) for heard in transcripts.values() for of_kind in heard.resets.values())
     body = (
         f'<div class="controls">{select("Utterance", "utterance", [u.reference for u in utterances])}'
         f"{select('Size', 'size', list(transcripts))}{select('Reset', 'kind', KINDS)}"
@@ -77,16 +95,20 @@ def hearing(
         '<div><dt>Intact</dt><dd data-fact="intact"></dd></div>'
         '<div><dt>Reset</dt><dd data-fact="reset"></dd></div></dl>'
     )
-    rows: list[Row] = [
-        {"size": size, "layer": layer, "reset": kind, "said": utterance.reference, "heard": text}
-        for size, result in transcripts.items()
-        for layer, kind, texts in (
-            ("intact", "none", result["intact"]),
-            *((reset["layer"] + 1, reset["kind"], reset["texts"]) for reset in result["resets"]),
-        )
-        for utterance, text in zip(utterances, texts, strict=True)
-    ]
+    rows: list[Row] = []
+    for size, heard in transcripts.items():
+        told: list[tuple[str | int, str, list[str]]] = [("intact", "none", heard.intact)]
+        told += [(layer, kind, texts) for kind in KINDS for layer, texts in enumerate(heard.resets[kind], 1)]
+        rows += [
+            {"size": size, "layer": layer, "reset": kind, "said": utterance.reference, "heard": text}
+            for layer, kind, texts in told
+            for utterance, text in zip(utterances, texts, strict=True)
+        ]
     return explorer("hearing", body, data, caption, name, rows)
+
+
+def _marked(utterances: Sequence[HeardUtterance], texts: Sequence[str]) -> list[str]:
+    return [marked(utterance.reference, text) for utterance, text in zip(utterances, texts, strict=True)]
 
 
 def marked(reference: str, hypothesis: str) -> str:

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from paper_lib.evaluation import Estimate
 from paper_lib.explorers.parts import explorer, percents, select
 from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
-from paper_lib.layers.changes import Floats
+from paper_lib.inference import Estimate, Floats
 from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.ranking import LayerEffect
 from paper_lib.layers.variants import KINDS, MODULES
@@ -68,7 +67,7 @@ def _rows_of(model: ExploredModel) -> list[Row]:
             "size": model.size,
             "norm": model.norm,
             "seed": model.seed,
-            "layer": effect.layer + 1,
+            "layer": effect.layer,
             "module": effect.module or "all",
             "reset": effect.kind,
             "intact_wer_percent": 100 * model.intact.value,
@@ -91,7 +90,7 @@ def _data_of(model: ExploredModel) -> dict[str, Any]:
     modules: list[dict[str, Any]] = [{} for _ in effects[KINDS[0]]]
     for effect in model.modules:
         if effect.kind == KINDS[0]:
-            modules[effect.layer][str(effect.module)] = [percents(effect.change), effect.classification]
+            modules[effect.layer - 1][str(effect.module)] = [percents(effect.change), effect.classification]
     return {
         "size": model.size,
         "norm": model.norm,

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-from paper_lib.evaluation import Estimate
 from paper_lib.figures.download import Row, csv_link
 from paper_lib.figures.markup import Markup
+from paper_lib.inference import Estimate
 
 
 def explorer(script: str, body: str, data: Any, caption: str, name: str, rows: Sequence[Row]) -> Markup:

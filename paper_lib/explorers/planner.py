@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from paper_lib.evaluation import Estimate
 from paper_lib.explorers.parts import explorer, percents
 from paper_lib.federated.accounting import FLOAT_BYTES, account, dropped_units
 from paper_lib.federated.plans import FLAT_RATE
 from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
+from paper_lib.inference import Estimate
 from paper_lib.settings import DropoutPlan, TransducerSettings
 
 HIGHEST, STEP = 95, 5  # of the sliders, per cent

@@ -14,7 +14,7 @@ from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.signatures import floor
 from paper_lib.figures.style import COLOUR_MAP
-from paper_lib.layers.changes import Floats
+from paper_lib.inference import Floats
 
 # One colour per twentieth.
 _COLOURS = [to_hex(colormaps[COLOUR_MAP](level)) for level in np.linspace(0, 1, 21)]

@@ -1,8 +1,7 @@
-"""WERs after adaptation, and paired differences between plans, with intervals over seeds and test utterances.
+"""WERs after adaptation, and paired differences between plans, with intervals over seeds and speakers.
 
-Plans with one seed met the same clients, batches and test speech, so differences are taken within a seed and an
-utterance. From three seeds on a bootstrap draws seeds and utterances; with fewer, the interval reaches from the lowest
-to the highest end of every seed's own.
+Plans with one seed met the same clients, batches and test speech, so differences are taken within a seed and a speaker.
+A seed stands for the training that the adaptation begins with and for everything that is drawn in it.
 """
 
 from __future__ import annotations
@@ -13,30 +12,40 @@ from typing import Any
 
 import numpy as np
 
-from paper_lib.evaluation import RESAMPLES, Estimate, resamples
-from paper_lib.layers.agreement import drawn_trainings
-from paper_lib.layers.changes import Floats
-
-LOW, HIGH = 0.025, 0.975
+from paper_lib.evaluation import Spoken
+from paper_lib.inference import Floats, Mean, rate
 
 
 @dataclass(frozen=True)
 class Adapted:
-    """Word errors of the adaptations by one plan, [seeds, utterances], and the references' words, [utterances]."""
+    """Word errors of the adaptations by one plan, [seeds, speakers], and the references' words, [speakers]."""
 
     words: Floats
     errors: Floats
 
     @classmethod
     def of(cls, results: Sequence[Mapping[str, Any]], domains: Collection[str]) -> Adapted:
-        """Reads the results of adaptation records, one per seed, on the test utterances of `domains`."""
-        chosen = np.isin(results[0]["domains"], list(domains))
-        words = np.array(results[0]["words"], float)[chosen]
-        return cls(words, np.array([np.array(result["errors"], float)[chosen] for result in results]))
+        """Reads the results of adaptation records, one per seed, on the test utterances of `domains`.
+
+        Raises ValueError where they are not of the same test.
+        """
+        spoken = Spoken.read(results[0])
+        if any(Spoken.read(result) != spoken for result in results):
+            raise ValueError(
+                "adaptations are compared on the same test utterances; these were tested on different ones"
+            )
+        chosen = spoken.of_domains(domains)
+        errors = np.array([spoken.errors(result["misheard"]) for result in results])
+        return cls(spoken.by_speaker(spoken.words, chosen), spoken.by_speaker(errors, chosen))
 
     def less(self, other: Adapted) -> Adapted:
-        """Returns the errors that this plan makes more than `other`, seed by seed and utterance by utterance."""
+        """Returns the errors that this plan makes more than `other`, seed by seed and speaker by speaker."""
         return Adapted(self.words, self.errors - other.errors)
+
+    @classmethod
+    def average(cls, several: Sequence[Adapted]) -> Adapted:
+        """Returns the mean of the errors of `several`, seed by seed and speaker by speaker."""
+        return cls(several[0].words, np.mean([one.errors for one in several], axis=0))
 
     @property
     def by_seed(self) -> Floats:
@@ -44,16 +53,7 @@ class Adapted:
         wers: Floats = self.errors.sum(1) / self.words.sum()
         return wers
 
-    def estimate(self) -> Estimate:
-        """Returns the mean WER, or difference, over seeds with its 95 % interval (see the module)."""
-        counts = resamples(len(self.words))
-        drawn = counts @ self.errors.T / (counts @ self.words)[:, None]  # [resamples, seeds]
-        value = float(self.by_seed.mean())
-        seeds = len(self.errors)
-        if seeds < 3:
-            return Estimate(
-                value, float(np.quantile(drawn, LOW, axis=0).min()), float(np.quantile(drawn, HIGH, axis=0).max())
-            )
-        means = drawn[np.arange(RESAMPLES)[:, None], drawn_trainings(seeds)].mean(1)
-        low, high = np.quantile(means, (LOW, HIGH))
-        return Estimate(value, float(low), float(high))
+    @property
+    def mean(self) -> Mean:
+        """The mean WER, or difference, over seeds and speakers."""
+        return rate(self.errors, self.words)

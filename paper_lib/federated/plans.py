@@ -4,7 +4,13 @@
     flat       20 % of every layer
     amb-N      50 % of the N most ambient layers, and a base rate of the others
     crit-N     the same of the N most critical ones
-    random-N   the same of N layers drawn by lot; the paper has no such control
+
+Controls, which the paper has not; they drop as much as amb-N and crit-N:
+
+    flat-N     the same rate in every layer
+    low-N      50 % of the N layers nearest to the input, and a base rate of the others
+    high-N     the same of the N nearest to the output
+    random-N   the same of N layers drawn by lot
 
 That the slide's plans have a base rate elsewhere is a reading of its column of parameters; see `readings`.
 """
@@ -19,8 +25,15 @@ from pydantic import ValidationError
 
 from paper_lib.settings import DropoutPlan
 
-PLANS = ("none", "flat", "crit-2", "crit-3", "crit-4", "amb-2", "amb-3", "amb-4", "random-3")
-PLAN_NAME = r"^(none|flat|(amb|crit|random)-[1-9][0-9]*)$"
+COUNTS = (2, 3, 4)  # N on the slide
+PLANS = (
+    "none",
+    "flat",
+    *(f"{kind}-{count}" for kind in ("crit", "amb", "low", "high", "flat") for count in COUNTS),
+    "random-3",
+)
+_WITH_COUNT = ("amb", "crit", "flat", "low", "high", "random")
+PLAN_NAME = rf"^(none|flat|({'|'.join(_WITH_COUNT)})-[1-9][0-9]*)$"
 OWN_PLAN = r"^\s*([0-9]{1,9}|rest):[0-9.]+(\s+([0-9]{1,9}|rest):[0-9.]+)*\s*$"
 RATE, FLAT_RATE, BASE_RATE = 0.5, 0.2, 0.1
 
@@ -41,17 +54,26 @@ def named_plan(name: str, ranking: Sequence[int], seed: int = 0, elsewhere: floa
     `ranking` holds the layers, from 1, from the most ambient to the most critical. Raises PlanError.
     """
     if not re.match(PLAN_NAME, name):
-        raise PlanError(f"there is no plan {name!r}; there are none, flat, crit-N, amb-N and random-N")
+        raise PlanError(f"there is no plan {name!r}; there are none, flat and {', '.join(_WITH_COUNT)}-N")
     if name == "none":
         return DropoutPlan(name=name)
     if name == "flat":
         return DropoutPlan(name=name, elsewhere=FLAT_RATE)
     kind, _, number = name.partition("-")
     count = int(number)
-    if count > len(ranking):
-        raise PlanError(f"plan {name}: the model has {len(ranking)} layers")
-    drawn = Random(f"{seed} {count}").sample(range(1, len(ranking) + 1), count)
-    chosen = {"amb": ranking[:count], "crit": ranking[len(ranking) - count :], "random": drawn}[kind]
+    layers = len(ranking)
+    if count > layers:
+        raise PlanError(f"plan {name}: the model has {layers} layers")
+    if kind == "flat":
+        return DropoutPlan(name=name, elsewhere=round((count * RATE + (layers - count) * elsewhere) / layers, 6))
+    by_depth = range(1, layers + 1)
+    chosen = {
+        "amb": ranking[:count],
+        "crit": ranking[layers - count :],
+        "low": by_depth[:count],
+        "high": by_depth[layers - count :],
+        "random": Random(f"{seed} {count}").sample(by_depth, count),
+    }[kind]
     return DropoutPlan(name=name, rates=dict.fromkeys(sorted(chosen), RATE), elsewhere=elsewhere)
 
 

@@ -22,11 +22,15 @@ def claims_table(findings: Sequence[Finding], caption: str) -> Markup:
     )
 
 
-def verdict_cell(finding: Finding) -> Markup:
-    """Returns a verdict and, where the data cannot tell, how much more data would."""
+def verdict_cell(finding: Finding, survives: bool = False) -> Markup:
+    """Returns a verdict and, where the data cannot tell, how much more data would.
+
+    One that `survives` the correction over all claims has a mark.
+    """
     remedy = f"; to tell the rest: {finding.remedy}" if finding.remedy else ""
-    text = f"{finding.verdict}{remedy}"
-    return Markup(f"<strong>{html.escape(finding.verdict)}</strong>{html.escape(remedy)}", text=text)
+    mark = " ✻" if survives else ""
+    text = f"{finding.verdict}{mark}{remedy}"
+    return Markup(f"<strong>{html.escape(finding.verdict)}</strong>{mark}{html.escape(remedy)}", text=text)
 
 
 def link(claim: Claim) -> Markup:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from paper_lib.evaluation import Estimate
 from paper_lib.figures.style import (
     BLACK,
     BLUE,
@@ -19,11 +19,13 @@ from paper_lib.figures.style import (
     ORANGE,
     PALETTE,
     PURPLE,
+    SKY,
     VERMILION,
     WIDTH,
     book_style,
     new_figure,
 )
+from paper_lib.inference import Estimate
 from paper_lib.settings import DropoutPlan
 
 _COLOURS = {
@@ -31,13 +33,22 @@ _COLOURS = {
     "flat": GREEN,
     "crit": VERMILION,
     "amb": BLUE,
+    "low": SKY,
+    "high": "#b5a300",  # a yellow that can be seen on white
     "random": PURPLE,
     "own": ORANGE,
     "centralised": GREY,
 }
-# Crit-N and Amb-N drop the same: side by side, in points of per cent.
-_ASIDE = {"crit": 0.3, "amb": -0.3}
-_MARKERS = {"none": "D", "flat": "^", "crit": "s", "amb": "o", "random": "v", "own": "*"}
+# Plans of one N drop the same: side by side, in points of per cent.
+_ASIDE = {"crit": 0.2, "amb": -0.2, "low": -0.4, "high": 0.4, "random": 0.6}
+_MARKERS = {"none": "D", "flat": "^", "crit": "s", "amb": "o", "low": "<", "high": ">", "random": "v", "own": "*"}
+# Plans side by side in a panel of `adaptation_curves`; FedAvg without dropout stands in all of them.
+_PANELS = {
+    "critical layers": ("crit",),
+    "ambient layers": ("amb",),
+    "layers by depth": ("low", "high"),
+    "other plans": ("flat", "random", "own", "centralised"),
+}
 
 
 def _family(plan: str) -> str:
@@ -75,32 +86,26 @@ def dropped_shares(plans: Sequence[DropoutPlan], ranking: Sequence[int]) -> Figu
 def adaptation_curves(curves: Mapping[str, Sequence[Mapping[int, float]]]) -> Figure:
     """Returns the dev WER by rounds, of every plan and seed (thin) with the mean over seeds (thick).
 
-    `curves` holds by plan, one per seed, WERs (fractions) by the number of rounds. Three panels share their scale:
-    critical, ambient, and the others; FedAvg without dropout stands in all of them.
+    `curves` holds by plan, one per seed, WERs (fractions) by the number of rounds. Panels share their scale.
     """
-    figure = new_figure(height=3.1)
+    figure = new_figure(height=5.6)
     for plan, seeds in curves.items():
         for seed, values in enumerate(seeds):
             for rounds, value in values.items():
                 figure.note(plan=plan, seed=seed, rounds=rounds, wer_percent=100 * value)
-    panels = figure.subplots(1, 3, sharey=True)
-    titles = {"crit": "critical layers", "amb": "ambient layers", "": "other plans"}
-    styles = ("-", "--", ":", "-.")
-    for axes, (family, title) in zip(panels, titles.items(), strict=True):
-        chosen = [plan for plan in curves if _family(plan) == (family or _family(plan)) or plan == "none"]
-        if not family:
-            chosen = [plan for plan in chosen if _family(plan) not in ("crit", "amb")]
-        count = 0
-        for plan in chosen:
-            style = "-" if _family(plan) not in ("crit", "amb") else styles[count % len(styles)]
-            count += _family(plan) in ("crit", "amb")
-            _curve(axes, plan, curves[plan], style)
+    panels = figure.subplots(2, 2, sharex=True, sharey=True)
+    for axes, (title, families) in zip(panels.flat, _PANELS.items(), strict=True):
+        for plan in curves:
+            if plan == "none" or _family(plan) in families:
+                _curve(axes, plan, curves[plan])
         axes.set_title(title)
-        axes.set_xlabel("rounds")
         axes.grid(axis="y")
-        axes.legend()
-    panels[0].set_ylabel("WER on dev, %")
-    panels[0].set_ylim(bottom=0)
+        axes.legend(ncols=2)
+    for axes in panels[-1]:
+        axes.set_xlabel("rounds")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("WER on dev, %")
+        axes.set_ylim(bottom=0)
     return figure
 
 
@@ -123,10 +128,11 @@ def own_curves(runs: Mapping[str, Mapping[int, float]]) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, plan: str, seeds: Sequence[Mapping[int, float]], style: str) -> None:
+def _curve(axes: Axes, plan: str, seeds: Sequence[Mapping[int, float]]) -> None:
     rounds = list(seeds[0])
     values = 100 * np.array([[seed[at] for at in rounds] for seed in seeds])
     colour = _COLOURS[_family(plan)]
+    style = {"2": "-", "3": "--", "4": ":"}.get(plan[-1], "-.") if "-" in plan else "-"
     if len(seeds) > 1:
         axes.plot(rounds, values.T, style, color=colour, linewidth=0.6, alpha=0.5)
     axes.plot(rounds, values.mean(0), style, color=colour, label=plan)
@@ -150,6 +156,12 @@ def wer_by_dropped(ours: Mapping[str, tuple[float, Estimate]], slide: Mapping[st
         _point(right, plan, printed_share, printed_wer, None)
     left.set_title("here")
     right.set_title("slide")
+    families = dict.fromkeys(map(_family, ours))
+    marks = [
+        Line2D([], [], color=_COLOURS[family], marker=_MARKERS[family], linestyle="", label=family)
+        for family in families
+    ]
+    figure.legend(handles=marks, loc="outside upper center", ncols=len(marks))
     for axes in (left, right):
         axes.set_xlabel("parameters dropped, %")
         axes.set_ylabel("WER on the held-out domain, %")
@@ -163,13 +175,15 @@ def _point(axes: Axes, plan: str, x: float, y: float, interval: tuple[float, flo
     if interval:
         axes.vlines(x, *interval, color=_COLOURS[family], linewidth=1, alpha=0.6)
     axes.plot(x, y, _MARKERS[family], color=_COLOURS[family], markersize=6)
-    left, below = family in ("flat", "random"), family in ("amb", "random")
+    if family not in ("none", "crit", "amb"):  # their labels would cover each other; the legend has them
+        return
+    below = family == "amb"
     axes.annotate(
         plan,
         (x, y),
-        xytext=(-6 if left else 6, -10 if below else 4),
+        xytext=(-6 if below else 6, -10 if below else 4),
         textcoords="offset points",
-        ha="right" if left else "left",
+        ha="right" if below else "left",
         fontsize=8,
         color=_COLOURS[family],
     )

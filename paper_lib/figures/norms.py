@@ -17,7 +17,7 @@ _LABELS = {False: "intact", True: "a layer below re-initialised"}
 
 @book_style()
 def activation_quantiles(activations: Mapping[str, Sequence[Mapping[str, Any]]], reset: int) -> Figure:
-    """Returns, a column of axes per norm, mean and deviation of the channels in every layer above layer `reset`.
+    """Returns, a column of axes per norm, mean and deviation of the channels in every layer above `reset`, from 1.
 
     `activations` are the entries of `normalised_activations` by the name of the norm. Thin bars span 90 % of a layer's
     channels, thick ones half of them; the dot is the median channel. What fits lies at mean 0 and deviation 1.
@@ -31,14 +31,14 @@ def activation_quantiles(activations: Mapping[str, Sequence[Mapping[str, Any]]],
             for entry in entries:
                 if entry["layer"] > reset and entry["reset"] in (None, reset):
                     quantiles = zip(("q05", "q25", "q50", "q75", "q95"), entry[statistic], strict=True)
-                    model = "intact" if entry["reset"] is None else f"layer {reset + 1} reset"
-                    figure.note(norm=norm, layer=entry["layer"] + 1, model=model, of=statistic, **dict(quantiles))
-                    _bars(axes, entry["layer"] + 1, entry[statistic], entry["reset"] is not None)
+                    model = "intact" if entry["reset"] is None else f"layer {reset} reset"
+                    figure.note(norm=norm, layer=entry["layer"], model=model, of=statistic, **dict(quantiles))
+                    _bars(axes, entry["layer"], entry[statistic], entry["reset"] is not None)
             axes.grid(axis="y")
         rows[0][column].set_title(norm)
         rows[1][column].set_xlabel("layer")
         layers = sorted({entry["layer"] for entry in entries if entry["layer"] > reset})
-        rows[1][column].set_xticks([layer + 1 for layer in layers])
+        rows[1][column].set_xticks(layers)
     rows[0][0].set_ylabel("mean of a channel")
     rows[1][0].set_ylabel("deviation of a channel")
     marks = [Line2D([], [], color=_COLOURS[after], marker="o", markersize=4, label=_LABELS[after]) for after in _LABELS]

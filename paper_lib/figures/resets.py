@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_lib.evaluation import Estimate
 from paper_lib.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, DataFigure, book_style, new_figure
+from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import MARGIN, Class, LayerEffect
 from paper_lib.layers.variants import KINDS, Kind
 
@@ -36,9 +36,9 @@ def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[
         axes.axhline(level, color=BLACK, linewidth=1, linestyle="--")
         axes.set_title(f"{size}: WER of the intact model {level:.1f} %")
         axes.set_ylabel("WER, %")
-        count = 1 + max(effect.layer for effect in layers)
-        axes.set_xticks(range(count), range(1, count + 1))
-        axes.set_xlim(-0.6, count - 0.4)
+        count = max(effect.layer for effect in layers)
+        axes.set_xticks(range(1, count + 1))
+        axes.set_xlim(0.4, count + 0.6)
         axes.grid(axis="y")
     rows[-1].set_xlabel("layer that is reset, from the input (1) to the output")
     swatches = [Line2D([], [], color=colour, linewidth=7, label=kind) for kind, colour in KIND_COLOURS.items()]
@@ -54,9 +54,7 @@ def _note(figure: DataFigure, size: str, effect: LayerEffect) -> None:
         for name, estimate in estimates.items()
         for end, value in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
     }
-    figure.note(
-        size=size, layer=effect.layer + 1, reset=effect.kind, **numbers, **{"class": str(effect.classification)}
-    )
+    figure.note(size=size, layer=effect.layer, reset=effect.kind, **numbers, **{"class": str(effect.classification)})
 
 
 def _columns(axes: Axes, effects: Sequence[LayerEffect], offset: float, colour: str) -> None:
@@ -96,9 +94,9 @@ def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float
                 markerfacecolor=colour if first else "white",
                 markersize=5,
             )
-        count = 1 + max(effect.layer for effect in layers)
-        axes.set_yticks(range(count), range(1, count + 1))
-        axes.set_ylim(count - 0.5, -0.5)
+        count = max(effect.layer for effect in layers)
+        axes.set_yticks(range(1, count + 1))
+        axes.set_ylim(count + 0.5, 0.5)
         axes.set_xscale("symlog", linthresh=100 * margin, linscale=0.7)
         axes.set_xticks([0, 2, 10, 50], ["0", "2", "10", "50"])
         axes.set_title(size)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_lib.evaluation import Estimate
 from paper_lib.figures.style import (
     BLACK,
     BLUE,
@@ -22,8 +22,9 @@ from paper_lib.figures.style import (
     book_style,
     new_figure,
 )
-from paper_lib.layers.changes import Floats
+from paper_lib.inference import SIGNIFICANCE, Floats
 from paper_lib.layers.ranking import LayerEffect
+from paper_lib.layers.signatures import Correlation
 from paper_lib.layers.variants import MODULES
 
 _GROUPS = {"ffn1": BLUE, "attention": VERMILION, "convolution": GREEN, "ffn2": ORANGE}
@@ -115,20 +116,54 @@ def correlation_over_time(
 
 
 @book_style()
-def correlation_intervals(
-    correlations: Mapping[str, Sequence[tuple[Estimate, float]]], matrices: Sequence[str], significance: float = 0.05
+def emergence(curves: Mapping[str, Mapping[str, Floats]], steps: Mapping[str, Sequence[int]]) -> Figure:
+    """Returns measures of the signature through training, [trainings, steps] by size and name, a panel per size."""
+    figure = new_figure(height=2.9)
+    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    colours = dict(zip(next(iter(curves.values())), (VERMILION, GREEN, BLACK), strict=True))
+    for axes, (size, measures) in zip(panels, curves.items(), strict=True):
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        for name, runs in measures.items():
+            for seed, run in enumerate(runs):
+                for step, value in zip(steps[size], run, strict=True):
+                    figure.note(size=size, measure=name, seed=seed, step=step, value=value)
+            axes.plot(steps[size], runs.T, color=colours[name], linewidth=0.5, alpha=0.5)
+            axes.plot(steps[size], runs.mean(0), color=colours[name])
+        axes.set_title(size)
+        axes.set_xlabel("step")
+        axes.set_ylim(-1.05, 1.05)
+        axes.grid(axis="y")
+    marks = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+    figure.legend(handles=marks, loc="outside upper right", ncols=len(marks))
+    return figure
+
+
+@book_style()
+def correlations_at_depth(
+    correlations: Mapping[str, Sequence[Correlation]],
+    matrices: Sequence[str],
+    depth_alone: Mapping[str, float],
+    significance: float = SIGNIFICANCE,
 ) -> Figure:
-    """Returns ρ of every matrix with its interval, a panel per size; filled where its p is below `significance`."""
-    figure = new_figure(height=1.0 + 0.25 * len(matrices))
+    """Returns ρ of every matrix and, smaller, at fixed depth, a panel per size; filled where p is below `significance`.
+
+    Lines reach over the trainings. The dotted line is ρ of the harm with depth, by size.
+    """
+    figure = new_figure(height=1.0 + 0.32 * len(matrices))
     panels = figure.subplots(1, len(correlations), sharey=True, squeeze=False)[0]
     for axes, (size, of_size) in zip(panels, correlations.items(), strict=True):
         axes.axvline(0, color=GREY, linewidth=0.8)
-        for row, (matrix, (rho, p)) in enumerate(zip(matrices, of_size, strict=True)):
-            figure.note(size=size, matrix=matrix, rho=rho.value, rho_low=rho.low, rho_high=rho.high, p=p)
+        axes.axvline(depth_alone[size], color=BLACK, linewidth=1, linestyle=":")
+        for row, (matrix, found) in enumerate(zip(matrices, of_size, strict=True)):
+            figure.note(size=size, matrix=matrix, **asdict(found))
             colour = _colour(matrix)
-            axes.hlines(row, rho.low, rho.high, color=colour, linewidth=1.4)
-            face = colour if p < significance else "white"
-            axes.plot(rho.value, row, "o", color=colour, markerfacecolor=face, markersize=5)
+            axes.hlines(row - 0.15, found.lowest, found.highest, color=colour, linewidth=1.4)
+            for rho, p, y, marker in (
+                (found.rho, found.p, row - 0.15, 5.0),
+                (found.given_depth, found.p_given_depth, row + 0.22, 3.5),
+            ):
+                face = colour if p < significance else "white"
+                axes.plot(rho, y, "o", color=colour, markerfacecolor=face, markersize=marker)
         axes.set_title(size)
         axes.set_xlabel("Spearman's ρ")
         axes.set_xlim(-1.08, 1.08)

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from scipy import stats
 
 from paper_lib.figures.style import BLACK, LIGHT, PALETTE, book_style, new_figure
-from paper_lib.layers.changes import Floats
+from paper_lib.inference import Floats
 
 
 @book_style()

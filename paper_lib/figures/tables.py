@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from paper_lib.evaluation import Estimate
 from paper_lib.figures.markup import Markup, escaped
+from paper_lib.inference import Estimate
 
 
 def table(

@@ -63,27 +63,27 @@ def normalised_activations(
 ) -> list[dict[str, Any]]:
     """Returns, for the intact model (`reset` None) and with each layer re-initialised, what the norms above put out.
 
-    Each entry has `reset` and `layer`, both from 0, and the QUANTILES over channels of the channels' `mean` and
+    Each entry has `reset` and `layer`, both from 1, and the QUANTILES over channels of the channels' `mean` and
     `deviation` over the frames of `batches`.
     """
     model.eval()
     encoder = model.encoder
     layers = cast("list[ConformerLayer]", list(encoder.layers))
     norms = [layer.convolution.depthwise_norm for layer in layers]
-    resets = [None, *range(len(layers) - 1)]
+    resets = [None, *range(1, len(layers))]
     moments = {
         (reset, place): _Moments(norm)
         for reset in resets
-        for place, norm in enumerate(norms)
+        for place, norm in enumerate(norms, 1)
         if reset is None or place > reset
     }
     for reset in resets:
         stack = list(layers)
         if reset is not None:
-            stack[reset] = reinitialized(encoder.settings, initial, reset).to(device)
+            stack[reset - 1] = reinitialized(encoder.settings, initial, reset).to(device)
         hooks = [
             norm.register_forward_pre_hook(lambda _, inputs, seen=moments[reset, place]: seen.observe(*inputs))
-            for place, norm in enumerate(norms)
+            for place, norm in enumerate(norms, 1)
             if (reset, place) in moments
         ]
         for items in batches:

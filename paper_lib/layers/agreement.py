@@ -1,174 +1,125 @@
-"""How alike several trainings of one model rank its layers.
+"""How alike several trainings of one model are in what their layers' resets do.
 
-Every training gives a vector of WER changes, one per layer. Two trainings agree as far as these vectors have the same
-order; several agree as far as their pairs do on average.
-
-An interval is a bootstrap over the test utterances, the same draw for all trainings and, from three trainings on, over
-the trainings too (a pair of a training with itself does not count). With two there is one pair: its interval says how
-well the test speech tells the ranks of *these* two.
+Every training gives a profile: a value per layer, the harm of its reset for example. Tests shuffle the layers: of every
+training anew where trainings are compared with each other (if they had nothing in common, any order would do), of all
+trainings alike where their profiles are compared with something else that belongs to the layers, such as their depth.
+Layers are the units then: five trainings of seven layers are seven units, and not 35.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from paper_lib.evaluation import RESAMPLES, Estimate, resamples
-from paper_lib.layers.changes import Changes, Counts, Floats, spearman
-from paper_lib.layers.variants import Kind
-
-# Maps changes [..., runs, layers] to the agreement of every two runs, [..., runs, runs].
-Measure = Callable[[Floats], Floats]
+from paper_lib.inference import DRAWN_ORDERS, Floats, orders_of, permutation_p
 
 
-class TooFewTrainingsError(ValueError):
-    """A comparison of trainings was asked of fewer than two."""
+def rank_vectors(profiles: Floats) -> Floats:
+    """Returns the ranks of `profiles` [..., layers] about their mean, of length 1; zeros where all layers tie.
 
-
-@dataclass(frozen=True)
-class Repeats:
-    """Several trainings of one model, by what resets add to their errors on the same utterances."""
-
-    runs: tuple[Changes, ...]
-
-    @classmethod
-    def of(cls, results: Sequence[Mapping[str, Any]]) -> Repeats:
-        """Reads the results of reset sweeps; raises TooFewTrainingsError for fewer than two."""
-        if len(results) < 2:
-            raise TooFewTrainingsError(
-                f"trainings are compared, and there is {len(results)}: at least 2 seeds are needed"
-            )
-        return cls(tuple(Changes.of(result) for result in results))
-
-    @property
-    def utterances(self) -> int:
-        return len(self.runs[0].words)
-
-    @property
-    def layers(self) -> int:
-        return len(self.runs[0].resets["re-initialisation"])
-
-    def wer(self, counts: Counts | None = None, kind: Kind = "re-initialisation") -> Floats:
-        """Returns the WER change of every run and layer, [resamples, runs, layers]; [runs, layers] without `counts`."""
-        if counts is None:
-            return self.wer(np.ones((1, self.utterances)), kind)[0]
-        return np.stack([run.wer(kind, counts) for run in self.runs], axis=1)
-
-
-def rank_correlation(changes: Floats) -> Floats:
-    """Returns Spearman's ρ of every two runs."""
-    return spearman(changes[..., :, None, :], changes[..., None, :, :])
-
-
-def rank_concordance(changes: Floats) -> Floats:
-    """Returns Kendall's τ-b of every two runs."""
-    first, second = np.array(list(combinations(range(changes.shape[-1]), 2))).T
-    order = np.sign(changes[..., first] - changes[..., second])
-    norm = np.sqrt((order**2).sum(-1))
-    scale = norm[..., :, None] * norm[..., None, :]
-    product = order @ np.swapaxes(order, -1, -2)
-    tau: Floats = np.divide(product, scale, out=np.zeros_like(product), where=scale > 0)
-    return tau
-
-
-def overlap(changes: Floats, k: int) -> Floats:
-    """Returns which share of the `k` least harmful layers every two runs have in common; by chance k / layers."""
-    chosen = (stats.rankdata(changes, method="ordinal", axis=-1) <= k).astype(float)
-    share: Floats = chosen @ np.swapaxes(chosen, -1, -2) / k
-    return share
-
-
-def mean_of_pairs(pairs: Floats) -> Floats:
-    """Returns the mean over pairs of different runs, [...], of `pairs` [..., runs, runs]."""
-    first, second = np.triu_indices(pairs.shape[-1], 1)
-    mean: Floats = pairs[..., first, second].mean(-1)
-    return mean
-
-
-def drawn_trainings(runs: int, seed: int = 0) -> NDArray[np.int64]:
-    """Returns which of `runs` trainings each resample holds, [RESAMPLES, runs]; two are always both taken."""
-    if runs <= 2:
-        return np.tile(np.arange(runs), (RESAMPLES, 1))
-    return np.random.default_rng(seed).integers(runs, size=(RESAMPLES, runs))
-
-
-def agreement(repeats: Repeats, measure: Measure, seed: int = 0) -> Estimate:
-    """Returns the mean of `measure` over the pairs of trainings, with its 95 % interval (see the module)."""
-    runs = len(repeats.runs)
-    pairs = measure(repeats.wer(resamples(repeats.utterances, seed)))
-    drawn = drawn_trainings(runs, seed)
-    resampled = pairs[np.arange(RESAMPLES)[:, None, None], drawn[:, :, None], drawn[:, None, :]]
-    different = drawn[:, :, None] != drawn[:, None, :]
-    count = different.sum((1, 2))
-    means = (resampled * different).sum((1, 2))[count > 0] / count[count > 0]
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Estimate(float(mean_of_pairs(measure(repeats.wer()))), float(low), float(high))
-
-
-def permutation_test(changes: Floats, measure: Measure = rank_correlation) -> float:
-    """Returns how often trainings whose layers are shuffled agree as well as those of `changes` [runs, layers] do.
-
-    Of two trainings with up to seven layers all orders are tried; else 9999 at random.
+    The product of two of them is Spearman's ρ.
     """
-    first, *others = changes
-
-    def statistic(*shuffled: Floats, axis: int) -> Floats:
-        moved = [np.moveaxis(run, axis, -1) for run in shuffled]
-        # Only the order of one training against another matters, so the first keeps its own.
-        return mean_of_pairs(measure(np.stack(np.broadcast_arrays(first, *moved), axis=-2)))
-
-    result = stats.permutation_test(
-        tuple(others), statistic, permutation_type="pairings", vectorized=True, alternative="greater", rng=0
-    )
-    return float(result.pvalue)
+    return _normalised(stats.rankdata(profiles, axis=-1))
 
 
-def per_training(changes: Floats) -> Floats:
-    """Returns the mean rank correlation of every training with the others, [runs], for `changes` [runs, layers]."""
-    pairs = rank_correlation(changes)
-    others: Floats = (pairs.sum(-1) - np.diagonal(pairs)) / (len(pairs) - 1)
-    return others
+def spearman(x: Floats, y: Floats) -> Floats:
+    """Returns Spearman's ρ along the last axis of `x` and `y`, which broadcast; 0 where one of them ranks nothing.
+
+    SciPy's own takes no stack of samples.
+    """
+    rho: Floats = (rank_vectors(x) * rank_vectors(y)).sum(-1)
+    return rho
 
 
-@dataclass(frozen=True)
-class Deviations:
-    """Standard deviations of a layer's WER change, root mean square over layers (and trainings)."""
-
-    trainings: float  # from training to training, re-initialised
-    draws: float | None  # from draw to draw within a training, re-randomised; None with a single draw
-    utterances: float  # by the choice of the test utterances, re-initialised
-
-
-def deviations(results: Sequence[Mapping[str, Any]], seed: int = 0) -> Deviations:
-    """Returns what a layer's WER change varies with, from the results of reset sweeps of several trainings."""
-    repeats = Repeats.of(results)
-    counts = resamples(repeats.utterances, seed)
-    draws = [_draw_variance(result) for result in results]
-    return Deviations(
-        trainings=float(np.sqrt(repeats.wer().var(0, ddof=1).mean())),
-        draws=None if None in draws else float(np.sqrt(np.mean([draw for draw in draws if draw is not None]))),
-        utterances=float(np.sqrt(repeats.wer(counts).var(0, ddof=1).mean())),
-    )
+def rank_agreements(profiles: Floats) -> Floats:
+    """Returns Spearman's ρ of every two trainings, [pairs], for `profiles` [trainings, layers]."""
+    ranks = rank_vectors(profiles)
+    first, second = np.triu_indices(len(profiles), 1)
+    rhos: Floats = (ranks @ ranks.T)[first, second]
+    return rhos
 
 
-def _draw_variance(result: Mapping[str, Any]) -> float | None:
-    words = sum(result["words"])
-    by_layer: dict[int, list[float]] = {}
-    for reset in result["resets"]:
-        if reset["kind"] == "re-randomisation":
-            by_layer.setdefault(reset["layer"], []).append(sum(reset["errors"]) / words)
-    if min(map(len, by_layer.values()), default=0) < 2:
-        return None
-    return float(np.mean([np.var(draws, ddof=1) for draws in by_layer.values()]))
+def agreement_p(profiles: Floats, seed: int = 0) -> float:
+    """Returns how often trainings whose layers are shuffled rank them as alike as those of `profiles` do, by mean ρ."""
+    return _common_order_p(rank_vectors(profiles), seed)
 
 
-def overlap_of(k: int) -> Measure:
-    """Returns the measure that `overlap` is for `k` layers."""
-    return partial(overlap, k=k)
+def sets_in_common(chosen: NDArray[np.bool_]) -> tuple[float, float]:
+    """Returns how many layers two trainings have both chosen, mean over pairs, and the same of shuffled layers.
+
+    `chosen` is [trainings, layers].
+    """
+    common = (chosen.astype(float) @ chosen.T.astype(float))[np.triu_indices(len(chosen), 1)]
+    sizes = chosen.sum(1)
+    by_chance = np.outer(sizes, sizes)[np.triu_indices(len(chosen), 1)] / chosen.shape[1]
+    return float(common.mean()), float(by_chance.mean())
+
+
+def sets_p(chosen: NDArray[np.bool_], seed: int = 0) -> float:
+    """Returns how often shuffled choices of layers have as much in common as those of `chosen` [trainings, layers]."""
+    return _common_order_p(chosen.astype(float), seed)
+
+
+def instability(profiles: Floats) -> Floats:
+    """Returns how far each training lies from the mean of the others, over the spread between layers, [trainings].
+
+    Root mean squares over layers of `profiles` [trainings, layers]: the slide's picture as a number. 0: all trainings
+    are alike, or layers do not differ at all; 1: trainings differ in a layer as much as layers do.
+    """
+    others = (profiles.sum(0) - profiles) / (len(profiles) - 1)
+    distance: Floats = np.sqrt(((profiles - others) ** 2).mean(1))
+    spread = profiles.mean(0).std()
+    return distance / spread if spread > 1e-12 else np.zeros_like(distance)
+
+
+def association(first: Floats, second: Floats, given_depth: bool = False) -> tuple[float, float]:
+    """Returns Spearman's ρ over layers between two profiles, mean over trainings, and the p that it is above 0.
+
+    `first` and `second` are [trainings, layers]; p is that of a shuffle of the layers of `second`, in all trainings
+    alike. `given_depth` takes from both ranks what a parabola in depth tells (partial correlation), before and again
+    after each shuffle (Freedman & Lane 1983).
+    """
+    x, y = rank_vectors(first), rank_vectors(second)
+    orders = orders_of(x.shape[1])
+    if not given_depth:
+        products = np.mean(x[:, :, None] * y[:, None, :], axis=0)  # [layers, layers]
+        rhos: Floats = products[np.arange(len(products)), orders].sum(1)
+        return float(rhos[0]), permutation_p(rhos)
+    rest = _without_depth(x.shape[1])
+    x, y = _normalised(x @ rest), y @ rest
+    rhos = np.mean([_normalised(of_training[orders] @ rest) @ to for to, of_training in zip(x, y, strict=True)], axis=0)
+    return float(rhos[0]), permutation_p(rhos)
+
+
+def _without_depth(layers: int) -> Floats:
+    """Returns the projection, [layers, layers], that takes a parabola in depth from a profile."""
+    depth = np.linspace(-1, 1, layers)
+    basis, _ = np.linalg.qr(np.stack([depth**0, depth, depth**2], axis=1))
+    projection: Floats = np.eye(layers) - basis @ basis.T
+    return projection
+
+
+def _common_order_p(profiles: Floats, seed: int) -> float:
+    """Returns p of the squared length of the sum over trainings, against layers shuffled anew in every training.
+
+    That grows with the mean product of two trainings' profiles.
+    """
+    total, *others = profiles
+    if len(profiles) == 2:
+        drawn = others[0][orders_of(profiles.shape[1], seed)]
+    else:
+        rng = np.random.default_rng(seed)
+        drawn = np.zeros((1 + DRAWN_ORDERS, profiles.shape[1]))
+        for other in others:
+            drawn[0] += other
+            drawn[1:] += rng.permuted(np.tile(other, (DRAWN_ORDERS, 1)), axis=1)
+    return permutation_p(((total + drawn) ** 2).sum(1))
+
+
+def _normalised(vectors: Floats) -> Floats:
+    """Returns `vectors` [..., layers] less their mean, of length 1; zeros where nothing is left."""
+    centred = vectors - vectors.mean(-1, keepdims=True)
+    length = np.sqrt((centred**2).sum(-1, keepdims=True))
+    normalised: Floats = np.divide(centred, length, out=np.zeros_like(centred), where=length > 1e-9)
+    return normalised

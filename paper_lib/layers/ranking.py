@@ -1,30 +1,29 @@
-"""Ambient and critical layers, decided from the word errors of a reset sweep.
+"""Ambient and critical layers, decided from the word errors of reset sweeps.
 
 The paper gives no threshold. Here a layer is
 
-- *critical* if the WER change of its reset is larger than `MARGIN` with confidence,
-- *ambient* if the change is smaller than `MARGIN` with confidence (a test of equivalence: that no harm is seen is not
+- *critical* if the WER change of its reset is larger than a margin with confidence,
+- *ambient* if the change is smaller than the margin with confidence (a test of equivalence: that no harm is seen is not
   enough),
-- *unresolved* if its interval holds `MARGIN`.
+- *unresolved* if its interval holds the margin.
 
-Intervals are paired bootstraps over utterances. A model's L layers are L tests at once, so each interval has confidence
-1 - 0.05 / L (Bonferroni): all of a model's verdicts hold together with 95 %. Of modules, there are four times as many.
+The margin is `MARGIN` where nothing else is said; `ambient_by_margin` tells how much hangs on it. Changes are paired by
+speaker and training, intervals as in `inference`: over speakers alone for one training, over trainings too for several.
+A model's L layers are L tests at once, so each interval has confidence 1 - 0.05 / L (Bonferroni): all of a model's
+verdicts hold together with 95 %. Of modules, there are four times as many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from paper_lib.evaluation import Estimate, wer_interval
-from paper_lib.layers.variants import KINDS, Kind, Module
+from paper_lib.inference import CONFIDENCE, Estimate, Mean, rate
+from paper_lib.layers.sweeps import Sweeps
+from paper_lib.layers.variants import Kind, Module
 
 MARGIN = 0.02  # WER, absolute
-CONFIDENCE = 0.95
 
 Class = Literal["ambient", "critical", "unresolved"]
 CLASSES: tuple[Class, ...] = ("ambient", "critical", "unresolved")
@@ -32,13 +31,14 @@ CLASSES: tuple[Class, ...] = ("ambient", "critical", "unresolved")
 
 @dataclass(frozen=True)
 class LayerEffect:
-    """What a reset of one layer, or of one `module` of it, does. `layer` counts from 0; WERs are fractions."""
+    """What a reset of one layer, from 1, or of one `module` of it, does. WERs are fractions."""
 
     layer: int
     kind: Kind
     wer: Estimate
-    change: Estimate  # against the intact model, simultaneous over the layers (and modules)
-    draws: tuple[float, ...]  # WER of each draw
+    mean: Mean  # of the change against the intact model
+    change: Estimate  # its interval, simultaneous over the layers (and modules)
+    draws: tuple[float, ...]  # WER of each draw in each training
     classification: Class
     module: Module | None = None
 
@@ -50,49 +50,27 @@ def classify(change: Estimate, margin: float = MARGIN) -> Class:
     return "critical" if change.low > margin else "unresolved"
 
 
-def intact_wer(result: Mapping[str, Any]) -> Estimate:
-    """Returns the WER of the trained model, from the result of a reset sweep's record."""
-    return wer_interval(result["intact"], result["words"], CONFIDENCE)
+def intact_wer(sweeps: Sweeps) -> Estimate:
+    """Returns the WER of the trained model, mean over its trainings."""
+    return rate(sweeps.intact, sweeps.words).estimate()
 
 
-def pooled(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns the results of several trainings of one model, on the same utterances, as one: errors are averaged.
-
-    Raises ValueError where the utterances differ.
-    """
-    if any(result["words"] != results[0]["words"] for result in results):
-        raise ValueError("trainings are pooled over the same test utterances; these were tested on different ones")
-    return {
-        "words": results[0]["words"],
-        "intact": np.mean([result["intact"] for result in results], axis=0),
-        "resets": [reset for result in results for reset in result["resets"]],
-    }
-
-
-def layer_errors(result: Mapping[str, Any], kind: Kind) -> NDArray[np.float64]:
-    """Returns the word errors with each layer reset, [layers, utterances]; draws are averaged."""
-    return np.array([np.mean(draws, axis=0) for draws in _by_unit(result, kind).values()])
-
-
-def layer_effects(result: Mapping[str, Any], margin: float = MARGIN) -> list[LayerEffect]:
-    """Returns the effect of every layer's (or module's) resets, from the result of a reset sweep's record.
-
-    The draws of a re-randomisation are averaged within each utterance before the bootstrap.
-    """
-    words, intact = np.array(result["words"]), np.array(result["intact"])
+def layer_effects(sweeps: Sweeps, margin: float = MARGIN) -> list[LayerEffect]:
+    """Returns the effect of every layer's (or module's) resets; the draws of a re-randomisation are averaged."""
     effects = []
-    for kind in KINDS:
-        units = _by_unit(result, kind)
-        for (layer, module), draws in units.items():
-            errors = np.mean(draws, axis=0)
-            change = wer_interval(errors - intact, words, 1 - (1 - CONFIDENCE) / len(units))
+    confidence = 1 - (1 - CONFIDENCE) / len(sweeps.units)
+    for kind, errors in sweeps.resets.items():
+        for index, (layer, module) in enumerate(sweeps.units):
+            mean = rate(sweeps.added(kind)[:, index], sweeps.words)
+            change = mean.estimate(confidence)
             effects.append(
                 LayerEffect(
                     layer=layer,
                     kind=kind,
-                    wer=wer_interval(errors, words, CONFIDENCE),
+                    wer=rate(errors[:, index], sweeps.words).estimate(),
+                    mean=mean,
                     change=change,
-                    draws=tuple(float(np.sum(draw) / words.sum()) for draw in draws),
+                    draws=tuple(sweeps.draws[kind][:, index].ravel().tolist()),
                     classification=classify(change, margin),
                     module=module,
                 )
@@ -100,10 +78,15 @@ def layer_effects(result: Mapping[str, Any], margin: float = MARGIN) -> list[Lay
     return effects
 
 
-def _by_unit(result: Mapping[str, Any], kind: Kind) -> dict[tuple[int, Module | None], list[list[float]]]:
-    """Returns the errors of every draw, by layer and module, the first layer first."""
-    draws: dict[tuple[int, Module | None], list[list[float]]] = {}
-    for reset in sorted(result["resets"], key=lambda reset: reset["layer"]):
-        if reset["kind"] == kind:
-            draws.setdefault((reset["layer"], reset.get("module")), []).append(reset["errors"])
-    return draws
+def reinitialised(sweeps: Sweeps, margin: float = MARGIN) -> list[LayerEffect]:
+    """Returns the effects of re-initialisation."""
+    return [effect for effect in layer_effects(sweeps, margin) if effect.kind == "re-initialisation"]
+
+
+def ambient_by_margin(sweeps: Sweeps, margins: Sequence[float]) -> list[tuple[int, int]]:
+    """Returns, by margin, how many re-initialised layers are ambient, and how many are ambient or unresolved."""
+    counts = []
+    for margin in margins:
+        classes = [classify(effect.change, margin) for effect in reinitialised(sweeps)]
+        counts.append((classes.count("ambient"), len(classes) - classes.count("critical")))
+    return counts

@@ -17,8 +17,8 @@ from paper_lib.settings import EncoderSettings
 
 
 def reinitialized(settings: EncoderSettings, initial: Mapping[str, Tensor], layer: int) -> ConformerLayer:
-    """Returns encoder layer `layer` (from 0) with this run's own step-0 weights, `initial` of the whole transducer."""
-    prefix = f"encoder.layers.{layer}."
+    """Returns encoder layer `layer`, from 1, with this run's own step-0 weights, `initial` of the whole transducer."""
+    prefix = f"encoder.layers.{layer - 1}."
     with skeleton():
         fresh = ConformerLayer(settings)
     fresh.load_state_dict({k.removeprefix(prefix): t for k, t in initial.items() if k.startswith(prefix)}, assign=True)

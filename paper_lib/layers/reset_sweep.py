@@ -16,9 +16,10 @@ from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.conformer.encoder import Hidden
 from paper_lib.conformer.layer import ConformerLayer
 from paper_lib.conformer.transducer import Transducer
+from paper_lib.corpus import Utterance
 from paper_lib.corpus.batches import Item, collate
 from paper_lib.corpus.tokens import Tokenizer
-from paper_lib.evaluation import word_errors
+from paper_lib.evaluation import Spoken
 from paper_lib.layers.reset import reinitialized, rerandomized, with_module_of, with_statistics_of
 from paper_lib.layers.variants import MODULES, Variant
 from paper_lib.settings import ResetSettings
@@ -28,36 +29,30 @@ from paper_lib.settings import ResetSettings
 class SweepResult:
     """What was recognised, utterance by utterance."""
 
-    references: list[str]  # [utterances]
+    spoken: Spoken
     hypotheses: dict[Variant | None, list[str]]  # [utterances] of the trained model (None) and under every reset
 
-    @property
-    def words(self) -> list[int]:
-        """Words in the references, [utterances]."""
-        return [len(reference.split()) for reference in self.references]
-
-    def errors(self, variant: Variant | None) -> list[int]:
-        """Returns the word errors, [utterances], under one reset; None is the trained model."""
-        pairs = zip(self.references, self.hypotheses[variant], strict=True)
-        return [word_errors(reference, hypothesis) for reference, hypothesis in pairs]
-
     def record(self) -> dict[str, Any]:
-        """Returns what a record keeps: the words, and the word errors, of every utterance."""
-        resets = [{**asdict(variant), "errors": self.errors(variant)} for variant in self.hypotheses if variant]
-        return {"words": self.words, "intact": self.errors(None), "resets": resets}
+        """Returns what a record keeps: what was said, and what was heard where that differs."""
+        misheard = {variant: self.spoken.misheard(heard) for variant, heard in self.hypotheses.items()}
+        resets = [{**asdict(variant), "misheard": wrong} for variant, wrong in misheard.items() if variant]
+        return {**self.spoken.record(), "intact": misheard[None], "resets": resets}
 
 
 def replacements(
-    model: Transducer, initial: dict[str, Tensor], settings: ResetSettings
+    model: Transducer, initial: dict[str, Tensor], settings: ResetSettings, seed: int
 ) -> dict[Variant, ConformerLayer]:
-    """Returns the layers that take the trained ones' places, by layer from the first to the last."""
+    """Returns the layers that take the trained ones' places, by layer from the first to the last.
+
+    `seed` is that of the training: another training's layers are re-randomised by other draws.
+    """
     encoder = model.encoder.settings
     replaced: dict[Variant, ConformerLayer] = {}
-    for layer, trained in enumerate(cast("list[ConformerLayer]", list(model.encoder.layers))):
+    for layer, trained in enumerate(cast("list[ConformerLayer]", list(model.encoder.layers)), 1):
         resets = {Variant(layer, "re-initialisation"): reinitialized(encoder, initial, layer)}
         for draw in range(settings.draws):
-            seed = int(np.random.SeedSequence((layer, draw)).generate_state(1)[0])
-            resets[Variant(layer, "re-randomisation", draw)] = rerandomized(encoder, seed)
+            drawn = int(np.random.SeedSequence((seed, layer, draw)).generate_state(1)[0])
+            resets[Variant(layer, "re-randomisation", draw)] = rerandomized(encoder, drawn)
         for variant, reset in resets.items():
             if settings.statistics == "kept":
                 reset = with_statistics_of(trained, reset)
@@ -78,7 +73,7 @@ def encode_all(model: Transducer, resets: dict[Variant, ConformerLayer], feature
     """
     batch = len(frames)
     stack = model.encoder.subsample(model.normalize(features), frames)
-    for index, layer in enumerate(model.encoder.layers):
+    for index, layer in enumerate(model.encoder.layers, 1):
         intact = _select(stack, slice(0, batch))
         own = [model.encoder.run(module, intact) for variant, module in resets.items() if variant.layer == index]
         stack = _concatenate([model.encoder.run(layer, stack), *own])
@@ -106,22 +101,23 @@ def reset_sweep(
     batches: Sequence[Sequence[Item]],
     tokenizer: Tokenizer,
     settings: ResetSettings,
+    seed: int,
     device: torch.device,
     position: int = 0,
 ) -> SweepResult:
-    """Decodes `batches` with the intact model and under every reset."""
+    """Decodes `batches` with the intact model, trained from `seed`, and under every reset."""
     model.eval()
-    resets = replacements(model, initial, settings)
+    resets = replacements(model, initial, settings, seed)
     for module in resets.values():
         module.to(device)
-    references: list[str] = []
+    utterances: list[Utterance] = []
     hypotheses: dict[Variant | None, list[str]] = {variant: [] for variant in (None, *resets)}
     label = f"reset {model.encoder.settings.dim}x{model.encoder.settings.layers}"
     for items in tqdm(batches, desc=label, position=position, unit="batch"):
         batch = collate(items, tokenizer).to(device)
         stack = encode_all(model, resets, batch.features, batch.frames)
         texts = iter([tokenizer.decode(ids) for ids in greedy_decode(model, stack.x, stack.frames)])
-        references += [utterance.text for utterance in batch.utterances]
+        utterances += batch.utterances
         for heard in hypotheses.values():
             heard += islice(texts, len(items))
-    return SweepResult(references, hypotheses)
+    return SweepResult(Spoken.of(utterances), hypotheses)

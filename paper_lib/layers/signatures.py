@@ -8,16 +8,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from paper_lib.evaluation import Estimate, resamples
-from paper_lib.layers.agreement import drawn_trainings
-from paper_lib.layers.changes import Changes, Floats, spearman
+from paper_lib.inference import Floats
+from paper_lib.layers.agreement import association, spearman
 from paper_lib.layers.matrices import MATRICES, SignatureError, check_step
-from paper_lib.layers.ranking import layer_errors
+from paper_lib.layers.sweeps import Sweeps
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's ρ over layers, mean over trainings, and its p; the same at fixed depth; the ends over trainings."""
+
+    rho: float
+    p: float
+    given_depth: float
+    p_given_depth: float
+    lowest: float  # ρ of the training that has the least
+    highest: float
 
 
 def signature(training: Mapping[str, Any], matrices: Sequence[str] = MATRICES, step: int | None = None) -> Floats:
@@ -41,13 +53,6 @@ def signatures_over_time(training: Mapping[str, Any], matrices: Sequence[str] = 
     return over_time
 
 
-def harm(sweep: Mapping[str, Any]) -> Floats:
-    """Returns the WER change by the re-initialisation of every layer, [layers], from the result of a reset sweep."""
-    added = layer_errors(sweep, "re-initialisation") - np.array(sweep["intact"])
-    changes: Floats = added.sum(1) / np.sum(sweep["words"])
-    return changes
-
-
 def spread(signatures: Floats) -> Floats:
     """Returns how pronounced signatures [..., layers] are: 1 less the least, 0 if all layers have moved alike."""
     pronounced: Floats = 1 - signatures.min(-1)
@@ -59,34 +64,21 @@ def correlation_with_harm(
     sweeps: Sequence[Mapping[str, Any]],
     matrices: Sequence[str] = MATRICES,
     step: int | None = None,
-    seed: int = 0,
-) -> list[tuple[Estimate, float]]:
-    """Returns, per matrix, Spearman's ρ over layers between signature and WER change, and a p-value.
+) -> list[Correlation]:
+    """Returns, per matrix, how the layers' signatures go with the WER changes of their re-initialisation.
 
-    ρ is averaged over the trainings; its 95 % interval is a bootstrap over utterances and, from three trainings on,
-    over trainings. A one-sided exact test of Kendall's τ in each training, combined by Fisher's method, gives p, and
-    the procedure of Benjamini and Hochberg over the matrices makes it what is returned.
+    The ps are one-sided, and those of several matrices are corrected together by the procedure of Benjamini and
+    Hochberg.
     """
-    changes = [Changes.of(sweep) for sweep in sweeps]
-    runs = len(changes)
-    counts = resamples(len(changes[0].words), seed)
-    drawn = drawn_trainings(runs, seed)
-    resampled = [change.wer("re-initialisation", counts) for change in changes]
-    measured = [harm(sweep) for sweep in sweeps]
-    signs = [signature(training, matrices, step) for training in trainings]
-    estimates, ps = [], []
-    for m in range(len(matrices)):
-        values = np.stack([spearman(sign[m], wer) for sign, wer in zip(signs, resampled, strict=True)], axis=1)
-        low, high = np.quantile(np.take_along_axis(values, drawn, 1).mean(1), (0.025, 0.975))
-        rho = np.mean([spearman(sign[m], wer) for sign, wer in zip(signs, measured, strict=True)])
-        estimates.append(Estimate(float(rho), float(low), float(high)))
-        tests = [
-            stats.kendalltau(sign[m], wer, alternative="greater").pvalue
-            for sign, wer in zip(signs, measured, strict=True)
-        ]
-        # Where all layers are alike there is no τ, and nothing to be surprised at.
-        ps.append(stats.combine_pvalues(np.nan_to_num(tests, nan=1.0), method="fisher").pvalue)
-    return list(zip(estimates, map(float, stats.false_discovery_control(ps)), strict=True))
+    harm = Sweeps.of(sweeps).harm()
+    signs = np.stack([signature(training, matrices, step) for training in trainings])  # [trainings, matrices, layers]
+    plain = [association(signs[:, m], harm) for m in range(len(matrices))]
+    at_depth = [association(signs[:, m], harm, given_depth=True) for m in range(len(matrices))]
+    (rhos, ps), (partial, partial_ps) = (zip(*of_kind, strict=True) for of_kind in (plain, at_depth))
+    columns = rhos, stats.false_discovery_control(ps), partial, stats.false_discovery_control(partial_ps)
+    by_training = spearman(signs, harm[:, None])  # [trainings, matrices]
+    rows = zip(*columns, by_training.min(0), by_training.max(0), strict=True)
+    return [Correlation(*map(float, row)) for row in rows]
 
 
 def _distances(training: Mapping[str, Any], matrices: Sequence[str]) -> Floats:

@@ -15,7 +15,10 @@ MODULES: tuple[Module, ...] = get_args(Module)
 
 @dataclass(frozen=True)
 class Variant:
-    """One reset: `layer` counts from 0, `draw` the re-randomisations of that layer; without `module`, all of it."""
+    """One reset, of `layer`, from 1, or one `module` of it; `draw` counts the re-randomisations of that layer from 0.
+
+    Layers count from 1 everywhere but in the names of weights ("encoder.layers.0.ffn1"), which PyTorch makes.
+    """
 
     layer: int
     kind: Kind

@@ -7,10 +7,11 @@ terminal. Studies share what they have in common: a training that two of them na
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 from paper_lib.layers.ranking import intact_wer
+from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import SIZES, Profile
 from paper_lib.results import Record
 from paper_lib.settings import EncoderSettings, ResetSettings, Size, TrainingRun
@@ -19,7 +20,6 @@ from paper_lib.studies.measurements import (
     ActivationStudy,
     Measurement,
     ResetStudy,
-    TranscriptStudy,
     compute_missing,
     record_of,
     store_of,
@@ -37,11 +37,10 @@ class ModelPlan:
     kept: ResetStudy | None = None
     modules: ResetStudy | None = None
     activations: ActivationStudy | None = None
-    transcripts: TranscriptStudy | None = None
 
     @property
     def measurements(self) -> list[Measurement]:
-        wanted = (self.run, self.reset, self.kept, self.modules, self.activations, self.transcripts)
+        wanted = (self.run, self.reset, self.kept, self.modules, self.activations)
         return [measurement for measurement in wanted if measurement is not None]
 
 
@@ -53,25 +52,16 @@ class ModelRecords:
     norm: str
     seed: int
     training: Record
-    reset: Record  # word errors with each layer reset
+    reset: Record  # what is heard with each layer reset
     kept: Record | None = None  # the same, BatchNorm's running statistics kept
-    modules: Record | None = None  # word errors with each module of each layer reset
+    modules: Record | None = None  # what is heard with each module of each layer reset
     activations: Record | None = None  # of the norms above a reset layer
-    transcripts: Record | None = None  # of a few utterances, with each layer reset
 
     @property
     def records(self) -> list[Record]:
         """What was measured, the training first."""
-        records = (self.training, self.reset, self.kept, self.modules, self.activations, self.transcripts)
+        records = (self.training, self.reset, self.kept, self.modules, self.activations)
         return [record for record in records if record is not None]
-
-    @property
-    def repeated(self) -> list[str]:
-        """The kinds of records that were measured on the same training done again, with other weights at its end.
-
-        Records are published without checkpoints, and another kind of processor rounds differently.
-        """
-        return [r.kind for r in self.records if r.result["checkpoint"] != self.training.result["checkpoint"]]
 
 
 @dataclass(frozen=True)
@@ -105,7 +95,6 @@ class Study:
                 kept=record_of(model.kept, store) if model.kept else None,
                 modules=record_of(model.modules, store) if model.modules else None,
                 activations=record_of(model.activations, store) if model.activations else None,
-                transcripts=record_of(model.transcripts, store) if model.transcripts else None,
             )
             for model in self.models
         ]
@@ -114,20 +103,13 @@ class Study:
         """Returns a line per model with its intact WER and its records' names, measured now where not stored."""
         lines = []
         for records in self.records():
-            wer = intact_wer(records.reset.result)
+            wer = intact_wer(Sweeps.of([records.reset.result]))
             interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
             lines.append(
                 f"{records.size} {records.norm} seed {records.seed}: WER {interval}  "
                 + " ".join(f"{record.kind}/{record.digest}.json" for record in records.records)
             )
         return lines
-
-
-def repetition_note(records: Sequence[ModelRecords], kind: str, attribute: str) -> str:
-    """Returns what a caption must add where records of `kind` are of repeated trainings, by their size or norm."""
-    again = dict.fromkeys(str(getattr(record, attribute)) for record in records if kind in record.repeated)
-    told = " Trained again for this, from the same seed, on a machine that rounds differently: "
-    return f"{told}{'; '.join(again)}." if again else ""
 
 
 def norm_name(encoder: EncoderSettings) -> str:
@@ -140,7 +122,7 @@ def norm_name(encoder: EncoderSettings) -> str:
 def model_size(
     profile: Profile, seeds: int | None = None, draws: int | None = None, sizes: Sequence[Size] = SIZES
 ) -> Study:
-    """Trains every size from every seed and resets its layers (slide "Model Size").
+    """Trains every size from every seed and resets its layers (slides "Model Size" and "Stability").
 
     `seeds` and `draws` default to the profile's.
     """
@@ -175,20 +157,13 @@ def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = N
     return Study(profile, models)
 
 
-def stability(
-    profile: Profile, seeds: int | None = None, draws: int | None = None, sizes: Sequence[Size] = SIZES
-) -> Study:
-    """Trains every size several times, `seeds` or as the profile says, and resets its layers (slide "Stability")."""
-    return model_size(profile, seeds or profile.repeats, draws, sizes)
-
-
 def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size] = SIZES) -> Study:
-    """Adds to the trainings of `stability` resets of single modules, re-initialised (slides "Numerical Signatures").
+    """Adds to the trainings of `model_size` resets of single modules, re-initialised (slides "Numerical Signatures").
 
     Modules are reset in the profile's `module_repeats` first trainings of every size.
     """
     module = profile.reset.model_copy(update={"unit": "module", "draws": 0})
-    layers = stability(profile, seeds, sizes=sizes)
+    layers = model_size(profile, seeds, sizes=sizes)
     return Study(
         profile,
         [
@@ -203,18 +178,9 @@ def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size]
     )
 
 
-def explore(profile: Profile, utterances: int = 8) -> Study:
-    """Adds to `signatures` and `group_norm` what the first training of every size hears of `utterances` test sentences.
-
-    Each layer is re-initialised, and re-randomised once.
-    """
-    once = _reset_settings(profile, 1)
-    layers = [
-        replace(model, transcripts=TranscriptStudy(run=model.run, reset=once, utterances=utterances))
-        if model.run.seed == 0
-        else model
-        for model in signatures(profile).models
-    ]
+def explore(profile: Profile) -> Study:
+    """Takes the models of `signatures`, and of `group_norm` those with another norm."""
+    layers = signatures(profile).models
     known = [model.run for model in layers]
     return Study(profile, [*layers, *(model for model in group_norm(profile).models if model.run not in known)])
 
@@ -223,7 +189,7 @@ def explore(profile: Profile, utterances: int = 8) -> Study:
 STUDIES: dict[str, Callable[..., Study | AdaptationPlan]] = {
     "model_size": model_size,
     "group_norm": group_norm,
-    "stability": stability,
+    "stability": model_size,
     "signatures": signatures,
     "federated_dropout": federated_dropout,
     "explore": explore,

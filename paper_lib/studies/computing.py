@@ -14,12 +14,13 @@ from paper_lib.conformer.decoding import transcribe
 from paper_lib.conformer.sizes import count_parameters
 from paper_lib.corpus import Corpus, open_corpus
 from paper_lib.corpus.batches import Item, evaluation_batches
-from paper_lib.evaluation import wer, word_errors
+from paper_lib.evaluation import Spoken, wer
 from paper_lib.federated.adaptation import adapt
 from paper_lib.federated.algorithm import centralised, federated_dropout
 from paper_lib.federated.clients import clients_of
+from paper_lib.jobs import Job, run_jobs
 from paper_lib.layers.activations import normalised_activations
-from paper_lib.layers.reset_sweep import SweepResult, reset_sweep
+from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.paths import cache_root
 from paper_lib.results import Record, Store
 from paper_lib.settings import Split, TrainingRun
@@ -29,10 +30,8 @@ from paper_lib.studies.measurements import (
     AdaptationStudy,
     Measurement,
     ResetStudy,
-    TranscriptStudy,
     run_of,
 )
-from paper_lib.sweep import Job, run_jobs
 from paper_lib.training import Fit, fit
 
 # Losses in a record: enough to draw a curve.
@@ -76,32 +75,20 @@ def _train(run: TrainingRun, position: int) -> dict[str, Any]:
 
 
 def _reset(study: ResetStudy, position: int) -> dict[str, Any]:
-    """Returns the word errors of every test utterance, intact and under every reset."""
-    batches = evaluation_batches(_corpus(study.run), study.reset.split or "test", study.reset.batch_frames)
-    result, fitted = _sweep(study, batches, position)
-    return result.record() | {"checkpoint": fitted.digest}
-
-
-def _transcribe(study: TranscriptStudy, position: int) -> dict[str, Any]:
-    """Returns what is recognised of the first test utterances, intact and under every reset."""
-    batches = evaluation_batches(_corpus(study.run), "test", study.reset.batch_frames, study.utterances)
-    result, fitted = _sweep(study, batches, position)
-    return {
-        "utterances": [asdict(shard.utterances[index]) for items in batches for shard, index in items],
-        "intact": result.hypotheses[None],
-        "resets": [{**asdict(variant), "texts": texts} for variant, texts in result.hypotheses.items() if variant],
-        "checkpoint": fitted.digest,
-    }
-
-
-def _sweep(
-    study: ResetStudy | TranscriptStudy, batches: Sequence[Sequence[Item]], position: int
-) -> tuple[SweepResult, Fit]:
+    """Returns what is heard of every test utterance, intact and under every reset."""
     fitted = trained_model(study.run, position)
+    batches = evaluation_batches(_corpus(study.run), study.reset.split or "test", study.reset.batch_frames)
     result = reset_sweep(
-        fitted.model, fitted.initial, batches, fitted.tokenizer, study.reset, compute_device(), position
+        fitted.model,
+        fitted.initial,
+        batches,
+        fitted.tokenizer,
+        study.reset,
+        study.run.seed,
+        compute_device(),
+        position,
     )
-    return result, fitted
+    return result.record() | {"checkpoint": fitted.digest}
 
 
 def _corpus(run: TrainingRun) -> Corpus:
@@ -118,7 +105,7 @@ def _observe_activations(study: ActivationStudy, position: int) -> dict[str, Any
 
 
 def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
-    """Returns the rounds of an adaptation, and the word errors after it of every test utterance of every domain."""
+    """Returns the rounds of an adaptation, and what is heard after it of every test utterance of every domain."""
     fitted = trained_model(study.run, position)
     corpus = open_corpus(study.run.corpus)
     held_out = open_corpus(study.run.corpus, (study.held_out,))
@@ -146,14 +133,14 @@ def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
         position,
         f"{study.plan.name if study.method == 'federated' else study.method} seed {study.federated.seed}",
     )
-    pairs = recognise(weights, test)
+    spoken = Spoken.of([shard.utterances[index] for items in test for shard, index in items])
+    hypotheses = [hypothesis for _, hypothesis in recognise(weights, test)]
     return {
+        **spoken.record(),
+        "misheard": spoken.misheard(hypotheses),
         "clients": len(clients),
         "dev_wer": {str(rounds): value for rounds, value in met.dev_wer.items()},
         "reports": [asdict(report) for report in met.reports],
-        "domains": [shard.utterances[index].domain for items in test for shard, index in items],
-        "words": [len(reference.split()) for reference, _ in pairs],
-        "errors": [word_errors(*pair) for pair in pairs],
         "seconds": round(met.seconds, 1),
         "checkpoint": fitted.digest,
     }
@@ -162,7 +149,6 @@ def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
 _COMPUTE: Mapping[type[Measurement], Callable[[Any, int], dict[str, Any]]] = {
     TrainingRun: _train,
     ResetStudy: _reset,
-    TranscriptStudy: _transcribe,
     ActivationStudy: _observe_activations,
     AdaptationStudy: _adapt,
 }

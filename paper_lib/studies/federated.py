@@ -8,7 +8,7 @@ from typing import Any
 
 from paper_lib.federated.comparison import Adapted
 from paper_lib.federated.plans import BASE_RATE, PLANS, named_plan, own_plan, ranking_of
-from paper_lib.layers.signatures import harm
+from paper_lib.layers.sweeps import harm_of
 from paper_lib.profiles import AdaptationProfile, Profile
 from paper_lib.results import Record
 from paper_lib.settings import DropoutPlan, FederatedSettings
@@ -110,7 +110,7 @@ class AdaptationPlan:
         records = self.records()
         lines = []
         for plan in records.plans:
-            wer = Adapted.of([record.result for record in plan.adaptations], (records.held_out,)).estimate()
+            wer = Adapted.of([record.result for record in plan.adaptations], (records.held_out,)).mean.estimate()
             interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
             names = " ".join(f"{record.kind}/{record.digest}.json" for record in plan.adaptations)
             lines.append(f"{plan.name}: WER on {records.held_out} {interval}  {names}")
@@ -131,7 +131,7 @@ class AdaptationPlan:
         record = stored(self._reset(seed), store_of(self.profile))
         if record is None:
             raise RuntimeError(f"the ranking of seed {seed} is needed before its adaptations; it is not stored")
-        return ranking_of(harm(record.result).tolist())
+        return ranking_of(harm_of(record.result).tolist())
 
     def _plans(self, seed: int) -> list[DropoutPlan]:
         ranking = self._ranking(seed)
@@ -142,7 +142,7 @@ class AdaptationPlan:
         return AdaptationStudy(
             run=self._settings.run(seed),
             held_out=self._settings.held_out,
-            plan=plan,
+            plan=plan.by_rates(),  # crit-2 and high-2, where they drop in the same layers, are one measurement
             federated=self.federated.model_copy(update={"seed": seed}),
             measure_every=self._settings.measure_every,
             batch_frames=self._settings.reset.batch_frames,

@@ -1,8 +1,8 @@
 """Measurements, named by their settings, and where their records are.
 
-`TrainingRun` stands for a training, `ResetStudy` and `TranscriptStudy` for the resets of a trained model,
-`ActivationStudy` for what resets do to the activations above, `AdaptationStudy` for federated learning. Without torch:
-a page whose records are stored needs none.
+`TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
+do to the activations above, `AdaptationStudy` for federated learning. Without torch: a page whose records are stored
+needs none.
 """
 
 from __future__ import annotations
@@ -28,36 +28,27 @@ from paper_lib.settings import (
 
 
 class ResetStudy(Settings):
-    """The word errors of a trained model, intact and under every reset, on the whole test split."""
+    """What a trained model hears of a whole split, intact and under every reset."""
 
     run: TrainingRun
     reset: ResetSettings
-
-
-class TranscriptStudy(Settings):
-    """What a trained model recognises, intact and under every reset, of single test utterances, the first ones."""
-
-    version: int = 1
-    run: TrainingRun
-    reset: ResetSettings
-    utterances: Positive
 
 
 class ActivationStudy(Settings):
     """The normalised activations of a trained model, intact and with layers below re-initialised, on dev speech."""
 
-    version: int = 1
+    version: int = 2
     run: TrainingRun
     utterances: Positive = Field(default=100, description="of the dev split, from its first")
 
 
 class AdaptationStudy(Settings):
-    """A trained model, adapted to the domain that its training held out: WERs on the way, and word errors at the end.
+    """A trained model, adapted to the domain that its training held out: WERs on the way, what it hears at the end.
 
     Without rounds, the model as it was.
     """
 
-    version: int = 1
+    version: int = 2
     run: TrainingRun
     held_out: Domain
     method: Literal["federated", "centralised"] = "federated"
@@ -67,11 +58,10 @@ class AdaptationStudy(Settings):
     batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
 
 
-Measurement = TrainingRun | ResetStudy | TranscriptStudy | ActivationStudy | AdaptationStudy
+Measurement = TrainingRun | ResetStudy | ActivationStudy | AdaptationStudy
 KINDS: dict[type[Measurement], str] = {
     TrainingRun: "training",
     ResetStudy: "reset_sweep",
-    TranscriptStudy: "transcripts",
     ActivationStudy: "activations",
     AdaptationStudy: "adaptation",
 }

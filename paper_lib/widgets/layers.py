@@ -14,6 +14,7 @@ from paper_lib.figures.style import show
 from paper_lib.figures.tables import percent, table
 from paper_lib.layers.ranking import MARGIN, LayerEffect, intact_wer, layer_effects
 from paper_lib.layers.reset_sweep import reset_sweep
+from paper_lib.layers.sweeps import Sweeps
 from paper_lib.settings import ResetSettings, SyntheticSettings
 from paper_lib.threads import one_thread
 from paper_lib.widgets.parts import LABELLED, Panel, Status, menu, styled
@@ -63,14 +64,15 @@ class LayersPanel(Panel):
                 batches,
                 self.shipped.tokenizer,
                 settings,
+                self.shipped.run.seed,
                 torch.device("cpu"),
             )
-        result = found.record()
-        intact = intact_wer(result)
-        self.effects = layer_effects(result)
+        sweeps = Sweeps.of([found.record()])
+        intact = intact_wer(sweeps)
+        self.effects = layer_effects(sweeps)
         rows = [
             (
-                f"{effect.layer + 1}" + (f", {effect.module}" if effect.module else ""),
+                f"{effect.layer}" + (f", {effect.module}" if effect.module else ""),
                 effect.kind,
                 percent(effect.wer),
                 percent(effect.change, sign=True),
@@ -92,8 +94,8 @@ class LayersPanel(Panel):
             rows,
             ["Layer", "Reset", "WER, %", "Change, points", "Class"],
             f"Intact WER {percent(intact)} % on {count} new sentences of dictation and telephone speech by known "
-            "speakers. 95 % bootstrap over the sentences; changes simultaneous over the layers. With few sentences "
-            "most are unresolved: that is what the intervals say.",
+            "speakers. 95 % intervals over the speakers; changes simultaneous over the layers. With few speakers most "
+            "are unresolved: that is what the intervals say.",
         )
         self.result.value = styled(*shown, numbers)
         self.status.tell(f"{len(self.effects)} resets, {count} sentences: {time.perf_counter() - began:.1f} s.")

@@ -37,7 +37,7 @@ class Recogniser:
         self._resets: dict[Variant, ConformerLayer] = {}
         for unit in ("layer", "module"):
             settings = ResetSettings.model_validate({"unit": unit, "draws": 1})
-            self._resets |= replacements(shipped.model, shipped.initial, settings)
+            self._resets |= replacements(shipped.model, shipped.initial, settings, shipped.run.seed)
 
     @torch.inference_mode()
     def recognise(self, waveform: NDArray[np.float32], kind: Kind, module: Module | None = None) -> Recognition:

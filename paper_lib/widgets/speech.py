@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from paper_lib.corpus.features import SAMPLE_RATE
+from paper_lib.corpus.recordings import RecordingError, open_recording, samples_of
 from paper_lib.corpus.speakers import Speaker, speak
 from paper_lib.corpus.tokens import ALPHABET
 
@@ -59,25 +58,34 @@ def typed(text: str, speaker: Speaker) -> Speech:
 def recorded(content: bytes, name: str) -> Speech:
     """Returns the sound in the file `content`, called `name`: its channels averaged, at 16 kHz, at the models' level.
 
-    Raises SpeechError for what is no sound, or too long, or holds nothing to hear.
+    A constant offset is taken away. Where the average cancels the sound, as in channels of opposite phase, the loudest
+    channel stands for all. Raises SpeechError for what is no sound, or damaged, or too long, or holds nothing to hear.
     """
     try:
-        about = soundfile.info(io.BytesIO(content))
-    except soundfile.LibsndfileError:
-        raise SpeechError(f"{name} is no sound file that can be read here: WAV, FLAC, OGG and MP3 can.") from None
-    if about.samplerate < SLOWEST_RATE:
-        raise SpeechError(f"{name} has {about.samplerate} samples a second; at least {SLOWEST_RATE} are needed.")
-    if about.duration > LONGEST:
-        minutes, seconds = divmod(round(about.duration), 60)
+        with open_recording(content, name) as file:
+            rate, promised = file.samplerate, file.frames
+            if rate < SLOWEST_RATE:
+                raise SpeechError(f"{name} has {rate} samples a second; at least {SLOWEST_RATE} are needed.")
+            samples = samples_of(file, name, LONGEST * rate + 1)
+    except RecordingError as error:
+        raise SpeechError(str(error)) from None
+    if len(samples) > LONGEST * rate:
+        minutes, seconds = divmod(round(promised / rate), 60)
         length = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
         raise SpeechError(f"{name} lasts {length}; at most {LONGEST} s can be recognised. Cut out a sentence.")
-    samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    mono = samples.mean(axis=1)
-    peak = float(np.abs(mono).max(initial=0))
-    if not math.isfinite(peak):
+    if not np.isfinite(samples).all():
         raise SpeechError(f"{name} holds values that are not numbers.")
+    mono = _mixed(samples - samples.mean(axis=0, dtype=np.float64))
+    peak = float(np.abs(mono).max())
     if peak < 1e-4:  # −80 dB
         raise SpeechError(f"{name} is silent.")
     common = math.gcd(rate, SAMPLE_RATE)
     waveform = resample_poly(mono * (LEVEL / peak), SAMPLE_RATE // common, rate // common)
-    return Speech(waveform.astype(np.float32), f"{name}, {about.duration:.1f} s")
+    return Speech(waveform.astype(np.float32), f"{name}, {len(samples) / rate:.1f} s")
+
+
+def _mixed(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the average of the channels of `samples`, or the loudest where less than a hundredth of it is left."""
+    mono = samples.mean(axis=1)
+    energies = np.square(samples).mean(axis=0)
+    return mono if np.square(mono).mean() > energies.max() / 100 else samples[:, energies.argmax()]

@@ -1,0 +1,60 @@
+"""Sound files, decoded by libsndfile: one that is damaged is refused with the reason."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+_UNKNOWN = 2**63 - 1  # libsndfile's count of samples where a file does not tell
+
+
+class RecordingError(ValueError):
+    """A file that cannot be read as sound; the message names it and says why."""
+
+
+def open_recording(content: bytes, name: str) -> soundfile.SoundFile:
+    """Returns the sound file of `content`, called `name` in errors, for its rate, its channels and `samples_of`.
+
+    A WAV file whose sizes were never filled in goes on to its end. Raises RecordingError for what is no sound file,
+    and for FLAC that does not tell its length, whose end libsndfile cannot tell from damage.
+    """
+    try:
+        file = soundfile.SoundFile(io.BytesIO(content))
+        if file.frames == 0 and _is_unfinished(content):
+            file = soundfile.SoundFile(io.BytesIO(_finished(content)))
+    except soundfile.LibsndfileError:
+        raise RecordingError(f"{name} is no sound file that can be read here: WAV, FLAC, OGG and MP3 can.") from None
+    if file.frames == _UNKNOWN:
+        raise RecordingError(f"{name} does not tell its length, as FLAC from a pipe does not: save it again as a file.")
+    return file
+
+
+def samples_of(file: soundfile.SoundFile, name: str, most: int = -1) -> NDArray[np.float32]:
+    """Returns the first `most` samples of `file`, all by default, as [samples, channels].
+
+    WAV, OGG and MP3 that are cut off give what is there. Raises RecordingError for FLAC that is, for damaged FLAC, and
+    where there is no sample.
+    """
+    try:
+        samples: NDArray[np.float32] = file.read(most, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError:
+        seconds = file.frames / file.samplerate
+        raise RecordingError(f"{name} is cut off or damaged: not all of its {seconds:.1f} s can be read.") from None
+    if not len(samples):
+        raise RecordingError(f"{name} holds no sound: it is empty or cut off.")
+    return samples
+
+
+def _is_unfinished(content: bytes) -> bool:
+    """Returns whether this is a WAV file whose own size is that of a stream, or less than it is."""
+    size = int.from_bytes(content[4:8], "little")
+    return content[:4] == b"RIFF" and (size == 0xFFFFFFFF or size + 8 < len(content))
+
+
+def _finished(content: bytes) -> bytes:
+    """Returns a WAV file with the size of its samples that stands for "to the end of the file"."""
+    place = content.find(b"data") + 4
+    return content[:place] + b"\xff" * 4 + content[place + 4 :]

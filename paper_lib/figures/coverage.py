@@ -1,0 +1,58 @@
+"""The figure of the simulation: how often intervals hold, and how often tests find something where there is nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from paper_lib.figures.style import BLACK, BLUE, LIGHT, VERMILION, book_style, new_figure
+
+
+@book_style()
+def simulated(intervals: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[str, Any]]) -> Figure:
+    """Returns, left, the shares of 95 % intervals that hold by the number of trainings; right, those of rejections.
+
+    A dot is one setting of the simulation, as `benchmarks/coverage.py` writes it.
+    """
+    counts = sorted({line["trainings"] for line in intervals})
+    names = list(dict.fromkeys(line["test"] for line in tests))
+    figure = new_figure(height=1.1 + 0.36 * len(names))
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1))
+    left.axvspan(93, 97, color="#eeeeee", linewidth=0)
+    left.axvline(95, color=BLACK, linewidth=1, linestyle=":")
+    for line in intervals:
+        share = 100 * line["of_95"]
+        shown = {key: value for key, value in line.items() if not key.startswith("of_")}
+        figure.note(kind="interval", **shown, holds_percent=share)
+        _dot(left, share, counts.index(line["trainings"]), line.get("speakers", 0), BLUE)
+    left.set_yticks(range(len(counts)), [f"{count} training{'s' * (count > 1)}" for count in counts])
+    left.set_ylim(len(counts) - 0.5, -0.5)
+    left.set_xlabel("intervals of 95 % that hold the truth, %")
+    left.grid(axis="x", color=LIGHT)
+    right.axvline(5, color=BLACK, linewidth=1, linestyle=":")
+    for line in tests:
+        share = 100 * line["rejects"]
+        shown = {key: value for key, value in line.items() if key != "rejects"}
+        figure.note(kind="test", **shown, rejects_percent=share)
+        _dot(right, share, names.index(line["test"]), line.get("layers", 0) + line["trainings"], VERMILION)
+    right.set_yticks(range(len(names)), [_in_lines(name) for name in names])
+    right.set_ylim(len(names) - 0.5, -0.5)
+    right.set_xlim(left=0)
+    right.set_xlabel("tests at 5 % that reject what is true, %")
+    right.grid(axis="x", color=LIGHT)
+    return figure
+
+
+def _dot(axes: Any, share: float, row: int, among: int, colour: str) -> None:
+    # Settings of one row are spread a little, so that dots do not hide each other.
+    axes.plot(share, row + 0.04 * (among % 9 - 4), "o", color=colour, markersize=3.5, alpha=0.6)
+
+
+def _in_lines(name: str, longest: int = 34) -> str:
+    """Returns `name` broken into two lines where it is longer than `longest`."""
+    if len(name) <= longest:
+        return name
+    place = name.rindex(" ", 0, longest)
+    return f"{name[:place]}\n{name[place + 1 :]}"

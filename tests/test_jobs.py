@@ -1,0 +1,106 @@
+"""Many jobs: their order, their failures, and where they run."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import joblib
+import pytest
+import torch
+
+from paper_lib.jobs import Job, default_workers, run_jobs
+
+
+def echo(value: int, position: int) -> tuple[int, int, int, int]:
+    """Returns what a job sees: its argument, its line, its process and its threads."""
+    return value, position, os.getpid(), torch.get_num_threads()
+
+
+def meet(name: str, other: str, directory: Path, position: int) -> bool:
+    """Returns whether the job `other` is under way while this one is."""
+    (directory / name).touch()
+    deadline = time.monotonic() + 60
+    while not (directory / other).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return (directory / other).exists()
+
+
+def fail(message: str, position: int) -> None:
+    raise KeyError(message)
+
+
+@pytest.fixture(scope="module")
+def seen_by_workers() -> list[tuple[int, int, int, int]]:
+    # The costs turn the order of beginning around.
+    return run_jobs([Job(echo, (value,), cost=value) for value in range(8)], workers=2)
+
+
+def test_results_come_in_the_order_of_the_jobs(seen_by_workers: list[tuple[int, int, int, int]]) -> None:
+    assert [value for value, *_ in seen_by_workers] == list(range(8))
+    alone = run_jobs([Job(echo, (value,), cost=-abs(value - 3)) for value in range(8)], workers=1)
+    assert [value for value, *_ in alone] == list(range(8))
+
+
+def test_several_workers_are_other_processes_with_one_thread_each(
+    seen_by_workers: list[tuple[int, int, int, int]],
+) -> None:
+    assert os.getpid() not in {process for _, _, process, _ in seen_by_workers}
+    assert {threads for *_, threads in seen_by_workers} == {1}
+
+
+def test_a_worker_keeps_its_line(seen_by_workers: list[tuple[int, int, int, int]]) -> None:
+    lines = {(process, line) for _, line, process, _ in seen_by_workers}
+    assert len(lines) == len({process for process, _ in lines})
+    assert {line for _, line in lines} <= {0, 1}
+
+
+def test_several_workers_work_side_by_side(tmp_path: Path) -> None:
+    jobs = [Job(meet, ("one", "two", tmp_path)), Job(meet, ("two", "one", tmp_path))]
+    assert run_jobs(jobs, workers=2) == [True, True]
+
+
+@pytest.mark.parametrize(("jobs", "workers"), [(3, 1), (1, 4)])
+def test_one_worker_or_one_job_stays_in_this_process_with_one_thread(jobs: int, workers: int) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        seen = run_jobs([Job(echo, (value,)) for value in range(jobs)], workers)
+        assert seen == [(value, 0, os.getpid(), 1) for value in range(jobs)]
+        # The caller gets its threads back, after a failure too.
+        assert torch.get_num_threads() == 3
+        with pytest.raises(KeyError):
+            run_jobs([Job(fail, ("no",))], workers=1)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_the_longest_job_begins_first() -> None:
+    begun: list[int] = []
+
+    def begin(value: int, position: int) -> None:
+        begun.append(value)
+
+    run_jobs([Job(begin, (value,), cost) for value, cost in enumerate([2.0, 5.0, 1.0, 5.0])], workers=1)
+    assert begun == [1, 3, 0, 2]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_of_a_job_is_raised_here(workers: int) -> None:
+    jobs: list[Job] = [Job(echo, (1,)), Job(fail, ("what went wrong",)), Job(echo, (2,))]
+    with pytest.raises(KeyError, match="what went wrong"):
+        run_jobs(jobs, workers)
+
+
+def test_no_jobs_have_no_results() -> None:
+    assert run_jobs([]) == []
+    assert run_jobs([], workers=2) == []
+
+
+def test_by_default_there_is_a_worker_per_core_or_one_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert default_workers() == joblib.cpu_count() >= 1
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert default_workers() == 1
