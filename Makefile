@@ -8,6 +8,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/installed
+# What is installed names the directory of the checkout: in one that was moved or copied, it is installed again.
+PLACE := $(shell cat $(INSTALLED) 2>/dev/null)
+ifneq ($(PLACE),$(CURDIR))
+$(INSTALLED): MOVED
+REINSTALL := $(if $(PLACE),--reinstall)
+endif
+# From where pip and uv install, a user's own settings may say; not where to, and not which versions.
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN PIP_NO_DEPS PIP_CONSTRAINT
+unexport UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE UV_RESOLUTION UV_PRERELEASE
 # A file of tests stays in one process, so that its book is built once.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
@@ -58,11 +67,15 @@ clean: ## remove what was built; .venv and the cache of corpora, models and reco
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import platform, sys; sys.exit((platform.system(), platform.machine()) == ("Darwin", "x86_64"))' || { \
+		echo "PyTorch has no packages for an Intel Mac, or for a Python that runs as on one: nothing is installed" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/python -m pip install --no-user --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+MOVED:
 
 # Building in the environment itself, whose setuptools is locked too, keeps an unlocked one out.
 $(INSTALLED): $(UV) requirements.lock pyproject.toml
-	$(UV) pip install --python $(BIN)/python --requirement requirements.lock
-	$(UV) pip install --python $(BIN)/python --no-build-isolation --no-deps --editable .
-	@touch $@
+	$(UV) pip install --python $(BIN)/python $(REINSTALL) --requirement requirements.lock
+	$(UV) pip install --python $(BIN)/python $(REINSTALL) --no-build-isolation --no-deps --editable .
+	@pwd -P > $@

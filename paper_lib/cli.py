@@ -6,7 +6,7 @@ notebook stack.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any, get_args
@@ -18,6 +18,31 @@ from paper_lib.profiles import ProfileName
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+
+class Command(click.Command):
+    """A command that refuses an option that is given twice; click would take the last in silence."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for option in self.params:
+            if isinstance(option, click.Option) and not option.multiple and given.count(option) > 1:
+                raise click.UsageError(f"{option.opts[0]} is given twice", ctx)
+        return super().parse_args(ctx, args)
+
+
+class Commands(click.Group):
+    """The commands, each of which is a `Command`."""
+
+    command_class = Command
+
+
+def _each_once(ctx: click.Context, option: click.Parameter, given: Sequence[tuple[str, str]]) -> dict[str, str]:
+    names = [name for name, _ in given]
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise click.UsageError(f"parameter {doubled[0]} is given twice", ctx)
+    return dict(given)
+
+
 root_option = click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
@@ -26,13 +51,19 @@ root_option = click.option(
 )
 
 parameter_option = click.option(
-    "-p", "parameters", type=(str, str), multiple=True, metavar="NAME VALUE", help="A parameter; repeatable."
+    "-p",
+    "parameters",
+    type=(str, str),
+    multiple=True,
+    callback=_each_once,
+    metavar="NAME VALUE",
+    help="A parameter; repeatable.",
 )
 
 profile_names = click.Choice(get_args(ProfileName))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """A book on the layers of a Conformer speech recogniser, and the experiments behind it."""
 
@@ -41,10 +72,10 @@ def main() -> None:
 @click.argument("name")
 @parameter_option
 @root_option
-def chapter(name: str, parameters: Iterable[tuple[str, str]], root: Path) -> None:
+def chapter(name: str, parameters: dict[str, str], root: Path) -> None:
     """Run chapter NAME with other parameters; writes _build/chapters/NAME.ipynb."""
     try:
-        checked = check_text(name, dict(parameters))
+        checked = check_text(name, parameters)
     except ParameterError as error:
         raise click.UsageError(str(error)) from None
 
@@ -112,13 +143,15 @@ def links(root: Path) -> None:
 @click.option("--study", required=True, help="The chapter whose records are computed.")
 @click.option("--profile", required=True, help="How much is computed, on what corpus, with which models.")
 @parameter_option
-def run(study: str, profile: str, parameters: Iterable[tuple[str, str]]) -> None:
+def run(study: str, profile: str, parameters: dict[str, str]) -> None:
     """Compute the records of a study in the terminal, without a notebook.
 
     It takes the chapter's parameters; those that only say what the page shows play no part.
     """
+    if "profile" in parameters:
+        raise click.UsageError(f"profile is given twice: --profile {profile} and -p profile {parameters['profile']}")
     try:
-        values = check_text(study, {**dict(parameters), "profile": profile}).model_dump()
+        values = check_text(study, {**parameters, "profile": profile}).model_dump()
     except ParameterError as error:
         raise click.UsageError(str(error)) from None
 

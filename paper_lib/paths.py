@@ -6,9 +6,13 @@ import os
 from pathlib import Path
 
 
-def cache_root() -> Path:
-    """Returns the directory of corpora, models and records: `PAPER_LIB_CACHE`, else .cache/paper_lib where one is."""
-    return Path(os.environ.get("PAPER_LIB_CACHE") or ".cache/paper_lib").expanduser().absolute()
+def cache_root(directory: Path | None = None) -> Path:
+    """Returns the directory of corpora, models and records, for a process that runs in `directory`; None: where one is.
+
+    It is `PAPER_LIB_CACHE`, else .cache/paper_lib; a relative path starts at `directory`.
+    """
+    path = Path(os.environ.get("PAPER_LIB_CACHE") or ".cache/paper_lib").expanduser()
+    return ((directory or Path()) / path).absolute()
 
 
 def librispeech_root() -> Path:

@@ -18,11 +18,15 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from paper_lib.files import atomic_write
 from paper_lib.settings import Settings
 
 logger = logging.getLogger("paper_lib")
+
+# The environment's name of the page that is being made: worker processes inherit it.
+PAGE = "PAPER_LIB_PAGE"
 
 VERSIONED = ("torch", "numpy", "scipy", "sentencepiece", "jiwer", "espeakng-loader")
 
@@ -81,6 +85,16 @@ def consulted() -> list[Record]:
     return list(_consulted.values())
 
 
+def begin_page() -> None:
+    """Gives a name to the page that this process makes, and to what is computed for it here and in worker processes."""
+    os.environ[PAGE] = uuid4().hex
+
+
+def computed_with_page(record: Record) -> bool:
+    """Returns whether the page that this process makes computed `record`, or found it in a store."""
+    return PAGE in os.environ and record.provenance.get("page") == os.environ[PAGE]
+
+
 class Store:
     """Records in `directory`, one file each."""
 
@@ -123,6 +137,7 @@ class Store:
             "corpus": corpus,
             "machine": machine(),
             "versions": versions(),
+            "page": os.environ.get(PAGE),
         }
         digest = record_digest(kind, settings, corpus)
         record = Record(kind, digest, settings.model_dump(mode="json"), provenance, result)

@@ -20,6 +20,8 @@ Norm = Literal["batch", "group"]
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
+MEL_BINS = 80  # of the features
+
 
 class Settings(BaseModel):
     """Frozen, closed settings: an unknown field is an error, and equal settings have equal digests."""
@@ -129,7 +131,7 @@ class SpecAugmentSettings(Settings):
     """Masks of SpecAugment (Park et al. 2019), without time warping."""
 
     frequency_masks: int = Field(default=2, ge=0)
-    frequency_bins: int = Field(default=27, ge=0, le=80, description="widest frequency mask, mel bins")
+    frequency_bins: int = Field(default=27, ge=0, le=MEL_BINS, description="widest frequency mask, mel bins")
     time_masks: int = Field(default=10, ge=0)
     time_fraction: Fraction = Field(default=0.05, description="widest time mask, share of the utterance")
 

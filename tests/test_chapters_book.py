@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import shutil
-import time
+import subprocess
+import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import nbformat
 import pytest
 from tiny_book import write_chapter, write_configuration
 
-from paper_lib.chapters.book import BuildError, render
+from paper_lib import results
+from paper_lib.chapters.book import BuildError, build_book, render
 from paper_lib.chapters.provenance import duration, how_computed, page_provenance
 from paper_lib.chapters.runner import execute
 from paper_lib.chapters.status import status_page
+from paper_lib.settings import ResetSettings
 
-# Two records of the real store, the second of another corpus.
+# Two records of the real store, the second of another corpus; worker processes compute them.
 BODY = """\
 from pathlib import Path
+
+from joblib import Parallel, delayed
 
 from paper_lib.results import Store
 from paper_lib.settings import ResetSettings
 
 store = Store(Path("records"))
-for draws, seed in ((1, 0), (2, 7)):
-    store.get_or_compute("toy", ResetSettings(draws=draws), lambda: {"wer": 0.5}, corpus=f"c0ffee{draws}", seeds=[seed])
+
+
+def measure(draws, seed):
+    corpus = f"c0ffee{draws}"
+    store.get_or_compute("toy", ResetSettings(draws=draws), lambda: {"wer": 0.5}, corpus=corpus, seeds=[seed])
+
+
+Parallel(n_jobs=2)([delayed(measure)(1, 0), delayed(measure)(2, 7)])
+for draws in (1, 2):
+    store.get("toy", ResetSettings(draws=draws), f"c0ffee{draws}")
 chapter.note(corpus="decaf", seeds=[3])
 """
 
@@ -46,7 +59,6 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
     write_chapter(root, "intro", BODY)
     write_configuration(root, "intro")
     computed = Path(shutil.copy(execute("intro", {"profile": "smoke"}, root), root / "computed.ipynb"))
-    time.sleep(1)  # Records tell the time to the second.
     return Book(root, computed, execute("intro", {"profile": "quick"}, root))
 
 
@@ -79,6 +91,22 @@ def test_records_computed_now_and_read_from_the_store_are_told_apart(book: Book)
     assert (stored.computed, stored.stored) == (0, 2)
     assert "2 results: 2 computed with this page" in how_computed(computed)
     assert f"2 results: 2 read from the store ({computed.started:%Y-%m-%d}" in how_computed(stored)
+
+
+def test_a_record_that_was_there_is_read_whatever_the_date_that_it_bears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Tomorrow:
+            return cls(2099, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(results, "datetime", Tomorrow)
+    store = results.Store(tmp_path / "records")
+    store.get_or_compute("toy", ResetSettings(draws=1), lambda: {"wer": 0.5}, corpus="c0ffee1")
+    write_chapter(tmp_path, "intro", BODY)
+    page = page_provenance(nbformat.read(execute("intro", {"profile": "quick"}, tmp_path), as_version=4))
+    assert "2 results: 1 computed with this page, 1 read from the store (2099-01-01 or later)" in how_computed(page)
 
 
 def test_no_plumbing_and_no_machine_path_is_left(book: Book) -> None:
@@ -116,6 +144,68 @@ def test_a_warning_fails_the_build_and_leaves_the_book_that_was_there(book: Book
         render([faulty], book.root)
     assert (html / "mark").exists()
     assert sorted(path.name for path in html.parent.iterdir()) == ["chapters", "html"]
+
+
+@pytest.fixture
+def html(tmp_path: Path) -> Path:
+    """Where a book goes that has not been built: `tmp_path/_build/html`."""
+    write_chapter(tmp_path, "intro", BODY)
+    write_configuration(tmp_path, "intro")
+    (tmp_path / "_build").mkdir()
+    return tmp_path / "_build" / "html"
+
+
+def put_an_old_book(directory: Path) -> None:
+    for name in (".git", "old"):
+        (directory / name).mkdir(parents=True)
+    for name in (".buildinfo", "old.html"):
+        (directory / name).touch()
+
+
+def holds_the_new_book_alone(directory: Path) -> bool:
+    """Whether `directory` holds the new book, nothing of the old one, and still what is none of a book's."""
+    there = [name for name in ("book/intro.html", ".git", "old", "old.html") if (directory / name).exists()]
+    return there == ["book/intro.html", ".git"]
+
+
+def test_a_link_stays_and_leads_to_the_new_book(book: Book, html: Path, tmp_path: Path) -> None:
+    served = tmp_path / "served"
+    put_an_old_book(served)
+    html.symlink_to(served)
+    render([book.stored], tmp_path)
+    assert html.is_symlink()
+    assert holds_the_new_book_alone(served)
+
+
+def test_a_mount_point_stays_and_holds_the_new_book(book: Book, html: Path, tmp_path: Path) -> None:
+    namespace = ["unshare", "--user", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*namespace, "true"], check=False).returncode:
+        pytest.skip("this machine lets no user mount")
+    served = tmp_path / "served"
+    put_an_old_book(served)
+    html.mkdir()
+    program = (
+        f"from pathlib import Path; from paper_lib.chapters.book import render; render([Path({str(book.stored)!r})]"
+    )
+    command = ["sh", "-c", 'mount --bind "$1" "$2" && exec "$3" -c "$4"', "sh", served, html, sys.executable]
+    command.append(f"{program}, Path({str(tmp_path)!r}))")
+    subprocess.run([*namespace, *command], check=True)
+    assert holds_the_new_book_alone(served)
+    assert list(html.iterdir()) == []
+
+
+def test_a_link_to_something_else_than_a_book_is_refused_before_anything_is_computed(
+    html: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path / "cache"))
+    letters = tmp_path / "letters"
+    letters.mkdir()
+    (letters / "dear.txt").touch()
+    html.symlink_to(letters)
+    with pytest.raises(BuildError, match="letters, which is neither a book nor empty"):
+        build_book("smoke", tmp_path)
+    assert (letters / "dear.txt").exists()
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize(

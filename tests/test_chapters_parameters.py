@@ -49,6 +49,11 @@ def test_python_values_are_not_converted(value: object) -> None:
         check("model_size", {"seeds": value})
 
 
+def test_a_number_of_more_digits_than_python_writes_is_refused() -> None:
+    with pytest.raises(ParameterError, match="seeds is a value of type int that Python cannot write; it must be"):
+        check("model_size", {"seeds": 10**5000})
+
+
 def test_unknown_profile_names_all_profiles() -> None:
     with pytest.raises(
         ParameterError, match="profile is 'fast'; it must be one of smoke, quick, laptop, gpu, librispeech"
@@ -144,6 +149,8 @@ def test_the_table_of_contents_is_the_list_of_chapters() -> None:
         ("federated_dropout", {"plans": "flat,flat"}, "one is named twice"),
         ("federated_dropout", {"own": "9:0.5"}, "plan own: there is no layer 9; the model has layers 1 to 6"),
         ("federated_dropout", {"own": "1:1"}, "every rate must be a number of at least 0 and less than 1"),
+        ("federated_dropout", {"own": "01:0.5 1:0.2"}, "own names layer 1 twice"),
+        ("federated_dropout", {"own": f"{'9' * 5000}:0.5"}, "it must be a text like '1:0.5 4:0.25 rest:0.1', or None"),
         ("federated_dropout", {"own": "half"}, "it must be a text like '1:0.5 4:0.25 rest:0.1', or None"),
         ("federated_dropout", {"elsewhere": "1.0"}, "it must be a number of at least 0 and less than 1"),
         ("federated_dropout", {"masks": "layer"}, "masks is 'layer'; it must be one of client, round"),

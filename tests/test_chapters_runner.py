@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import pickle
 import shlex
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from pathlib import Path
 
@@ -18,9 +19,8 @@ from tiny_book import write_chapter
 from paper_lib.chapters.freshness import inputs_digest, is_fresh
 from paper_lib.chapters.parameters import ParameterError
 from paper_lib.chapters.runner import ChapterError, execute, fresh, page_of
+from paper_lib.chapters.sources import title_of
 from paper_lib.files import atomic_write
-
-SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
 def outputs(notebook: Path) -> str:
@@ -31,8 +31,8 @@ def outputs(notebook: Path) -> str:
 def plain_papermill(source: Path, parameters: str) -> subprocess.CompletedProcess[str]:
     """The README's command: jupytext piped into papermill."""
     command = (
-        f"set -o pipefail; {SCRIPTS}/jupytext --to ipynb --output - {shlex.quote(str(source))}"
-        f" | {SCRIPTS}/papermill - out.ipynb {parameters}"
+        f"set -o pipefail; {sys.executable} -m jupytext --to ipynb --output - {shlex.quote(str(source))}"
+        f" | {sys.executable} -m papermill - out.ipynb {parameters}"
     )
     return subprocess.run(["bash", "-c", command], cwd=source.parent, capture_output=True, text=True, check=False)
 
@@ -44,6 +44,31 @@ def test_a_chapter_runs_with_its_parameters_in_the_books_root(tmp_path: Path) ->
     assert executed == tmp_path / "_build" / "chapters" / "model_size.ipynb"
     assert f"2 ('S', 'L') {tmp_path}" in outputs(executed)
     assert [path.name for path in executed.parent.iterdir()] == ["model_size.ipynb"]
+
+
+def test_a_chapter_runs_in_the_interpreter_that_asked_for_it_and_may_begin_with_a_byte_order_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_chapter(tmp_path, "intro", "import sys\n\nprint('interpreter', sys.executable)")
+    source.write_bytes(codecs.BOM_UTF8 + source.read_bytes())
+    kernel = {"argv": ["false", "{connection_file}"], "display_name": "Python 3", "language": "python"}
+    atomic_write(tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json", json.dumps(kernel).encode())
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    notebook = execute("intro", {}, tmp_path)
+    assert f"interpreter {sys.executable}" in outputs(notebook)
+    assert nbformat.read(notebook, as_version=4).cells[0].source == f"# {title_of('intro', tmp_path)}"
+
+
+def test_what_a_user_lets_ipython_do_at_its_start_is_no_part_of_a_chapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_chapter(tmp_path, "intro", "print('mine', {'profile_ran', 'startup_ran'} & set(globals()))")
+    atomic_write(tmp_path / "ipython" / "profile_default" / "startup" / "0.py", b"profile_ran = True")
+    atomic_write(tmp_path / "startup.py", b"startup_ran = True")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "startup.py"))
+    monkeypatch.chdir(tmp_path)
+    assert "mine set()" in outputs(execute("intro", {}, Path()))
 
 
 def test_nothing_runs_when_a_parameter_is_refused(tmp_path: Path) -> None:
@@ -102,9 +127,10 @@ def test_an_interrupted_chapter_leaves_what_was_there_before(tmp_path: Path) -> 
     await_(lambda: not is_running(kernel))
 
 
-def test_plain_papermill_runs_a_chapter(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["-p", "-r"])
+def test_plain_papermill_runs_a_chapter(tmp_path: Path, option: str) -> None:
     source = write_chapter(tmp_path, "corpus", "print('seed', chapter.parameters.seed)", 'profile = "quick"\nseed = 0')
-    result = plain_papermill(source, "-p profile smoke -p seed 3")
+    result = plain_papermill(source, f"{option} profile smoke {option} seed 3")
     assert result.returncode == 0, result.stderr
     assert "seed 3" in outputs(source.parent / "out.ipynb")
 
@@ -115,6 +141,8 @@ def test_plain_papermill_runs_a_chapter(tmp_path: Path) -> None:
         ("-p seeed 3", "no parameter 'seeed' (did you mean 'seed'?)"),
         ("-p seed 2x", "seed is '2x'; it must be an integer"),
         ("-p seed -1", "seed is -1; it must be an integer"),
+        ("-r seed 007", "seed is '007'; it must be an integer"),
+        ("-r seed 2_0", "seed is '2_0'; it must be an integer"),
     ],
 )
 def test_plain_papermill_refuses_before_the_chapter_begins(tmp_path: Path, parameters: str, message: str) -> None:
@@ -159,6 +187,36 @@ def test_a_page_is_made_again_only_when_something_that_it_follows_from_has_chang
     assert fresh("intro", {"profile": "quick"}, tmp_path).stat().st_mtime_ns > first
     page_of("intro", tmp_path).write_text("{")
     assert not is_fresh(page_of("intro", tmp_path), digests[-1])
+
+
+def test_a_page_follows_from_the_records_that_its_chapter_finds_wherever_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_chapter(root, "intro", "from paper_lib.paths import cache_root\n\nprint('cache', cache_root())")
+    for cache in ("", "caches/mine"):
+        monkeypatch.setenv("PAPER_LIB_CACHE", cache)
+        found = root / (cache or ".cache/paper_lib")
+        assert f"cache {found}" in outputs(execute("intro", {"profile": "quick"}, root))
+        seen = []
+        for place in ("a", "b"):
+            atomic_write(found / "records" / "training" / f"{place}.json", b"{}")
+            atomic_write(elsewhere / found.relative_to(root) / "records" / "training" / f"{place}.json", b"{}")
+            for directory in (root, elsewhere):
+                monkeypatch.chdir(directory)
+                seen.append(inputs_digest("intro", {"profile": "quick"}, root))
+        assert seen[0] == seen[1] != seen[2] == seen[3]
+
+
+def test_a_page_is_made_again_when_it_is_published_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_chapter(tmp_path, "intro", "1 + 1")
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert "mybinder.org" not in fresh("intro", {"profile": "quick"}, tmp_path).read_text()
+    monkeypatch.setenv("GITHUB_REPOSITORY", "somebody/book")
+    assert "mybinder.org/v2/gh/somebody/book" in fresh("intro", {"profile": "quick"}, tmp_path).read_text()
 
 
 def test_a_chapter_that_failed_is_run_again(tmp_path: Path) -> None:

@@ -68,6 +68,16 @@ def test_chapters_lists_every_parameter_with_type_range_default_and_help() -> No
         ),
         (("run", "--study", "model_size", "--profile", "fast"), "one of smoke, quick, laptop, gpu, librispeech"),
         (("run", "--study", "model_size", "--profile", "smoke", "-p", "seeds", "0"), "an integer from 1 to 20"),
+        (("chapter", "model_size", "-p", "seeds", "9" * 5000), "9… (5002 characters); it must be an integer from 1"),
+        (("chapter", "model_size", "-p", "seeds", "[" * 100_000), "[… (100002 characters); it must be an integer"),
+        (("chapter", "model_size", "-p", "sizes", '{"S":' * 100_000), "one or more of S, M, L, each once"),
+        (("chapter", "model_size", "-p", "seeds", "2", "-p", "seeds", "2"), "parameter seeds is given twice"),
+        (("run", "--study", "model_size", "--profile", "smoke", "--profile", "quick"), "--profile is given twice"),
+        (("book", "--profile", "smoke", "--profile=quick"), "--profile is given twice"),
+        (
+            ("run", "--study", "model_size", "--profile", "quick", "-p", "profile", "smoke"),
+            "profile is given twice: --profile quick and -p profile smoke",
+        ),
     ],
 )
 def test_user_errors_exit_with_2_and_say_what_is_valid(arguments: tuple[str, ...], message: str) -> None:

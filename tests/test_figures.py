@@ -6,9 +6,14 @@ import base64
 import csv
 import io
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from urllib.parse import unquote
 
+import matplotlib
 import numpy as np
 import pytest
 import soundfile
@@ -142,6 +147,29 @@ def test_a_figure_stands_in_the_page_with_its_caption_and_its_alternative_text()
 
 def test_equal_figures_are_equal_bytes() -> None:
     assert len({show(reset_columns(EFFECTS, INTACT), caption="", alt="").html for _ in range(2)}) == 1
+
+
+def test_a_users_own_matplotlibrc_changes_no_figure(tmp_path: Path) -> None:
+    program = (
+        "from paper_lib.figures.style import book_style, new_figure, to_svg\n"
+        "with book_style():\n"
+        "    figure = new_figure(height=3)\n"
+        "    figure.subplots().plot([1, 2], label='line')\n"
+        "print(to_svg(figure))\n"
+    )
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\naxes.grid: True\nlines.marker: o\nsavefig.bbox: tight\n")
+    plain, own = (
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"MATPLOTLIBRC": str(place)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for place in (matplotlib.get_data_path(), tmp_path)
+    )
+    assert plain.startswith("<svg")
+    assert own == plain
 
 
 def test_a_table_escapes_text_heads_its_rows_and_sets_numbers_to_the_right() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -78,9 +80,7 @@ def test_make_help_lists_every_target() -> None:
 
 
 def test_make_refuses_an_old_python_with_one_line(tmp_path: Path) -> None:
-    shutil.copy(CHECKOUT / "Makefile", tmp_path)
-    for name in ("pyproject.toml", "requirements.lock"):
-        (tmp_path / name).touch()
+    project(tmp_path)
     old = tmp_path / "python3.10"
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
@@ -92,12 +92,86 @@ def test_make_refuses_an_old_python_with_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
-def test_installing_is_done_once(tmp_path: Path) -> None:
-    shutil.copy(CHECKOUT / "Makefile", tmp_path)
-    for name in ("pyproject.toml", "requirements.lock", ".venv/bin/uv", ".venv/installed"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert subprocess.run(["make", "--question", "setup"], cwd=tmp_path, check=False).returncode == 0
+def test_make_refuses_an_intel_mac_with_one_line(tmp_path: Path) -> None:
+    project(tmp_path)
+    mac = "import platform; platform.system, platform.machine = lambda: 'Darwin', lambda: 'x86_64'"
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{mac}; import sys; exec(sys.argv[2])" "$@"\n')
+    python.chmod(0o755)
+    command = ["make", "setup", f"PYTHON={python}"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert "PyTorch has no packages for an Intel Mac" in result.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def project(directory: Path) -> None:
+    """Puts the Makefile into `directory` with what is to be installed, which is nothing."""
+    directory.mkdir(exist_ok=True)
+    shutil.copy(CHECKOUT / "Makefile", directory)
+    for name in ("pyproject.toml", "requirements.lock"):
+        (directory / name).touch()
+
+
+def make_setup(directory: Path, **environment: str) -> str:
+    """Returns what uv was asked to do by `make setup`."""
+    told = directory / "told"
+    told.write_text("")
+    subprocess.run(
+        ["make", "setup", f"PYTHON={sys.executable}"], cwd=directory, env=os.environ | environment, check=True
+    )
+    return told.read_text()
+
+
+UV = '#!/bin/sh\necho "$@" >> told\n'
+
+
+def test_installing_is_done_once_and_again_in_a_checkout_that_was_moved(tmp_path: Path) -> None:
+    first, second = tmp_path / "first place", tmp_path / "second place"
+    project(first)
+    uv = first / ".venv" / "bin" / "uv"
+    uv.parent.mkdir(parents=True)
+    uv.write_text(UV)
+    uv.chmod(0o755)
+    assert "--editable ." in (told := make_setup(first))
+    assert "--reinstall" not in told
+    assert make_setup(first) == ""
+    first.rename(second)
+    assert [line.count("--reinstall") for line in make_setup(second).splitlines()] == [1, 1]
+    assert make_setup(second) == ""
+
+
+def test_a_users_pip_settings_say_from_where_and_not_where_to(tmp_path: Path) -> None:
+    """The only uv to be had is in the directory that the settings name, in a wheel."""
+    project(tmp_path)
+    (version,) = re.findall(r"^UV_VERSION := (.+)$", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+    information = f"uv-{version}.dist-info"
+    with zipfile.ZipFile(tmp_path / f"uv-{version}-py3-none-any.whl", "w") as wheel:
+        script = zipfile.ZipInfo(f"uv-{version}.data/scripts/uv")
+        script.external_attr = (stat.S_IFREG | 0o755) << 16
+        wheel.writestr(script, UV)
+        wheel.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: uv\nVersion: {version}\n")
+        wheel.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{information}/RECORD", "")
+    (tmp_path / "pip.conf").write_text("[install]\nuser = true\n")
+    where_to = {"PIP_USER": "1", "PIP_TARGET": "elsewhere", "PIP_CONSTRAINT": "/nowhere", "PIP_REQUIRE_VIRTUALENV": "1"}
+    from_where = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": str(tmp_path / "pip.conf")}
+    assert "--editable ." in make_setup(tmp_path, **where_to, **from_where)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_checkout_with_the_line_ends_of_windows_has_scripts_that_run(tmp_path: Path) -> None:
+    names = [".gitattributes", "Makefile", "postBuild", ".ci/run", "book/model_size.py", "book/_static/model_size.svg"]
+    names += [str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "paper_lib" / "widgets").glob("*.safetensors")]
+    git = ["git", "-c", "core.autocrlf=true", "-c", "user.name=x", "-c", "user.email=x"]
+    for name in names:
+        (tmp_path / "repository" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / name, tmp_path / "repository" / name)
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "x"]):
+        subprocess.run([*git, *command], cwd=tmp_path / "repository", check=True)
+    subprocess.run([*git, "clone", "--quiet", "repository", "checkout"], cwd=tmp_path, check=True)
+    for name in names:
+        assert (tmp_path / "checkout" / name).read_bytes() == (CHECKOUT / name).read_bytes(), name
 
 
 def test_an_installed_library_has_all_of_its_files() -> None:

@@ -127,6 +127,7 @@ def test_a_reader_writes_a_plan() -> None:
         ("1:1.0", "at least 0 and less than 1"),
         ("1:0.5.5", "at least 0 and less than 1"),
         ("1:0.5 1:0.2", "layer 1 twice"),
+        ("010:0.5 2:0.1 10:0.5", "layer 10 twice"),
         ("rest:0.5 rest:0.2", "rest twice"),
         ("5:0.5", "no layer 5; the model has layers 1 to 4"),
         ("0:0.5", "no layer 0"),

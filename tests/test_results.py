@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -236,6 +237,16 @@ def test_a_computed_record_has_the_types_of_a_read_one(directory: Path) -> None:
     computed = Store(directory).get_or_compute("training", Question(seed=1), Computation(result), corpus=CORPUS)
     assert computed.result == {"tuple": [1, 2], "by_step": {"2": 0.5, "10": 0.25}}
     assert Store(directory).get("training", Question(seed=1), CORPUS) == computed
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o002, 0o664), (0o022, 0o644), (0o077, 0o600)])
+def test_who_may_read_a_record_is_said_by_the_umask(directory: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        Store(directory).get_or_compute("training", Question(seed=1), Computation(), corpus=CORPUS)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(only_file(directory).stat().st_mode) == mode
 
 
 def test_provenance_says_how_a_record_came_to_be(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

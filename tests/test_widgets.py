@@ -24,6 +24,7 @@ from paper_lib.corpus.batches import evaluation_batches
 from paper_lib.corpus.features import log_mel
 from paper_lib.corpus.speakers import ACCENTS, all_speakers
 from paper_lib.evaluation import wer
+from paper_lib.explorers.planner import planner
 from paper_lib.federated.accounting import account
 from paper_lib.figures.tables import percent
 from paper_lib.layers.ranking import intact_wer, layer_effects
@@ -396,6 +397,18 @@ def test_what_a_client_saves_follows_the_sliders(shipped: ShippedModel) -> None:
     found = account(panel.plan, shipped.run.model, 2.0, 20)
     assert f"without {found.dropped:,} of {found.parameters:,} parameters" in panel.saved.value
     assert f"receives {found.transfer / 1e6:.2f} MB" in panel.saved.value
+
+
+def test_a_notebook_has_the_controls_of_the_pages_planner(shipped: ShippedModel) -> None:
+    panel = FederatedPanel(shipped)
+    page = planner(shipped.run.model, [], seconds=1.0, labels=3, caption="").html
+    presets = dict(re.findall(r'data-rate="(\d+)">([^<]+)</button>', page))
+    assert list(presets.values()) == [preset.description for preset in panel.presets]
+    for rate, preset in zip(presets, panel.presets, strict=True):
+        preset.click()
+        assert {str(slider.value) for slider in panel.rates} == {rate}
+    sliders = re.findall(r'min="(\d+)" max="(\d+)" step="(\d+)"', page)
+    assert sliders == [(str(slider.min), str(slider.max), str(slider.step)) for slider in panel.rates]
 
 
 def test_a_federated_run_is_stopped_and_another_one_is_compared_with_it(shipped: ShippedModel) -> None:

@@ -7,9 +7,11 @@ Jupyter Book executes nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +42,7 @@ if "google.colab" in sys.modules:
 
 
 class BuildError(RuntimeError):
-    """Jupyter Book refused the pages, or warned of them, which counts as much."""
+    """Jupyter Book refused the pages, or warned of them, which counts as much; or there is no place for the book."""
 
 
 def build_book(profile: ProfileName, root: Path) -> Path:
@@ -48,8 +50,9 @@ def build_book(profile: ProfileName, root: Path) -> Path:
 
     Raises:
         ChapterError: a cell of a chapter raised an exception.
-        BuildError: see there.
+        BuildError: see there; where no book can be put, before anything is computed.
     """
+    _place(root)
     # The trainings of all chapters come first and share the cores; then the chapters, with little left to do.
     settings = profile_of(profile)
     with contextlib.chdir(root):
@@ -66,21 +69,62 @@ def render(notebooks: Sequence[Path], root: Path) -> Path:
     Raises:
         BuildError: see there.
     """
-    html = root / "_build" / "html"
+    html = _place(root)
     with TemporaryDirectory(dir=html.parent, prefix=".html-") as scratch:
         pages, output = Path(scratch) / "pages", Path(scratch) / "output"
         gather(notebooks, root, pages)
         jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
-        command = [str(jupyter_book), "build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going"]
+        # By this interpreter: the script names the one of the directory where it was installed.
+        command = [sys.executable, str(jupyter_book), "build", str(pages), "--path-output", str(output)]
+        command += ["-W", "-n", "--keep-going"]
         build = subprocess.run(command, capture_output=True, text=True, check=False)
         if build.returncode:
             raise BuildError(f"Jupyter Book did not build the pages without a warning:\n{build.stderr.strip()}")
         built = output / "_build" / "html"
         publish_notebooks(notebooks, root, built / "notebooks")
-        if html.exists():
-            os.rename(html, Path(scratch) / "replaced")
-        os.rename(built, html)
+        _replace(html, built, Path(scratch))
     return html / "index.html"
+
+
+def _place(root: Path) -> Path:
+    """Returns `root/_build/html`; raises BuildError where it is a link or a mount point and leads to no book."""
+    html = root / "_build" / "html"
+    if html.is_symlink() or html.is_mount():
+        _check_content(html)
+    return html
+
+
+def _check_content(html: Path) -> None:
+    """Raises BuildError where something stands at `html` that is neither a book nor an empty directory."""
+    # Sphinx leaves .buildinfo in what it builds.
+    if html.exists() and not (html / ".buildinfo").exists() and not (html.is_dir() and not _pages(html)):
+        raise BuildError(f"{html} leads to {html.resolve()}, which is neither a book nor empty: nothing is built there")
+
+
+def _pages(html: Path) -> list[Path]:
+    """Returns what another book takes the place of; names with a dot first, .git for example, are none of a book's."""
+    return [path for path in html.iterdir() if not path.name.startswith(".")]
+
+
+def _replace(html: Path, built: Path, scratch: Path) -> None:
+    """Puts the book `built` in place of the one at `html`; a link or a mount point stays and gets a new content."""
+    if not html.is_symlink():
+        try:
+            if html.exists():
+                os.rename(html, scratch / "replaced")
+            os.rename(built, html)
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            _check_content(html)
+    html.resolve().mkdir(parents=True, exist_ok=True)
+    for path in _pages(html):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    shutil.copytree(built, html, dirs_exist_ok=True)
 
 
 def publish_notebooks(notebooks: Sequence[Path], root: Path, directory: Path) -> None:

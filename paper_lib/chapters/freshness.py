@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,18 @@ from paper_lib.results import versions
 
 
 def inputs_digest(chapter: str, parameters: Mapping[str, Any], root: Path) -> str:
-    """Returns the digest of all that a page follows from: source, parameters, this library, versions and records."""
-    digest = hashlib.sha256(json.dumps([parameters, versions()], sort_keys=True).encode())
+    """Returns the digest of all that a page follows from: source, parameters, this library, versions and records.
+
+    The records are those that a chapter finds, which runs in `root`. The links at a page's top follow from where it is
+    published.
+    """
+    inputs = [parameters, versions(), os.environ.get("GITHUB_REPOSITORY")]
+    digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
     package = Path(paper_lib.__file__).parent
     code = sorted(path for path in package.rglob("*") if path.suffix in (".py", ".js"))
     for path in (source_of(chapter, root), *code):
         digest.update(path.read_bytes())
-    for directory in (cache_root() / "records", published_records(".")):
+    for directory in (cache_root(root) / "records", published_records(".")):
         for path in sorted(directory.rglob("*.json")):
             status = path.stat()
             digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())

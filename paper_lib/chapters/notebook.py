@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from paper_lib.chapters.parameters import ChapterParameters, check, parameters_of
+from paper_lib import results
+from paper_lib.chapters.parameters import ChapterParameters, check_text, parameters_of
 
 # The output in which a chapter's kernel tells the runner what the page rests on.
 PROVENANCE_MIME = "application/vnd.paper-lib.provenance+json"
@@ -36,14 +37,15 @@ def begin(name: str, namespace: Mapping[str, Any]) -> Chapter:
     """Returns the chapter `name` with the parameters that stand in the notebook's `namespace` (its `globals()`).
 
     Names that papermill injected are checked too: it would only log an unknown one, and the chapter would run with the
-    default.
+    default. A text is read as the command line reads it: so papermill's `-r` hands a value on, as it was typed.
 
     Raises:
         ParameterError: a parameter is unknown, missing, of a wrong type or out of range.
     """
     global _running
+    results.begin_page()
     names = [*parameters_of(name).model_fields, *_assigned_before_begin(namespace.get("In", ()))]
-    _running = Chapter(name, check(name, {name: namespace[name] for name in names if name in namespace}))
+    _running = Chapter(name, check_text(name, {name: namespace[name] for name in names if name in namespace}))
     return _running
 
 
@@ -51,11 +53,13 @@ def report_provenance() -> None:
     """Displays, for the runner alone, the provenance of all that this notebook used; its last cell."""
     from IPython.display import display
 
-    from paper_lib import results
-
     records = results.consulted()
     content = {
-        "records": [{name: asdict(record)[name] for name in ("kind", "digest", "provenance")} for record in records],
+        "records": [
+            {name: asdict(record)[name] for name in ("kind", "digest", "provenance")}
+            | {"computed": results.computed_with_page(record)}
+            for record in records
+        ],
         "corpora": _running.corpora if _running else [],
         "seeds": _running.seeds if _running else [],
         # Where there are records, their machines count; and to ask this one for its GPU takes torch.

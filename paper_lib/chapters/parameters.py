@@ -1,6 +1,6 @@
 """The parameters of every chapter, declared once: the notebook, papermill and the command line all obey them.
 
-papermill alone would only log an unknown name, check no type and turn `007` into 7.
+papermill alone would only log an unknown name and check no type.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from paper_lib.federated.plans import BASE_RATE, OWN_PLAN, PLAN_NAME, PLANS, nam
 from paper_lib.layers.matrices import MATRICES, Matrix, check_step, recorded_steps
 from paper_lib.profiles import ProfileName, profile_of
 from paper_lib.settings import Size
+
+# Characters of a refused value that its refusal repeats.
+LONGEST_SHOWN = 200
 
 
 class ParameterError(ValueError):
@@ -196,16 +199,20 @@ def check(chapter: str, values: Mapping[str, Any]) -> ChapterParameters:
         raise ParameterError("\n".join(f"chapter {chapter}: {line}" for line in lines)) from None
 
 
-def check_text(chapter: str, texts: Mapping[str, str]) -> ChapterParameters:
+def check_text(chapter: str, values: Mapping[str, Any]) -> ChapterParameters:
     """Returns what `check` does, for values as they were typed; each is read by the type that its parameter declares.
 
-    A text that is a valid value stays text (`007` for a name); else it is JSON (`2`, `["S", "M"]`) or `None`.
+    A text that is a valid value stays text (`007` for a name); else it is JSON (`2`, `["S", "M"]`) or `None`. A value
+    that is no text stays what it is.
 
     Raises:
         ParameterError: as `check`.
     """
     declared = parameters_of(chapter)
-    return check(chapter, {name: _read(declared, name, text) for name, text in texts.items()})
+    return check(
+        chapter,
+        {name: _read(declared, name, value) if isinstance(value, str) else value for name, value in values.items()},
+    )
 
 
 def describe(declared: type[ChapterParameters], name: str) -> str:
@@ -219,7 +226,7 @@ def _read(declared: type[ChapterParameters], name: str, text: str) -> Any:
     except ValidationError:
         try:
             return None if text == "None" else json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, an integer of too many digits, or too many brackets
             pass
     return text
 
@@ -230,7 +237,16 @@ def _refusal(declared: type[ChapterParameters], name: str, values: Mapping[str, 
         return f"there is no parameter {name!r}{_nearest(name, names)}; it takes {', '.join(names)}"
     # A rule of our own says more than the type.
     reason = f": {detail['ctx']['error']}" if detail["type"] == "value_error" else ""
-    return f"{name} is {values[name]!r}; it must be {describe(declared, name)}{reason}"
+    return f"{name} is {_shown(values[name])}; it must be {describe(declared, name)}{reason}"
+
+
+def _shown(value: Any) -> str:
+    """Returns a refused value as Python writes it, or the beginning of what is too long for a message."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"a value of type {type(value).__name__} that Python cannot write"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}… ({len(text)} characters)"
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

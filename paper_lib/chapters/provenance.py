@@ -64,10 +64,8 @@ def take_provenance(notebook: NotebookNode, chapter: str) -> NotebookNode:
 def page_provenance(notebook: NotebookNode) -> PageProvenance:
     """Returns what produced an executed notebook that `take_provenance` has seen."""
     page, run = notebook.metadata.paper_lib, notebook.metadata.papermill
-    started = datetime.fromisoformat(run.start_time)
     records = [record.provenance for record in page.records]
-    # Records tell the time to the second.
-    earlier = [date for r in records if (date := datetime.fromisoformat(r.created)) < started.replace(microsecond=0)]
+    found = [datetime.fromisoformat(record.provenance.created) for record in page.records if not record.computed]
     return PageProvenance(
         chapter=page.chapter,
         title=notebook.cells[0].source.partition("\n")[0].removeprefix("# "),
@@ -76,12 +74,12 @@ def page_provenance(notebook: NotebookNode) -> PageProvenance:
         corpora=_distinct([*page.corpora, *(record.corpus for record in records if record.corpus)]),
         machines=_distinct(_machine(record.machine) for record in records) or (_machine(page.machine),),
         versions=dict(page.versions),
-        computed=len(records) - len(earlier),
-        stored=len(earlier),
-        stored_since=min(earlier, default=None),
+        computed=len(records) - len(found),
+        stored=len(found),
+        stored_since=min(found, default=None),
         record_seconds=sum(record.seconds for record in records),
         page_seconds=run.duration,
-        started=started,
+        started=datetime.fromisoformat(run.start_time),
     )
 
 

@@ -12,7 +12,10 @@ from typing import Any
 import jupytext
 import nbformat
 import papermill
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
+from traitlets import default
 
 from paper_lib.chapters.freshness import inputs_digest, is_fresh
 from paper_lib.chapters.parameters import check
@@ -20,6 +23,14 @@ from paper_lib.chapters.provenance import take_provenance, with_header
 from paper_lib.chapters.sources import source_of
 
 REPORT_CELL = "from paper_lib.chapters.notebook import report_provenance\n\nreport_provenance()"
+
+
+class ChapterKernel(AsyncKernelManager):
+    """A kernel of the interpreter that asks for it, whatever kernels are installed on this machine."""
+
+    @default("kernel_spec_manager")
+    def _no_installed_kernels(self) -> KernelSpecManager:
+        return KernelSpecManager(kernel_dirs=[])
 
 
 class ChapterError(RuntimeError):
@@ -59,7 +70,8 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path, inputs: str
     checked = check(chapter, parameters)
     finished = page_of(chapter, root)
     finished.parent.mkdir(parents=True, exist_ok=True)
-    source = jupytext.read(source_of(chapter, root))
+    # Some editors put a byte-order mark first.
+    source = jupytext.reads(source_of(chapter, root).read_text(encoding="utf-8-sig"), fmt="py")
     source.cells.append(nbformat.v4.new_code_cell(REPORT_CELL))
     with TemporaryDirectory(dir=finished.parent, prefix=f".{chapter}-") as scratch:
         executed = Path(scratch) / finished.name
@@ -72,8 +84,14 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path, inputs: str
                 cwd=root,
                 progress_bar={"desc": chapter, "unit": "cell"},
                 stderr_file=sys.stderr,
-                # A kernel warns at every start that its local sockets are not encrypted.
-                extra_arguments=["--log-level=ERROR"],
+                kernel_manager_class=ChapterKernel,
+                extra_arguments=[
+                    # A kernel warns at every start that its local sockets are not encrypted.
+                    "--log-level=ERROR",
+                    # What a user lets every IPython do at its start is no part of a chapter.
+                    f"--ipython-dir={Path(scratch).absolute()}",
+                    "--IPKernelApp.exec_PYTHONSTARTUP=False",
+                ],
             )
         except PapermillExecutionError as error:
             os.replace(executed, finished)

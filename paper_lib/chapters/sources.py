@@ -18,7 +18,7 @@ def title_of(chapter: str, root: Path) -> str:
         ValueError: it has none.
     """
     source = source_of(chapter, root)
-    heading = re.search(r"^# # (.+)$", source.read_text(encoding="utf-8"), re.MULTILINE)
+    heading = re.search(r"^# # (.+)$", source.read_text(encoding="utf-8-sig"), re.MULTILINE)
     if heading is None:
         raise ValueError(f"{source} has no title: a line that begins with '# # '")
     return heading[1].strip()

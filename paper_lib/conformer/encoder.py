@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from paper_lib.conformer.attention import relative_positions
 from paper_lib.conformer.layer import ConformerLayer
-from paper_lib.settings import EncoderSettings
-
-MEL_BINS = 80
+from paper_lib.settings import MEL_BINS, EncoderSettings
 
 
 def frame_mask(frames: Tensor, time: int) -> Tensor:

@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from paper_lib.conformer.encoder import MEL_BINS, Encoder
+from paper_lib.conformer.encoder import Encoder
 from paper_lib.conformer.layer import ConformerLayer, LayerState
 from paper_lib.conformer.transducer import BLANK, State, Transducer
 from paper_lib.corpus.features import HOP, SAMPLE_RATE, WINDOW, log_mel
 from paper_lib.corpus.tokens import Tokenizer
+from paper_lib.settings import MEL_BINS
 from paper_lib.threads import one_thread
 
 # Frames of features that become one of the encoder.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from paper_lib.conformer.encoder import MEL_BINS, Encoder
-from paper_lib.settings import TransducerSettings
+from paper_lib.conformer.encoder import Encoder
+from paper_lib.settings import MEL_BINS, TransducerSettings
 
 BLANK = 0
 State = tuple[Tensor, Tensor]

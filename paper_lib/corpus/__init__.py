@@ -22,7 +22,7 @@ from tqdm import tqdm
 from paper_lib.corpus import librispeech, synthetic
 from paper_lib.corpus.cache import Shard, Utterance, is_made, open_or_make
 from paper_lib.paths import cache_root
-from paper_lib.settings import CorpusSettings, Split
+from paper_lib.settings import MEL_BINS, CorpusSettings, Split
 
 __all__ = ["Corpus", "Shard", "Utterance", "open_corpus"]
 
@@ -120,7 +120,7 @@ class Corpus:
     def feature_statistics(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Returns the mean and the standard deviation of every mel bin over the first training shard, [80] each."""
         shard = self.shard("train", 0)
-        frames, total, squares = 0, np.zeros(80), np.zeros(80)
+        frames, total, squares = 0, np.zeros(MEL_BINS), np.zeros(MEL_BINS)
         for index in range(len(shard)):
             features = shard.features(index).astype(np.float64)
             frames += len(features)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from paper_lib.corpus import Corpus, Shard, Utterance
 from paper_lib.corpus.tokens import Tokenizer
-from paper_lib.settings import Split
+from paper_lib.settings import MEL_BINS, Split
 
 # Shards that are shuffled together: a whole mini corpus, and a tractable part of a large one that is made on the fly.
 WINDOW = 16
@@ -58,7 +58,7 @@ def padding_share(batches: Sequence[Sequence[Item]]) -> float:
 def collate(items: Sequence[Item], tokenizer: Tokenizer) -> Batch:
     """Reads and pads the features and labels of `items`."""
     utterances = [shard.utterances[index] for shard, index in items]
-    features = torch.zeros(len(items), max(utterance.frames for utterance in utterances), 80)
+    features = torch.zeros(len(items), max(utterance.frames for utterance in utterances), MEL_BINS)
     for row, (shard, index) in enumerate(items):
         features[row, : utterances[row].frames] = torch.from_numpy(shard.features(index).astype(np.float32))
     labels = [torch.tensor(tokenizer.encode(utterance.text), dtype=torch.long) for utterance in utterances]

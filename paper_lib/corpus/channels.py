@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.signal import fftconvolve, firwin, resample_poly
 
+from paper_lib.corpus.features import SAMPLE_RATE
 from paper_lib.settings import Channel
 
-SAMPLE_RATE = 16_000  # Hz
 TELEPHONE_BAND = (300.0, 3400.0)  # Hz
 REVERBERATION = (0.2, 0.7)  # seconds until the reverberation has decayed by 60 dB
 DIRECT_TO_REVERBERANT = (-3.0, 9.0)  # dB

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from scipy import fft, sparse
 from scipy.signal.windows import hann
 
+from paper_lib.settings import MEL_BINS
+
 SAMPLE_RATE = 16_000  # Hz
 WINDOW, HOP = 400, 160  # samples, 25 and 10 ms
 FFT = 512
-BINS = 80
 # Added to the power in every bin, about -80 dB of full scale: synthetic silence is exactly zero.
 FLOOR = 1e-6
 
@@ -39,7 +40,7 @@ def log_mel(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
 @cache
 def mel_filters() -> sparse.csr_array:
     """Returns the triangular filters, [80, 257], each with a peak of 1."""
-    edges = _mel_to_hertz(np.linspace(0, _hertz_to_mel(SAMPLE_RATE / 2), BINS + 2))
+    edges = _mel_to_hertz(np.linspace(0, _hertz_to_mel(SAMPLE_RATE / 2), MEL_BINS + 2))
     frequencies = np.linspace(0, SAMPLE_RATE / 2, FFT // 2 + 1)
     rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
@@ -10,9 +11,8 @@ from numpy.typing import NDArray
 from scipy.signal import firwin, resample_poly
 
 from paper_lib.corpus import espeak
+from paper_lib.corpus.features import SAMPLE_RATE
 from paper_lib.settings import Split
-
-SAMPLE_RATE = 16_000  # Hz
 
 # British "en" takes variants; its alias "en-gb" takes none.
 ACCENTS = ("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp")
@@ -28,7 +28,7 @@ VARIANTS = tuple(_VARIANTS.split())
 RATES = (170, 230)  # words a minute
 PITCHES = (35, 65)  # 50 is the variant's own
 
-_UP, _DOWN = 320, 441  # 22 050 Hz to 16 kHz
+_UP, _DOWN = Fraction(SAMPLE_RATE, espeak.SAMPLE_RATE).as_integer_ratio()
 _MARGIN = 800  # samples, 50 ms
 _SILENCE = 0.01  # of the peak
 

@@ -9,13 +9,19 @@ from typing import Any
 
 from paper_lib.explorers.parts import explorer, percents
 from paper_lib.federated.accounting import FLOAT_BYTES, account, dropped_units
+from paper_lib.federated.plans import FLAT_RATE
 from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
 from paper_lib.inference import Estimate
 from paper_lib.settings import DropoutPlan, TransducerSettings
 
-STEP = 5  # of the sliders, per cent
-HIGHEST = 95
+HIGHEST, STEP = 95, 5  # of the sliders, per cent
+# What sets them all at once; the sliders of a notebook too.
+PRESETS: Mapping[str, int] = {
+    "none": 0,
+    f"flat {100 * FLAT_RATE:.0f} %": round(100 * FLAT_RATE),
+    "half of every layer": 50,
+}
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,8 @@ def planner(
         f'aria-label="layer {layer + 1}, per cent dropped"><span class="rate">0</span><span>{layer + 1}</span></label>'
         for layer in range(layers)
     )
-    presets: Mapping[str, int] = {"none": 0, "flat 20 %": 20, "half of every layer": 50}
     buttons = "".join(
-        f'<button type="button" data-rate="{rate}">{html.escape(label)}</button>' for label, rate in presets.items()
+        f'<button type="button" data-rate="{rate}">{html.escape(label)}</button>' for label, rate in PRESETS.items()
     )
     facts = {
         "dropped": ("Parameters dropped", f"0 of {whole.parameters:,} (0.0 %)"),

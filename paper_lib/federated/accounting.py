@@ -16,7 +16,7 @@ from paper_lib.conformer.sizes import count_parameters
 from paper_lib.conformer.transducer import BLANK
 from paper_lib.federated.dropout import FEED_FORWARD, draw_mask, sub_model
 from paper_lib.federated.plans import check_plan
-from paper_lib.settings import DropoutPlan, TransducerSettings
+from paper_lib.settings import MEL_BINS, DropoutPlan, TransducerSettings
 
 FLOAT_BYTES = 4
 # A backward pass multiplies by every weight twice: for the gradient of the input and of the weight.
@@ -115,6 +115,6 @@ def step_memory(plan: DropoutPlan, settings: TransducerSettings, frames: int, la
     with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         lengths = torch.empty(1, dtype=torch.long)
         targets = torch.empty(1, labels, dtype=torch.long)
-        encoded, times = model.encode(torch.empty(1, frames, 80), lengths)
+        encoded, times = model.encode(torch.empty(1, frames, MEL_BINS), lengths)
         transducer_loss(model.logits(encoded, targets), targets, times, lengths, BLANK)
     return 2 * FLOAT_BYTES * weights + sum(kept.values())

@@ -34,7 +34,7 @@ PLANS = (
 )
 _WITH_COUNT = ("amb", "crit", "flat", "low", "high", "random")
 PLAN_NAME = rf"^(none|flat|({'|'.join(_WITH_COUNT)})-[1-9][0-9]*)$"
-OWN_PLAN = r"^\s*([0-9]+|rest):[0-9.]+(\s+([0-9]+|rest):[0-9.]+)*\s*$"
+OWN_PLAN = r"^\s*([0-9]{1,9}|rest):[0-9.]+(\s+([0-9]{1,9}|rest):[0-9.]+)*\s*$"
 RATE, FLAT_RATE, BASE_RATE = 0.5, 0.2, 0.1
 
 
@@ -81,7 +81,8 @@ def own_plan(text: str, layers: int) -> DropoutPlan:
     """Returns the plan that a reader writes as "1:0.5 4:0.25 rest:0.1", called own; raises PlanError."""
     if not re.match(OWN_PLAN, text):
         raise PlanError(f"own is {text!r}; a plan is written like '1:0.5 4:0.25 rest:0.1'")
-    pairs = [part.split(":") for part in text.split()]
+    # 01 is layer 1.
+    pairs = [(layer.lstrip("0") or "0", rate) for layer, rate in (part.split(":") for part in text.split())]
     if doubled := sorted({layer for layer, _ in pairs if sum(layer == other for other, _ in pairs) > 1}):
         raise PlanError(f"own names {'layer ' if doubled[0] != 'rest' else ''}{doubled[0]} twice")
     rates = dict(pairs)

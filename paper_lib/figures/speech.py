@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from paper_lib.corpus.features import BINS, FFT, SAMPLE_RATE, mel_filters
+from paper_lib.corpus.features import FFT, HOP, SAMPLE_RATE, mel_filters
 from paper_lib.figures.style import BLUE, COLOUR_MAP, LIGHT, PALETTE, book_style, new_figure
+from paper_lib.settings import MEL_BINS
 
-SECONDS_PER_FRAME = 0.01
+SECONDS_PER_FRAME = HOP / SAMPLE_RATE
 # Hz, at the marks of a spectrogram's vertical axis.
 MARKS = (250, 500, 1000, 2000, 4000, 7000)
 # Shades of a spectrogram: more are not told apart, and make the page's files larger.
@@ -58,7 +59,7 @@ def _draw(axes: Axes, features: NDArray[np.float32], limits: tuple[float, float]
         features.T,
         origin="lower",
         aspect="auto",
-        extent=(0, frames * SECONDS_PER_FRAME, -0.5, BINS - 0.5),
+        extent=(0, frames * SECONDS_PER_FRAME, -0.5, MEL_BINS - 0.5),
         vmin=limits[0],
         vmax=limits[1],
         cmap=colormaps[COLOUR_MAP].resampled(COLOURS),
@@ -71,7 +72,7 @@ def _bins_of(hertz: Sequence[float]) -> NDArray[np.float64]:
     """Returns where frequencies in Hz lie on the axis of mel bins, between the filters' centres of gravity."""
     filters = mel_filters()
     frequencies = np.linspace(0, SAMPLE_RATE / 2, FFT // 2 + 1)
-    return np.interp(hertz, filters @ frequencies / (filters @ np.ones_like(frequencies)), np.arange(BINS))
+    return np.interp(hertz, filters @ frequencies / (filters @ np.ones_like(frequencies)), np.arange(MEL_BINS))
 
 
 @book_style()

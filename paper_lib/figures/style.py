@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.figure import Figure
 
 from paper_lib.figures.download import Row, csv_link
@@ -74,7 +74,9 @@ _SETTINGS: dict[RcKeyType, Any] = {
 @contextmanager
 def book_style() -> Iterator[None]:
     """Draws what its body (or the function that it decorates) draws in the style of the book."""
-    with rc_context(_SETTINGS):
+    with rc_context():
+        rcdefaults()  # A user's own matplotlibrc changes no figure.
+        rcParams.update(_SETTINGS)
         yield
 
 

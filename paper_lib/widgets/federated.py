@@ -15,6 +15,7 @@ from paper_lib.conformer.sizes import count_parameters
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.batches import Item, evaluation_batches
 from paper_lib.evaluation import wer
+from paper_lib.explorers.planner import HIGHEST, PRESETS, STEP
 from paper_lib.federated.accounting import FLOAT_BYTES, dropped_parameters
 from paper_lib.federated.algorithm import federated_dropout
 from paper_lib.federated.averaging import ServerState
@@ -29,8 +30,6 @@ from paper_lib.threads import one_thread
 from paper_lib.widgets.parts import LABELLED, Panel, Status, styled
 from paper_lib.widgets.shipped import ShippedModel
 
-PRESETS = {"none": 0, "flat 20 %": 20, "half of every layer": 50}
-HIGHEST, STEP = 95, 5  # of the sliders, per cent
 SENTENCES = 60  # that the WER is measured on
 
 
