@@ -193,12 +193,14 @@ def test_agreement_is_found_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_instability_by_hand() -> None:
-    # Two trainings differ by 1 in a layer of three; the mean of both is 0.5, 2, 0.
+    # Two trainings differ by 1 in a layer of three; of each the other is the mean.
     found = instability(np.array([[1.0, 2, 0], [0.0, 2, 0]]))
-    assert found == pytest.approx(np.full(2, math.sqrt(1 / 3) / np.std([0.5, 2, 0])))
-    # The mean of the others of the first is 0, 3, 0, that of all three 1/3, 8/3, 0.
+    assert found[0] == pytest.approx(math.sqrt(1 / 3) / np.std([0, 2, 0]))
+    assert found[1] == pytest.approx(math.sqrt(1 / 3) / np.std([1, 2, 0]))
+    # The mean of the others of the first is 0, 3, 0.
     third = instability(np.array([[1.0, 2, 0], [0.0, 2, 0], [0.0, 4, 0]]))
-    assert third[0] == pytest.approx(math.sqrt((1 + 1 + 0) / 3) / np.std([1 / 3, 8 / 3, 0]))
+    assert third[0] == pytest.approx(math.sqrt((1 + 1 + 0) / 3) / np.std([0, 3, 0]))
+    assert instability(np.full((3, 4), 0.1)).tolist() == [0, 0, 0]  # all layers alike in all trainings
 
 
 def test_instability_is_0_for_trainings_alike_and_about_1_where_layers_are_nothing_but_chance() -> None:

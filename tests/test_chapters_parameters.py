@@ -135,7 +135,7 @@ def test_the_table_of_contents_is_the_list_of_chapters() -> None:
     [
         ("stability", {"seeds": "1"}, "seeds is 1; it must be an integer from 2 to 20, or None"),
         ("signatures", {"seeds": "1"}, "it must be an integer from 2 to 20"),
-        ("signatures", {"modules": "attention.x"}, "attention.q, attention.k, attention.v"),
+        ("signatures", {"matrices": "attention.x"}, "attention.q, attention.k, attention.v"),
         (
             "signatures",
             {"step": "30"},

@@ -65,12 +65,12 @@ def instability(profiles: Floats) -> Floats:
     """Returns how far each training lies from the mean of the others, over the spread between layers, [trainings].
 
     Root mean squares over layers of `profiles` [trainings, layers]: the slide's picture as a number. 0: all trainings
-    are alike, or layers do not differ at all; 1: trainings differ in a layer as much as layers do.
+    are alike, or the others' layers do not differ; 1: trainings differ in a layer as much as layers do.
     """
     others = (profiles.sum(0) - profiles) / (len(profiles) - 1)
-    distance: Floats = np.sqrt(((profiles - others) ** 2).mean(1))
-    spread = profiles.mean(0).std()
-    return distance / spread if spread > 1e-12 else np.zeros_like(distance)
+    distance, spread = np.sqrt(((profiles - others) ** 2).mean(1)), others.std(1)
+    deviation: Floats = np.divide(distance, spread, out=np.zeros_like(distance), where=spread > 1e-12)
+    return deviation
 
 
 def association(first: Floats, second: Floats, given_depth: bool = False) -> tuple[float, float]:
