@@ -501,7 +501,7 @@ table(
     ["Difference", "WER, points [95 %]", "Relative", "By seed", "Slide, relative"],
     "Differences of WER on the SF test speech at equal parameters dropped, paired by seed and speaker, 95 % intervals "
     "over both. The slide names 7 % and 22 %; its own table gives (7.0 − 6.3) / 7.0 = 10 % and (7.3 − 6.5) / 7.3 = "
-    "11 %. +0.0 in a seed: both plans drop the same layers.",
+    "11 %.",
 )
 
 # %% [markdown]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 import pytest
@@ -35,6 +38,24 @@ def test_a_page_warns_of_its_numbers_and_tells_what_produced_it(built_book: Path
     page = (built_book / "_build" / "html" / "book" / f"{chapter}.html").read_text()
     assert "The numbers on this page mean nothing" in page
     assert '<dl class="provenance">' in page
+
+
+def test_x_rises_in_every_curve_of_every_page(built_book: Path) -> None:
+    curves: dict[tuple[str, ...], list[int]] = {}
+    for page in sorted((built_book / "_build" / "html" / "book").glob("*.html")):
+        for link in BeautifulSoup(page.read_text(), "html.parser").select("a.download"):
+            for row in csv.DictReader(io.StringIO(unquote(link["href"].partition(",")[2]))):
+                if x := {"step", "rounds"} & row.keys():
+                    of = [f"{name}={value}" for name, value in row.items() if name not in x and not is_measured(name)]
+                    curves.setdefault((page.stem, str(link["download"]), *of), []).append(int(row[x.pop()]))
+    assert {key[0] for key in curves} >= {"federated_dropout", "signatures"}
+    assert max(map(len, curves.values())) > 2
+    assert [key for key, xs in curves.items() if xs != sorted(set(xs))] == []
+
+
+def is_measured(column: str) -> bool:
+    """Returns whether a column of a figure's data holds what is drawn along y."""
+    return column in ("rho", "value", "signature", "wer_percent")
 
 
 def test_the_status_page_links_to_every_chapter(built_book: Path) -> None:

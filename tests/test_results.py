@@ -18,7 +18,7 @@ import pytest
 from pydantic import Field
 
 from paper_lib import results
-from paper_lib.results import VERSIONED, Record, Store, consulted
+from paper_lib.results import VERSIONED, Record, Store, by_step, consulted
 from paper_lib.settings import Settings
 
 CORPUS = "c0ffee"
@@ -284,3 +284,11 @@ def test_consulted_lists_each_record_once_in_the_order_of_asking(directory: Path
     ask(3)
     assert consulted() == [first, second, new]
     assert [record.settings["seed"] for record in consulted()] == [3, 1, 4]
+
+
+def test_a_history_is_read_in_the_order_of_its_steps() -> None:
+    # Records are written with sorted keys, which are texts.
+    written = json.loads(json.dumps({str(step): step / 100 for step in range(0, 128, 8)}, sort_keys=True))
+    assert list(written)[:3] == ["0", "104", "112"]
+    assert by_step(written) == {step: step / 100 for step in range(0, 128, 8)}
+    assert list(by_step(written)) == sorted(range(0, 128, 8))
