@@ -74,11 +74,13 @@ def sweep(size: str, repeats: int) -> None:
         trained_model(run),
         evaluation_batches(open_corpus(run.corpus), "test", profile.reset.batch_frames),
     )
-    evaluations = len(replacements(fitted.model, fitted.initial, profile.reset))
+    evaluations = len(replacements(fitted.model, fitted.initial, profile.reset, run.seed))
     ratios = []
     for _ in range(repeats):
         one = seconds(lambda: transcribe(fitted.model, batches, fitted.tokenizer, cpu))
-        all_ = seconds(lambda: reset_sweep(fitted.model, fitted.initial, batches, fitted.tokenizer, profile.reset, cpu))
+        all_ = seconds(
+            lambda: reset_sweep(fitted.model, fitted.initial, batches, fitted.tokenizer, profile.reset, run.seed, cpu)
+        )
         ratios.append(all_ / (evaluations * one))
         click.echo(f"one evaluation {one:.2f} s, sweep of {evaluations} resets {all_:.2f} s: {ratios[-1]:.2f} x")
     click.echo(f"{size}: a sweep takes {statistics.median(ratios):.2f} x the time of {evaluations} full evaluations")

@@ -63,7 +63,7 @@ def account(plan: DropoutPlan, settings: TransducerSettings, seconds: float, lab
 def dropped_units(plan: DropoutPlan, settings: TransducerSettings) -> list[int]:
     """Returns by layer how many hidden units each of its feed-forward modules does without."""
     hidden = 4 * settings.encoder.dim
-    return [round(plan.rate(layer + 1) * hidden) for layer in range(settings.encoder.layers)]
+    return [round(plan.rate(layer) * hidden) for layer in range(1, settings.encoder.layers + 1)]
 
 
 def dropped_parameters(plan: DropoutPlan, settings: TransducerSettings) -> int:

@@ -18,6 +18,7 @@ from paper_lib.conformer.layer import FeedForward
 from paper_lib.conformer.skeleton import skeleton
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.federated.plans import check_plan
+from paper_lib.layers.variants import name_of
 from paper_lib.settings import DropoutPlan, TransducerSettings
 
 FEED_FORWARD = ("ffn1", "ffn2")
@@ -55,13 +56,12 @@ def draw_mask(plan: DropoutPlan, settings: TransducerSettings, generator: torch.
     encoder = settings.encoder
     check_plan(plan, encoder.layers)
     kept: dict[str, Tensor] = {}
-    for layer in range(encoder.layers):
-        rate = plan.rate(layer + 1)
-        if rate:
+    for layer in range(1, encoder.layers + 1):
+        if rate := plan.rate(layer):
             hidden = 4 * encoder.dim
             for module in FEED_FORWARD:
                 order = torch.randperm(hidden, generator=generator)
-                kept[f"encoder.layers.{layer}.{module}"] = order[: hidden - round(rate * hidden)].sort().values
+                kept[f"encoder.{name_of(layer)}.{module}"] = order[: hidden - round(rate * hidden)].sort().values
     return Mask(kept)
 
 

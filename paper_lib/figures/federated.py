@@ -181,9 +181,8 @@ def _point(axes: Axes, plan: str, x: float, y: float, interval: tuple[float, flo
     axes.annotate(
         plan,
         (x, y),
-        xytext=(-6 if below else 6, -10 if below else 4),
+        xytext=(4, -12 if below else 4),
         textcoords="offset points",
-        ha="right" if below else "left",
         fontsize=8,
         color=_COLOURS[family],
     )

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from paper_lib.conformer.layer import ConformerLayer
 from paper_lib.conformer.skeleton import skeleton
-from paper_lib.layers.variants import Module
+from paper_lib.layers.variants import Module, name_of
 from paper_lib.settings import EncoderSettings
 
 
 def reinitialized(settings: EncoderSettings, initial: Mapping[str, Tensor], layer: int) -> ConformerLayer:
     """Returns encoder layer `layer`, from 1, with this run's own step-0 weights, `initial` of the whole transducer."""
-    prefix = f"encoder.layers.{layer - 1}."
+    prefix = f"encoder.{name_of(layer)}."
     with skeleton():
         fresh = ConformerLayer(settings)
     fresh.load_state_dict({k.removeprefix(prefix): t for k, t in initial.items() if k.startswith(prefix)}, assign=True)

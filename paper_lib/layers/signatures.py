@@ -18,6 +18,7 @@ from paper_lib.inference import Floats
 from paper_lib.layers.agreement import association, spearman
 from paper_lib.layers.matrices import MATRICES, SignatureError, check_step
 from paper_lib.layers.sweeps import Sweeps
+from paper_lib.layers.variants import name_of
 
 
 @dataclass(frozen=True)
@@ -84,5 +85,5 @@ def correlation_with_harm(
 def _distances(training: Mapping[str, Any], matrices: Sequence[str]) -> Floats:
     """Returns [matrices, layers, steps]."""
     distances = training["distances"]
-    layers = 1 + max(int(name.split(".")[1]) for name in distances)
-    return np.array([[distances[f"layers.{layer}.{matrix}.weight"] for layer in range(layers)] for matrix in matrices])
+    layers = range(1, 1 + len({name.split(".")[1] for name in distances}))
+    return np.array([[distances[f"{name_of(layer)}.{matrix}.weight"] for layer in layers] for matrix in matrices])

@@ -17,10 +17,15 @@ MODULES: tuple[Module, ...] = get_args(Module)
 class Variant:
     """One reset, of `layer`, from 1, or one `module` of it; `draw` counts the re-randomisations of that layer from 0.
 
-    Layers count from 1 everywhere but in the names of weights ("encoder.layers.0.ffn1"), which PyTorch makes.
+    Layers count from 1 everywhere but in the names of weights; see `name_of`.
     """
 
     layer: int
     kind: Kind
     draw: int = 0
     module: Module | None = None
+
+
+def name_of(layer: int) -> str:
+    """Returns what the weights of `layer`, from 1, are called in the encoder: "layers.0" of layer 1, by PyTorch."""
+    return f"layers.{layer - 1}"
