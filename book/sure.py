@@ -124,9 +124,10 @@ table(
 # times their standard error. (What is peculiar to a speaker in a training is in this spread and in that of the
 # speakers; it is taken out here, but never more than three quarters.) For the **speakers** it is Hall's (1992) interval
 # of a mean: Student's *t* with a correction for skewness, because a few speakers make most of the errors, and the
-# interval must reach farther up than down. The end of the interval lies at the root of the sum of both squares, which
-# is how the intervals of a sum's parts combine (Zou and Donner 2008). With one training there is the second distance
-# alone, and the interval is about this one trained model.
+# interval must reach farther up than down. The skewness that a few speakers show falls short of the true one, so it is
+# taken a quarter larger. The end of the interval lies at the root of the sum of both squares, which is how the
+# intervals of a sum's parts combine (Zou and Donner 2008). With one training there is the second distance alone, and
+# the interval is about this one trained model.
 #
 # Nothing is resampled, so no interval depends on a seed. Where several intervals must hold together, those of all
 # layers of a model, each has confidence 1 − 0.05 / *L*.
