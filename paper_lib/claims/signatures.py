@@ -221,10 +221,11 @@ def shares_features_with_wer(trainings: Trainings, sizes: Mapping[str, Sweeps]) 
         depth = np.broadcast_to(np.arange(harm.shape[1], dtype=float), harm.shape)
         rho, p = association(profiles, harm)
         partial, partial_p = association(profiles, harm, given_depth=True)
-        evidence.append(
+        told = (
             f"{size}: ρ {rho:.2f}, {p_text(p)}; at fixed depth {partial:.2f}, {p_text(partial_p)}; "
             f"depth alone {association(depth, harm)[0]:.2f}"
         )
+        evidence.append(told.replace("-", "−"))
         parts[size] = tested(p, association(profiles, -harm)[1], "more layers")
     return conclude(SHARES_FEATURES_WITH_WER, evidence, parts)
 
