@@ -12,11 +12,15 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page
 
 from paper_lib.claims.findings import adapted_by_plan
-from paper_lib.evaluation import Estimate
+from paper_lib.corpus import open_corpus
+from paper_lib.corpus.features import SAMPLE_RATE
+from paper_lib.evaluation import Spoken
 from paper_lib.federated.accounting import account
+from paper_lib.inference import Estimate
 from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.signatures import signature, signatures_over_time
+from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.profiles import profile_of, streaming_size
 from paper_lib.settings import DropoutPlan
@@ -84,22 +88,23 @@ def rows(figure: Locator, part: str) -> dict[str, str]:
 
 def check_layer(figure: Locator, model: ModelRecords, kind: str, layer: int) -> None:
     """Compares what the layer explorer tells of one layer with the records of its model."""
-    (effect,) = [e for e in layer_effects(model.reset.result) if e.kind == kind and e.layer == layer]
+    sweeps = Sweeps.of([model.reset.result])
+    (effect,) = [e for e in layer_effects(sweeps) if e.kind == kind and e.layer == layer]
     told = facts(figure)
     layers = len(signature(model.training.result)[0])
-    assert told["Layer"] == f"{layer + 1} of {layers}, {kind}"
-    assert told["WER"] == f"{tenths(effect.wer)} %, intact {tenths(intact_wer(model.reset.result))} %"
+    assert told["Layer"] == f"{layer} of {layers}, {kind}"
+    assert told["WER"] == f"{tenths(effect.wer)} %, intact {tenths(intact_wer(sweeps))} %"
     assert told["Change"] == f"{tenths(effect.change, sign=True)} points: {effect.classification}"
     shown = rows(figure, "signature")
     assert shown == {
         matrix: f"{value:.2f}"
-        for matrix, value in zip(MATRICES, np.round(signature(model.training.result)[:, layer], 2), strict=True)
+        for matrix, value in zip(MATRICES, np.round(signature(model.training.result)[:, layer - 1], 2), strict=True)
     }
     modules = rows(figure, "modules")
     if model.modules is None:
         assert set(modules.values()) == {"not measured"}
     else:
-        for e in layer_effects(model.modules.result):
+        for e in layer_effects(Sweeps.of([model.modules.result])):
             if e.kind == "re-initialisation" and e.layer == layer:
                 assert modules[str(e.module)] == f"{tenths(e.change, sign=True)} {e.classification}"
         assert set(modules) == set(MODULES)
@@ -107,7 +112,7 @@ def check_layer(figure: Locator, model: ModelRecords, kind: str, layer: int) -> 
 
 def test_the_layer_explorer_by_mouse(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
     figure = explorer(book, built_book, "explore", "layer-explorer")
-    check_layer(figure, records[0], KINDS[0], 0)
+    check_layer(figure, records[0], KINDS[0], 1)
     for model in records:
         # The norm comes first: the size moves to one that was trained with it.
         for label, value in (("Norm", model.norm), ("Size", model.size), ("Training, seed", str(model.seed))):
@@ -115,12 +120,12 @@ def test_the_layer_explorer_by_mouse(book: Page, built_book: Path, records: list
         for kind in KINDS:
             menu(figure, "Reset").select_option(label=kind)
             columns = figure.locator(".plot label")
-            effects = [e for e in layer_effects(model.reset.result) if e.kind == kind]
+            effects = [e for e in layer_effects(Sweeps.of([model.reset.result])) if e.kind == kind]
             assert columns.count() == len(effects)
             for effect in effects:
-                columns.nth(effect.layer).click()
+                columns.nth(effect.layer - 1).click()
                 check_layer(figure, model, kind, effect.layer)
-                assert columns.nth(effect.layer).locator(".value").inner_text() == f"{100 * effect.wer.value:.1f}"
+                assert columns.nth(effect.layer - 1).locator(".value").inner_text() == f"{100 * effect.wer.value:.1f}"
 
 
 def test_the_numbers_of_an_explorer_are_saved(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
@@ -130,7 +135,7 @@ def test_the_numbers_of_an_explorer_are_saved(book: Page, built_book: Path, reco
     assert saving.value.suggested_filename == "layer-explorer.csv"
     with saving.value.path().open(newline="") as file:
         rows = list(csv.DictReader(file))
-    effects = [e for m in records for r in (m.reset, m.modules) if r for e in layer_effects(r.result)]
+    effects = [e for m in records for r in (m.reset, m.modules) if r for e in layer_effects(Sweeps.of([r.result]))]
     # The file has six digits.
     assert sorted(row["wer_percent"] for row in rows) == sorted(f"{100 * e.wer.value:.6g}" for e in effects)
 
@@ -140,9 +145,9 @@ def test_the_layer_explorer_by_keyboard(book: Page, built_book: Path, records: l
     menu(figure, "Size").focus()
     for key in ("Tab", "Tab", "Tab", "ArrowDown", "Tab", "ArrowRight"):  # past norm and seed, to kind, to the columns
         book.keyboard.press(key)
-    check_layer(figure, records[0], KINDS[1], 1)
+    check_layer(figure, records[0], KINDS[1], 2)
     book.keyboard.press("ArrowLeft")
-    check_layer(figure, records[0], KINDS[1], 0)
+    check_layer(figure, records[0], KINDS[1], 1)
 
 
 def test_the_menus_move_to_a_model_that_was_trained(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
@@ -151,7 +156,7 @@ def test_the_menus_move_to_a_model_that_was_trained(book: Page, built_book: Path
     menu(figure, "Norm").select_option(label="BatchNorm")
     (model,) = [model for model in records if model.norm == "BatchNorm" and model.seed == 0]
     assert menu(figure, "Size").locator("option:checked").inner_text() == model.size
-    check_layer(figure, model, KINDS[0], 0)
+    check_layer(figure, model, KINDS[0], 1)
 
 
 def heard(figure: Locator) -> dict[str, str]:
@@ -168,23 +173,33 @@ def heard(figure: Locator) -> dict[str, str]:
 
 def test_what_the_model_hears_by_mouse(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
     figure = explorer(book, built_book, "explore", "hearing")
-    for model in (model for model in records if model.transcripts):
-        result = model.transcripts.result
+    first = [model for model in records if model.seed == 0 and model.modules]
+    assert len(first) == 3
+    for model in first:
+        result = model.reset.result
+        spoken = Spoken.read(result)
+        intact = spoken.hypotheses(result["intact"])
         menu(figure, "Size").select_option(label=model.size)
-        for place, utterance in enumerate(result["utterances"]):
-            menu(figure, "Utterance").select_option(label=utterance["text"])
-            for reset in result["resets"]:
+        for place in shown_places(spoken):
+            menu(figure, "Utterance").select_option(label=spoken.references[place])
+            for reset in (reset for reset in result["resets"] if reset["draw"] == 0):
                 menu(figure, "Reset").select_option(label=reset["kind"])
-                menu(figure, "Layer").select_option(label=str(reset["layer"] + 1))
+                menu(figure, "Layer").select_option(label=str(reset["layer"]))
                 assert heard(figure) == {
-                    "said": utterance["text"],
-                    "intact": " ".join(result["intact"][place].split()),
-                    "reset": " ".join(reset["texts"][place].split()),
+                    "said": spoken.references[place],
+                    "intact": " ".join(intact[place].split()),
+                    "reset": " ".join(spoken.hypotheses(reset["misheard"])[place].split()),
                 }
             (shown,) = figure.locator(".utterance:visible").all()
-            assert shown.locator("img").get_attribute("alt") == f"Spectrogram of “{utterance['text']}”."
+            assert shown.locator("img").get_attribute("alt") == f"Spectrogram of “{spoken.references[place]}”."
             seconds = shown.locator("audio").evaluate("sound => sound.duration")
-            assert seconds == pytest.approx(utterance["frames"] / 100, abs=0.05)
+            said = open_corpus(SMOKE.corpus).waveform(spoken.ids[place])
+            assert seconds == pytest.approx(len(said) / SAMPLE_RATE, abs=0.05)
+
+
+def shown_places(spoken: Spoken) -> list[int]:
+    """Returns where the utterances that the page offers, the first ones by name, stand in the records."""
+    return [spoken.ids.index(name) for name in sorted(spoken.ids)[:8]]
 
 
 def test_what_the_model_hears_by_keyboard(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
@@ -192,10 +207,12 @@ def test_what_the_model_hears_by_keyboard(book: Page, built_book: Path, records:
     menu(figure, "Utterance").focus()
     for key in ("ArrowDown", "Tab", "Tab", "Tab", "ArrowDown"):  # the second utterance, past size and kind, layer 2
         book.keyboard.press(key)
-    result = next(model.transcripts.result for model in records if model.transcripts)
-    (reset,) = [r for r in result["resets"] if r["kind"] == KINDS[0] and r["layer"] == 1]
-    assert heard(figure)["said"] == result["utterances"][1]["text"]
-    assert heard(figure)["reset"] == " ".join(reset["texts"][1].split())
+    result = records[0].reset.result
+    spoken = Spoken.read(result)
+    second = shown_places(spoken)[1]
+    (reset,) = [r for r in result["resets"] if r["kind"] == KINDS[0] and r["layer"] == 2]
+    assert heard(figure)["said"] == spoken.references[second]
+    assert heard(figure)["reset"] == " ".join(spoken.hypotheses(reset["misheard"])[second].split())
 
 
 def shown_signature(figure: Locator) -> list[list[float]]:
@@ -275,7 +292,7 @@ def test_the_planner_names_the_nearest_measured_plans_with_their_wer(book: Page,
     assert nearest[0].endswith("(0 points away)")
     for told in nearest:
         name, value, low, high = re.match(r"(\S+): (\S+) \[(\S+), (\S+)\] %", told).groups()  # type: ignore[union-attr]
-        wer = adapted[name].estimate()
+        wer = adapted[name].mean.estimate()
         for number, found in ((value, wer.value), (low, wer.low), (high, wer.high)):
             assert re.fullmatch(r"\d+\.\d", number)
             assert float(number) == pytest.approx(100 * found, abs=0.05 + 1e-9)
