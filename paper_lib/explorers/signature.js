@@ -22,7 +22,7 @@
     const made = element("td", value.toFixed(2));
     const level = (value - data.low) / (1 - data.low);
     made.style.background = data.colours[Math.round(20 * level)];
-    made.style.color = level < 0.5 ? "#fff" : "#000";
+    made.style.color = level < 0.425 ? "#fff" : "#000"; // each has a contrast of 4.5 there
     return made;
   };
 

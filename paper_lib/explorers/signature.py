@@ -79,5 +79,5 @@ def _table(signature: Floats, matrices: Sequence[str], low: float) -> str:
 
 def _cell(value: float, low: float) -> str:
     level = (value - low) / (1 - low)
-    colour = "#fff" if level < 0.5 else "#000"
+    colour = "#fff" if level < 0.425 else "#000"  # each has a contrast of 4.5 there
     return f'<td style="background:{_COLOURS[round(20 * max(level, 0))]};color:{colour}">{value:.2f}</td>'
