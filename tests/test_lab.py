@@ -120,7 +120,7 @@ def test_an_empty_sentence_is_refused(notebook: Page) -> None:
 
 def test_a_stereo_recording_is_recognised(notebook: Page, tmp_path: Path) -> None:
     upload(notebook, tmp_path / "mine.wav", sound(0))
-    expect(notebook.get_by_text("mine.wav, 1.7 s: ")).to_be_visible()
+    expect(notebook.get_by_text("mine.wav, 2.1 s: ")).to_be_visible()
     expect(row(notebook, "intact")).to_have_text(SENTENCE)
 
 
