@@ -138,7 +138,9 @@ table(
 # agree as well ({term}`permutation test`; of more than eight layers 99,999 random orders, of fewer all). Whether
 # something goes with something else *from layer to layer*, a signature with harm, harm with depth: the layers are the
 # units, and they are shuffled in all trainings alike. A *t*-test over trainings would take one profile of seven layers
-# for five independent ones. In trials it found a connexion in a third of the cases where there was none.
+# for five independent ones: where there is no connexion it finds one in more than a quarter of the cases
+# (`tests/test_agreement.py` simulates it). These tests are one-sided, at 5 %: they ask whether what the paper says is
+# there. Intervals have two sides.
 #
 # ## Simulated
 #
