@@ -9,6 +9,7 @@ import pytest
 import torch
 import torchaudio
 
+import paper_lib.conformer.loss as loss_module
 from paper_lib.conformer.loss import transducer_loss
 
 
@@ -77,6 +78,73 @@ def test_long_utterances_keep_their_precision() -> None:
     ours = transducer_loss(logits, targets, frames, lengths)
     reference = torchaudio.functional.rnnt_loss(logits, targets.int(), frames.int(), lengths.int(), blank=0)
     torch.testing.assert_close(ours[0], reference, rtol=1e-5, atol=1e-3)
+
+
+def padded_batch(dtype: torch.dtype, vocabulary: int = 5) -> tuple[torch.Tensor, ...]:
+    torch.manual_seed(0)
+    logits = torch.randn(3, 4, 4, vocabulary, dtype=dtype, requires_grad=True)
+    return logits, torch.randint(1, vocabulary, (3, 3)), torch.tensor([4, 3, 1]), torch.tensor([3, 1, 2])
+
+
+def test_in_double_precision_the_gradient_is_exact() -> None:
+    logits, *arguments = padded_batch(torch.float64)
+    assert torch.autograd.gradcheck(lambda logits: transducer_loss(logits, *arguments), (logits,))
+
+
+@pytest.mark.parametrize("vocabulary", [5, 70, 40_000])
+@pytest.mark.parametrize("blank", [0, 2])
+def test_any_size_of_vocabulary_and_any_blank(vocabulary: int, blank: int) -> None:
+    """Vocabularies on both sides of what the loss reads at a time."""
+    logits, targets, frames, lengths = padded_batch(torch.float32, vocabulary)
+    targets = targets.masked_fill(targets == blank, 1)
+    ours = transducer_loss(logits, targets, frames, lengths, blank)
+    reference = torchaudio.functional.rnnt_loss(
+        logits, targets.int(), frames.int(), lengths.int(), blank=blank, reduction="none"
+    )
+    torch.testing.assert_close(ours, reference)
+    gradients = [torch.autograd.grad(losses.sum(), logits)[0] for losses in (ours, reference)]
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-5)
+
+
+def test_an_utterance_whose_loss_is_not_used_has_no_gradient() -> None:
+    logits, *arguments = padded_batch(torch.float64)
+    loss = transducer_loss(logits, *arguments)
+    (alone,) = torch.autograd.grad(loss[1], logits, retain_graph=True)
+    (gradient,) = torch.autograd.grad(loss.sum(), logits)
+    assert not alone[[0, 2]].any()
+    torch.testing.assert_close(alone[1], gradient[1])
+
+
+def test_without_gradients_the_values_are_the_same_and_the_lattice_is_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lattices = []
+
+    def diagonals(steps: list[list[torch.Tensor]]) -> list[list[torch.Tensor]]:
+        lattices.append(len(steps))
+        return run(steps)
+
+    run = loss_module._diagonals
+    monkeypatch.setattr(loss_module, "_diagonals", diagonals)
+    arguments = padded_batch(torch.float32)
+    expected = transducer_loss(*arguments)
+    with torch.no_grad():
+        torch.testing.assert_close(transducer_loss(*arguments), expected.detach(), rtol=0, atol=0)
+    assert lattices == [2, 1]
+
+
+def test_extreme_logits_keep_value_and_gradient_finite_and_true() -> None:
+    """With one alignment left, the loss is a sum of logits, and the gradient says where it runs."""
+    logits = torch.full((1, 2, 2, 3), -1e4)
+    for t, u, symbol in ((0, 0, 1), (0, 1, 0), (1, 1, 0)):
+        logits[0, t, u, symbol] = 1e4
+    logits[0, 1, 1, 2] = 2e4
+    logits[0, 0, 1, 2] = -math.inf
+    logits.requires_grad_()
+    loss = transducer_loss(logits, torch.tensor([[1]]), torch.tensor([2]), torch.tensor([1]))
+    loss.backward()
+    assert loss.item() == 1e4
+    expected = torch.zeros_like(logits)
+    expected[0, 1, 1] = torch.tensor([-1.0, 0.0, 1.0])
+    torch.testing.assert_close(logits.grad, expected)
 
 
 @pytest.mark.parametrize(
