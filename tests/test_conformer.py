@@ -12,9 +12,10 @@ from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.conformer.encoder import Encoder
 from paper_lib.conformer.layer import ConformerLayer, depthwise
 from paper_lib.conformer.sizes import SLIDE, count_parameters, millions, table
-from paper_lib.conformer.transducer import BLANK, Transducer
+from paper_lib.conformer.transducer import BLANK, FEW, Transducer
 from paper_lib.profiles import SIZES, mini_size, paper_size
 from paper_lib.settings import EncoderSettings, TransducerSettings
+from paper_lib.threads import one_thread
 
 
 def small(norm: str = "group", groups: int = 2, kernel: int = 6) -> EncoderSettings:
@@ -159,13 +160,56 @@ def greedy_one_by_one(model: Transducer, encoded: torch.Tensor, max_symbols: int
     return labels
 
 
+def talkative(blank: float, settings: TransducerSettings | None = None) -> Transducer:
+    """Returns a model that emits all labels, the more of them the less `blank` adds to that of silence."""
+    torch.manual_seed(1)
+    model = small_transducer() if settings is None else Transducer(settings)
+    with torch.no_grad():
+        model.joint.out.weight.normal_(std=2.0)
+        model.joint.out.bias[BLANK] += blank
+    return model.eval()
+
+
+@pytest.mark.parametrize("max_symbols", [1, 3])
+@pytest.mark.parametrize("blank", [-100.0, 2.0, 6.0, 100.0])
 @torch.inference_mode()
-def test_batched_decoding_equals_one_utterance_at_a_time() -> None:
-    model = small_transducer().eval()
-    torch.nn.init.normal_(model.joint.out.weight, std=2.0)
-    frames = torch.tensor([9, 4, 1, 6])
-    encoded = torch.randn(4, 9, 16) * 2
-    batched = greedy_decode(model, encoded, frames, max_symbols_per_frame=3)
-    expected = [greedy_one_by_one(model, encoded[row, :count], 3) for row, count in enumerate(frames)]
+def test_batched_decoding_equals_one_utterance_at_a_time(blank: float, max_symbols: int) -> None:
+    model = talkative(blank)
+    # Some end within the frames that are looked at together, some at their edge.
+    frames = torch.tensor([9, 4, 1, 6, 0, 3, 2, 13, *[5] * FEW])
+    encoded = torch.randn(len(frames), 17, 16) * 2
+    with one_thread():
+        batched = greedy_decode(model, encoded, frames, max_symbols)
+        expected = [greedy_one_by_one(model, encoded[row, :count], max_symbols) for row, count in enumerate(frames)]
     assert batched == expected
-    assert any(batched)
+    # From as many labels as may be to none at all.
+    share = sum(map(len, batched)) / (int(frames.sum()) * max_symbols)
+    assert share == 1 if blank == -100 else share == 0 if blank == 100 else 0 < share < 1
+    # What lies beyond an utterance's frames is never heard.
+    encoded[torch.arange(17) >= frames[:, None]] = 50.0
+    assert greedy_decode(model, encoded, frames, max_symbols) == batched
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+@torch.inference_mode()
+def test_decoding_by_a_projected_lstm_of_two_layers_equals_one_utterance_at_a_time() -> None:
+    settings = TransducerSettings(
+        encoder=small(), vocabulary=7, embedding=8, prediction=6, lstm_layers=2, lstm_units=12, joint=10
+    )
+    model = talkative(2.0, settings)
+    frames, encoded = torch.tensor([9, 4, 1, 6]), torch.randn(4, 9, 16) * 2
+    expected = [greedy_one_by_one(model, encoded[row, :count], 5) for row, count in enumerate(frames)]
+    assert greedy_decode(model, encoded, frames) == expected
+    assert any(expected)
+
+
+@pytest.mark.parametrize("rows", [1, FEW, FEW + 1])
+@torch.inference_mode()
+def test_a_step_of_the_prediction_network_is_what_it_does_with_one_label(rows: int) -> None:
+    prediction = small_transducer().prediction
+    labels = torch.randint(7, (2, rows, 1))
+    _, state = prediction(labels[0])
+    expected, expected_state = prediction(labels[1], state)
+    found, found_state = prediction.step(labels[1, :, 0], state)
+    torch.testing.assert_close(found, expected[:, 0])
+    torch.testing.assert_close(found_state, expected_state)

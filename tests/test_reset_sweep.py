@@ -198,6 +198,16 @@ def test_every_layer_intact_or_reset_runs_once_per_batch(
     assert sum(rows) == (1 + 3 + 4 + 3) * len([item for batch in heldout for item in batch])
 
 
+def test_a_stack_in_pieces_is_the_stack_as_a_whole(
+    model: Transducer, initial: dict[str, Tensor], swept: SweepResult, heldout: list[list[Item]], monkeypatch: Any
+) -> None:
+    longest = max(shard.utterances[index].frames for batch in heldout for shard, index in batch) // 4 + 1
+    for piece in (1, 2 * longest):  # row by row, and in pieces of which the last may be smaller
+        monkeypatch.setattr("paper_lib.layers.reset_sweep.PIECE", piece)
+        again = reset_sweep(model, initial, heldout, Words(), DRAWS, SEED, CPU)
+        assert again.hypotheses == swept.hypotheses
+
+
 @pytest.mark.parametrize("layer", [1, 2])
 def test_re_initialised_weights_are_step_0s_bit_for_bit_buffers_included(layer: int, trained: Fit) -> None:
     fresh = reinitialized(trained.model.encoder.settings, trained.initial, layer)

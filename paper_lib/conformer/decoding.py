@@ -11,6 +11,9 @@ from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus.batches import Item, collate
 from paper_lib.corpus.tokens import Tokenizer
 
+# Frames of an utterance that one pass looks at: more make fewer passes, but all beyond the next label are in vain.
+LOOK_AHEAD = 3
+
 
 @torch.inference_mode()
 def greedy_decode(
@@ -19,32 +22,46 @@ def greedy_decode(
     """Returns the label ids of the best path, label by label, of each utterance.
 
     `encoded` [batch, time, dim] with `frames` [batch] valid ones. Every utterance keeps its own place in time: one pass
-    emits a label or moves to the next frame for all of them, so passes number max(frames + labels), not
-    frames * labels.
+    looks at the next frames of all of them and takes each to its next label, or beyond these frames if they have none
+    (as label looping does, Bataev et al. 2024). So passes number hardly more than the labels of the longest utterance.
     """
-    batch = torch.arange(len(frames), device=encoded.device)
-    keys = model.joint.encoder(encoded)
-    time = torch.zeros_like(frames)
+    keys = model.joint.encoder(encoded).flatten(0, 1)
+    rows = torch.arange(len(frames), device=encoded.device)  # the utterances with frames to come
+    place = rows * encoded.shape[1]  # the next frame of each, in keys
+    end = place + frames
     emitted = torch.zeros_like(frames)  # labels since the last frame step
-    labels = torch.full_like(frames, BLANK)
-    predicted, (h, c) = model.prediction(labels[:, None])
+    predicted, (h, c) = model.prediction(torch.full_like(frames, BLANK)[:, None])
     query = model.joint.prediction(predicted[:, 0])
-    passes = []
-    while bool((active := time < frames).any()):
-        best = model.joint(keys[batch, time.clamp(max=keys.shape[1] - 1)], query).argmax(-1)
-        emits = active & (best != BLANK) & (emitted < max_symbols_per_frame)
-        labels = torch.where(emits, best, BLANK)
-        passes.append(labels)
-        if bool(emits.any()):
-            predicted, (h_next, c_next) = model.prediction(labels[:, None], (h, c))
-            keep = emits[None, :, None]
-            h, c = torch.where(keep, h_next, h), torch.where(keep, c_next, c)
-            query = torch.where(emits[:, None], model.joint.prediction(predicted[:, 0]), query)
-        time = torch.where(emits, time, time + 1)
-        emitted = torch.where(emits, emitted + 1, 0)
-    if not passes:
-        return [[] for _ in frames]
-    return [[label for label in row if label != BLANK] for row in torch.stack(passes, 1).tolist()]
+    ahead = torch.arange(LOOK_AHEAD, device=encoded.device)
+    emissions = []
+    while True:
+        left = (place < end).nonzero()[:, 0]
+        if len(left) < len(rows):
+            rows, place, end, emitted = (part.index_select(0, left) for part in (rows, place, end, emitted))
+        if not len(rows):
+            break
+        seen = keys.index_select(0, (place[:, None] + ahead).clamp(max=len(keys) - 1).flatten())
+        best = model.joint(seen.view(len(rows), LOOK_AHEAD, -1), query.index_select(0, rows)[:, None]).argmax(-1)
+        blanks = (best == BLANK).cumprod(1).sum(1)  # before the next label
+        place = place + blanks
+        emits = (blanks < LOOK_AHEAD) & (place < end)
+        emitted = emitted * (blanks == 0) + emits
+        place = place + emitted // max_symbols_per_frame
+        emitted = emitted % max_symbols_per_frame
+        some = emits.nonzero()[:, 0]
+        if len(some):
+            who, labels = rows.index_select(0, some), best[some, blanks[some]]
+            before = h.index_select(1, who), c.index_select(1, who)
+            predicted, after = model.prediction.step(labels, before)
+            h.index_copy_(1, who, after[0])
+            c.index_copy_(1, who, after[1])
+            query.index_copy_(0, who, model.joint.prediction(predicted))
+            emissions.append(torch.stack((who, labels)))
+    hypotheses: list[list[int]] = [[] for _ in frames]
+    if emissions:
+        for row, label in zip(*torch.cat(emissions, 1).tolist(), strict=True):
+            hypotheses[row].append(label)
+    return hypotheses
 
 
 @torch.inference_mode()

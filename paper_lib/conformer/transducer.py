@@ -9,6 +9,8 @@ from paper_lib.conformer.encoder import Encoder
 from paper_lib.settings import MEL_BINS, TransducerSettings
 
 BLANK = 0
+# At most so many rows are few to an LSTM.
+FEW = 64
 State = tuple[Tensor, Tensor]
 
 
@@ -38,6 +40,18 @@ class Prediction(nn.Module):
         """
         output: tuple[Tensor, State] = self.lstm(self.embedding(labels), state)
         return output
+
+    def step(self, labels: Tensor, state: State) -> tuple[Tensor, State]:
+        """Maps one more label each, `labels` [batch], and the state so far to ([batch, outputs], state).
+
+        For a few rows, LSTM's call takes longer than its products; for many, its kernel is the faster one.
+        """
+        h, c = state
+        if len(labels) > FEW or len(h) > 1 or self.lstm.proj_size:
+            predicted, state = self(labels[:, None], state)
+            return predicted[:, 0], state
+        h, c = torch.lstm_cell(self.embedding(labels), (h[0], c[0]), *self.lstm.all_weights[0])
+        return h, (h[None], c[None])
 
 
 class Joint(nn.Module):
