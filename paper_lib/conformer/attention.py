@@ -7,6 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+from paper_lib.conformer.dropout import Dropout
+
+# Queries whose positions are scored together.
+BLOCK = 64
+
 
 def relative_positions(time: int, dim: int, device: torch.device) -> Tensor:
     """Returns sinusoids [2 * time - 1, dim] for the distances time - 1, ..., 0, ..., -(time - 1)."""
@@ -16,14 +21,15 @@ def relative_positions(time: int, dim: int, device: torch.device) -> Tensor:
     return torch.stack((angle.sin(), angle.cos()), -1).flatten(1)
 
 
-def shift_to_keys(scores: Tensor) -> Tensor:
-    """Re-indexes `scores` [batch, heads, time, 2 * time - 1] by distance to [batch, heads, time, time] by key.
+def by_key(scores: Tensor) -> Tensor:
+    """Returns a view of `scores` [..., queries, distances], contiguous, by key: [..., queries, distances - queries + 1].
 
-    Padding one column and viewing the rows anew moves row i by i places: no gather, no copy of the sinusoids per query.
+    The last query sees the first of its keys at the first distance, each one before it a place further on: in memory
+    its row begins one place less than a row of distances before the next.
     """
-    batch, heads, time, distances = scores.shape
-    padded = nn.functional.pad(scores, (1, 0)).view(batch, heads, distances + 1, time)
-    return padded[:, :, 1:].reshape(batch, heads, time, distances)[..., :time]
+    *_, queries, distances = scores.shape
+    strides = (*scores.stride()[:-2], distances - 1, 1)
+    return scores.as_strided((*scores.shape[:-1], distances - queries + 1), strides, queries - 1)
 
 
 class RelativeAttention(nn.Module):
@@ -40,7 +46,7 @@ class RelativeAttention(nn.Module):
         self.out = nn.Linear(dim, dim)
         self.content_bias = nn.Parameter(torch.zeros(heads, self.head_dim))
         self.position_bias = nn.Parameter(torch.zeros(heads, self.head_dim))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, positions: Tensor, key_bias: Tensor) -> Tensor:
         """Maps `x` [batch, time, dim] to the same shape.
@@ -48,9 +54,12 @@ class RelativeAttention(nn.Module):
         `positions` is `relative_positions(time, dim)`; `key_bias` [batch, 1, 1 or time, time] is 0 for keys that a
         query may see and -inf for others, padding for example.
         """
-        x = self.norm(x)
-        content, position = self._scores(x, x, positions)
-        return self._mix((content + shift_to_keys(position)) * self.head_dim**-0.5 + key_bias, x)
+        batch, time, dim = x.shape
+        # One product for all three.
+        weights, biases = zip(*((part.weight, part.bias) for part in (self.q, self.k, self.v)), strict=True)
+        projected = nn.functional.linear(self.norm(x), torch.cat(weights), torch.cat(biases))
+        q, k, v = projected.view(batch, time, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        return self._mix(self._scores(q, k, self.pos(positions)).add_(key_bias), v)
 
     def step(self, x: Tensor, past: Tensor, left_context: int) -> tuple[Tensor, Tensor]:
         """Maps the next `x` [batch, n, dim] of a stream, and returns with it the `past` to come.
@@ -60,25 +69,40 @@ class RelativeAttention(nn.Module):
         x = self.norm(x)
         memory = torch.cat([past, x], 1)
         keys, queries = memory.shape[1], x.shape[1]
-        content, position = self._scores(x, memory, relative_positions(keys, x.shape[2], x.device))
+        q, k, v = self._heads(self.q(x)), self._heads(self.k(memory)), self._heads(self.v(memory))
+        # From the last query's distance of the first key to the first query's of the last.
+        positions = relative_positions(keys, x.shape[2], x.device)[: keys + queries - 1]
         # How far back each key lies of each query; negative ahead.
         back = torch.arange(keys - queries, keys, device=x.device)[:, None] - torch.arange(keys, device=x.device)
-        index = (keys - 1 - back).expand(*position.shape[:2], -1, -1)
-        scores = (content + position.gather(-1, index)) * self.head_dim**-0.5
+        scores = self._scores(q, k, self.pos(positions))
         scores = scores.masked_fill((back < 0) | (back > left_context), float("-inf"))
-        return self._mix(scores, memory), memory[:, max(0, keys - left_context) :]
+        return self._mix(scores, v), memory[:, max(0, keys - left_context) :]
 
-    def _scores(self, x: Tensor, memory: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the queries' scores by content, [batch, heads, queries, keys], and by distance, [..., distances]."""
-        batch, time, _ = x.shape
-        q = self.q(x).view(batch, time, self.heads, self.head_dim)
-        k = self.k(memory).view(batch, -1, self.heads, self.head_dim).permute(0, 2, 3, 1)
-        r = self.pos(positions).view(-1, self.heads, self.head_dim).permute(1, 2, 0)
-        return (q + self.content_bias).transpose(1, 2) @ k, (q + self.position_bias).transpose(1, 2) @ r
+    def _heads(self, projected: Tensor) -> Tensor:
+        """Returns `projected` [..., time, dim] as [..., heads, time, dim of a head]."""
+        return projected.unflatten(-1, (self.heads, self.head_dim)).transpose(-3, -2)
 
-    def _mix(self, scores: Tensor, memory: Tensor) -> Tensor:
-        """Returns the values of `memory` [batch, keys, dim], mixed by the scores [batch, heads, queries, keys]."""
-        batch, keys, dim = memory.shape
-        v = self.v(memory).view(batch, keys, self.heads, self.head_dim).transpose(1, 2)
-        mixed = (self.dropout(scores.softmax(-1)) @ v).transpose(1, 2).reshape(batch, -1, dim)
-        return self.dropout(self.out(mixed))
+    def _scores(self, q: Tensor, k: Tensor, r: Tensor) -> Tensor:
+        """Returns scores [batch, heads, queries, keys] of `q` and `k` [batch, heads, queries or keys, dim of a head].
+
+        `r` [keys + queries - 1, dim] are the projected sinusoids, from the last query's distance of the first key on.
+        """
+        queries, distances = q.shape[2], len(r)
+        scale = self.head_dim**-0.5
+        content = (q + self.content_bias[:, None]) * scale
+        position = (q + self.position_bias[:, None]) * scale
+        r = self._heads(r).transpose(-2, -1)
+        # Each query needs only `keys` of the distances. In blocks of queries, little more than those is computed.
+        parts = []
+        for first in range(0, queries, BLOCK):
+            block = position[:, :, first : first + BLOCK]
+            last = first + block.shape[2]
+            parts.append(by_key(block @ r[..., queries - last : distances - first]))
+        scores = torch.cat(parts, 2)
+        scores.view(-1, *scores.shape[2:]).baddbmm_(content.flatten(0, 1), k.flatten(0, 1).mT)
+        return scores
+
+    def _mix(self, scores: Tensor, v: Tensor) -> Tensor:
+        """Returns `v` [batch, heads, keys, dim of a head], mixed by the scores, as [batch, queries, dim]."""
+        mixed = self.dropout(scores.softmax(-1)) @ v
+        return self.dropout(self.out(mixed.transpose(1, 2).flatten(2)))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from paper_lib.conformer.attention import relative_positions
+from paper_lib.conformer.dropout import Dropout
 from paper_lib.conformer.layer import ConformerLayer
 from paper_lib.settings import MEL_BINS, EncoderSettings
 
@@ -39,7 +40,7 @@ class Subsampling(nn.Module):
         self.conv1 = nn.Conv2d(1, channels, 3, stride=2, padding=padding)
         self.conv2 = nn.Conv2d(channels, channels, 3, stride=2, padding=padding)
         self.linear = nn.Linear(channels * MEL_BINS // 4, settings.dim)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the subsampled stream and its frames [batch]; padding is zeroed before each convolution."""

@@ -50,12 +50,16 @@ class MaskedGroupNorm(nn.Module):
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Normalises `x` [batch, time, dim], zero where `valid` [batch, time, 1] is zero."""
         batch, time, dim = x.shape
-        grouped = x.view(batch, time, self.groups, dim // self.groups)
-        mask = valid.unsqueeze(-1)
-        count = valid.sum(1).view(batch, 1, 1, 1) * (dim // self.groups)
-        centred = (grouped - grouped.sum((1, 3), keepdim=True) / count) * mask
-        var = (centred * centred).sum((1, 3), keepdim=True) / count
-        return (centred * torch.rsqrt(var + self.eps)).view(batch, time, dim) * self.weight + self.bias
+        size = dim // self.groups
+        grouped = x.view(batch, time, self.groups, size)
+        count = valid.sum(1) * size  # [batch, 1]
+        mean = grouped.sum((1, 3)) / count
+        var = (grouped.square().sum((1, 3)) / count - mean.square()).clamp(min=0)
+        std = torch.rsqrt(var + self.eps)
+        # x * scale + shift is one pass over the frames.
+        scale = std.repeat_interleave(size, 1) * self.weight
+        shift = self.bias - mean.repeat_interleave(size, 1) * scale
+        return torch.addcmul(shift[:, None], x, scale[:, None])
 
 
 class FrameGroupNorm(MaskedGroupNorm):
