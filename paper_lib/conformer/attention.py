@@ -22,7 +22,7 @@ def relative_positions(time: int, dim: int, device: torch.device) -> Tensor:
 
 
 def by_key(scores: Tensor) -> Tensor:
-    """Returns a view of `scores` [..., queries, distances], contiguous, by key: [..., queries, distances - queries + 1].
+    """Returns contiguous `scores` [..., queries, distances] seen by key: [..., queries, distances - queries + 1].
 
     The last query sees the first of its keys at the first distance, each one before it a place further on: in memory
     its row begins one place less than a row of distances before the next.
@@ -54,11 +54,10 @@ class RelativeAttention(nn.Module):
         `positions` is `relative_positions(time, dim)`; `key_bias` [batch, 1, 1 or time, time] is 0 for keys that a
         query may see and -inf for others, padding for example.
         """
-        batch, time, dim = x.shape
         # One product for all three.
         weights, biases = zip(*((part.weight, part.bias) for part in (self.q, self.k, self.v)), strict=True)
         projected = nn.functional.linear(self.norm(x), torch.cat(weights), torch.cat(biases))
-        q, k, v = projected.view(batch, time, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        q, k, v = projected.unflatten(-1, (3, self.heads, self.head_dim)).permute(2, 0, 3, 1, 4)
         return self._mix(self._scores(q, k, self.pos(positions)).add_(key_bias), v)
 
     def step(self, x: Tensor, past: Tensor, left_context: int) -> tuple[Tensor, Tensor]:

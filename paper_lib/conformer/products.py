@@ -17,7 +17,7 @@ def use_fast_products() -> None:
     """
     if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkldnn.is_available():
         return
-    matmul = torch.backends.mkldnn.matmul
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     generator = torch.Generator().manual_seed(0)
     first, second = (torch.randn(64, 64, generator=generator) for _ in range(2))
