@@ -74,8 +74,9 @@ $(UV):
 
 MOVED:
 
+# Compiled at once: where nothing may be written later (PYTHONDONTWRITEBYTECODE), every process would compile anew.
 # Building in the environment itself, whose setuptools is locked too, keeps an unlocked one out.
 $(INSTALLED): $(UV) requirements.lock pyproject.toml
-	$(UV) pip install --python $(BIN)/python $(REINSTALL) --requirement requirements.lock
+	$(UV) pip install --python $(BIN)/python $(REINSTALL) --compile-bytecode --requirement requirements.lock
 	$(UV) pip install --python $(BIN)/python $(REINSTALL) --no-build-isolation --no-deps --editable .
 	@pwd -P > $@
