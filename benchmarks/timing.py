@@ -23,6 +23,7 @@ import torch
 
 T = TypeVar("T")
 OURS = "ours"
+MOST_TURNS = 100
 # Instructions that decide how fast a matrix product is on an x86 or an Arm core.
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "asimd", "sve")
 PACKAGES = ("torch", "torchaudio", "numpy", "transformers", "pfl", "flwr", "ray", "nemo_toolkit")
@@ -65,18 +66,22 @@ class Row:
     equal: str = ""  # what was found to be the same, to which tolerance
     more: dict[str, Any] = field(default_factory=dict)
 
-    def ratio(self, name: str) -> float:
-        """Returns how many times as long `name` takes as ours, the median over the turns."""
+    def ratios(self, name: str) -> tuple[float, float, float]:
+        """Returns how many times as long `name` takes as ours in a turn: the lower quartile, median and upper one."""
         by_name = {timed.name: timed.seconds for timed in self.timed}
         pairs = zip(by_name[name], by_name[OURS], strict=False)
-        return statistics.median(theirs / ours for theirs, ours in pairs)
+        low, middle, high = np.quantile([theirs / ours for theirs, ours in pairs], (0.25, 0.5, 0.75)).tolist()
+        return low, middle, high
 
     def record(self) -> dict[str, Any]:
         """Returns what the record keeps, `seconds` by contestant with the ratio to ours."""
         lines = []
         for timed in self.timed:
-            ratio = {} if timed.name == OURS or not self._has_ours() else {"ratio": round(self.ratio(timed.name), 3)}
-            lines.append(timed.record() | ratio)
+            line = timed.record()
+            if timed.name != OURS and self._has_ours():
+                low, middle, high = (round(ratio, 3) for ratio in self.ratios(timed.name))
+                line |= {"ratio": middle, "ratio_quartiles": [low, high]}
+            lines.append(line)
         shown = {name: value for name, value in asdict(self).items() if name not in ("timed", "more")}
         return shown | self.more | {"seconds": lines}
 
@@ -84,7 +89,7 @@ class Row:
         """Returns the line that the terminal shows."""
         parts = []
         for timed in self.timed:
-            ratio = f" ({self.ratio(timed.name):.2f} x)" if timed.name != OURS and self._has_ours() else ""
+            ratio = f" ({self.ratios(timed.name)[1]:.2f} x)" if timed.name != OURS and self._has_ours() else ""
             parts.append(f"{timed.name} {clock(timed.median)}{ratio}")
         more = "; ".join(f"{name} {value}" for name, value in self.more.items() if not isinstance(value, dict | list))
         return f"{self.group} | {self.what} | {self.threads} thr | {' | '.join(parts)} | {more} | {self.equal}"
@@ -108,7 +113,8 @@ def seconds_of(call: Callable[[], object]) -> float:
 def by_turns(calls: Mapping[str, Callable[[], object]], budget: float = 6.0, least: int = 3) -> list[Timed]:
     """Measures every call in turn until about `budget` seconds are over, and at least `least` times each.
 
-    A first turn that nobody counts warms caches; the order turns round, so that nobody always goes first.
+    A first turn that nobody counts warms caches; the order turns round, so that nobody always goes first. Where a turn
+    takes longer than was thought, on a machine that others use, one is enough after three times the budget.
     """
     names = list(calls)
     for name in names:
@@ -118,7 +124,9 @@ def by_turns(calls: Mapping[str, Callable[[], object]], budget: float = 6.0, lea
     gc.collect()
     gc.disable()
     try:
-        while turn < least or (time.perf_counter() - began < budget and turn < 100):
+        while (spent := time.perf_counter() - began) < budget or turn < (least if spent < 3 * budget else 1):
+            if turn == MOST_TURNS:
+                break
             for name in names if turn % 2 == 0 else reversed(names):
                 taken[name].append(seconds_of(calls[name]))
             turn += 1
@@ -159,6 +167,15 @@ def in_process(function: Callable[..., T], *arguments: object) -> T:
     """Returns what `function` does in a process of its own, whose memory begins empty."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
+
+
+def resident_memory() -> int:
+    """Returns the memory that this process holds now, bytes; where the system does not tell, its most so far."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return peak_memory()
+    (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
 
 
 def peak_memory() -> int:
