@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import platform
 import resource
 import statistics
@@ -199,6 +200,7 @@ def machine() -> dict[str, Any]:
         "flags": [flag for flag in FLAGS if flag in flags],
         "cores": torch.multiprocessing.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
+        "waiting threads": os.environ.get("OMP_WAIT_POLICY", "as the system has it"),
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := installed(name))},
         "date": datetime.now(UTC).date().isoformat(),

@@ -21,21 +21,34 @@ def clock(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
+def others(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Returns those lines of a row that are of other code than the book's own."""
+    return [line for line in row["seconds"] if "ratio" in line and not line["name"].startswith(OURS)]
+
+
+def slopes(growth: Sequence[Mapping[str, Any]], of: Literal["seconds", "bytes"]) -> dict[str, float]:
+    """Returns the exponents at the larger sizes by what grows, in a word or two."""
+    return {line["axis"].partition(",")[0].partition(" of ")[0]: line["exponents"][of] for line in growth}
+
+
+def listed(found: Mapping[str, float]) -> str:
+    """Returns exponents as a caption lists them: "layers 0.9, width 1.3"."""
+    return ", ".join(f"{name} {slope:.1f}" for name, slope in found.items()) or "nothing"
+
+
 @book_style()
 def compared(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Returns how many times as long as ours the others take, row by row, on a logarithmic axis.
 
     `rows` are lines of the record in which others were measured. A bar spans half of the turns.
     """
-    labels = [f"{row['what']}" + (f", {row['threads']} threads" if row["threads"] > 1 else "") for row in rows]
-    names = list(dict.fromkeys(line["name"] for row in rows for line in row["seconds"] if "ratio" in line))
+    labels = [f"{row['group']}: {row['what']}" for row in rows]
+    names = list(dict.fromkeys(line["name"] for row in rows for line in others(row)))
     figure = new_figure(height=1.3 + 0.3 * len(rows))
     axes = figure.subplots()
     axes.axvline(1, color=BLACK, linewidth=1, linestyle=":")
     for place, (label, row) in enumerate(zip(labels, rows, strict=True)):
-        for line in row["seconds"]:
-            if "ratio" not in line:
-                continue
+        for line in others(row):
             which = names.index(line["name"])
             y, colour = place + 0.16 * (which % 3 - 1), _COLOURS[which % len(_COLOURS)]
             low, high = line["ratio_quartiles"]
