@@ -24,7 +24,6 @@ import torch
 
 T = TypeVar("T")
 OURS = "ours"
-MOST_TURNS = 100
 # Instructions that decide how fast a matrix product is on an x86 or an Arm core.
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "asimd", "sve")
 PACKAGES = ("torch", "torchaudio", "numpy", "transformers", "pfl", "flwr", "ray", "nemo_toolkit")
@@ -111,8 +110,10 @@ def seconds_of(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def by_turns(calls: Mapping[str, Callable[[], object]], budget: float = 6.0, least: int = 3) -> list[Timed]:
-    """Measures every call in turn until about `budget` seconds are over, and at least `least` times each.
+def by_turns(
+    calls: Mapping[str, Callable[[], object]], budget: float = 6.0, least: int = 3, most: int = 100
+) -> list[Timed]:
+    """Measures every call in turn until about `budget` seconds are over, from `least` to `most` times each.
 
     A first turn that nobody counts warms caches; the order turns round, so that nobody always goes first. Where a turn
     takes longer than was thought, on a machine that others use, one is enough after three times the budget.
@@ -126,7 +127,7 @@ def by_turns(calls: Mapping[str, Callable[[], object]], budget: float = 6.0, lea
     gc.disable()
     try:
         while (spent := time.perf_counter() - began) < budget or turn < (least if spent < 3 * budget else 1):
-            if turn == MOST_TURNS:
+            if turn == most:
                 break
             for name in names if turn % 2 == 0 else reversed(names):
                 taken[name].append(seconds_of(calls[name]))

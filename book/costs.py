@@ -93,10 +93,10 @@ against = [
 ratios = [line["ratio"] for row in against for line in others(row)]
 show(
     compared(against),
-    caption=f"The other code is slower in {sum(ratio > 1 for ratio in ratios)} of {len(ratios)} comparisons, those to the "
-    "right of the dotted line. One thread; a dot is the median over the turns, its bar spans half of them.",
-    alt="Dots that show how many times as long other libraries take as the book's own parts, on a logarithmic axis, from "
-    f"{min(ratios):.1f} to {max(ratios):.1f}; encoder, loss, decoding and federated rounds below each other.",
+    caption=f"The other code is slower in {sum(ratio > 1 for ratio in ratios)} of {len(ratios)} comparisons, those to "
+    "the right of the dotted line. One thread; a dot is the median over the turns, its bar spans half of them.",
+    alt="Dots that show how many times as long other libraries take as the book's own parts, on a logarithmic axis, "
+    f"from {min(ratios):.1f} to {max(ratios):.1f}; encoder, loss, decoding and federated rounds below each other.",
     name="peers",
 )
 
@@ -202,8 +202,8 @@ time = slopes(growth, "seconds")
 steepest = max(time, key=time.get)
 show(
     grown(growth, "seconds"),
-    caption=f"Nothing grows faster than with the power {time[steepest]:.1f}, that of {steepest}. Slopes of time, fitted to "
-    f"the larger half of the points: {listed(time)}. One thread, each point in a process of its own.",
+    caption=f"Nothing grows faster than with the power {time[steepest]:.1f}, that of {steepest}. Slopes of time, "
+    f"fitted to the larger half of the points: {listed(time)}. One thread, each point in a process of its own.",
     alt="Six small figures of time over size on logarithmic axes: utterances, layers, width, frames, clients, "
     "trainings.",
     name="time",
@@ -215,8 +215,8 @@ flat = {name: slope for name, slope in memory.items() if slope < 0.3}
 steep = {name: slope for name, slope in memory.items() if name not in flat}
 show(
     grown(growth, "bytes"),
-    caption=f"Memory stays nearly the same with more of these: {listed(flat)}. It grows with: {listed(steep)}. Numbers are "
-    "slopes. Peak memory of the process above its start; pages of mapped files count.",
+    caption=f"Memory stays nearly the same with more of these: {listed(flat)}. It grows with: {listed(steep)}. Numbers "
+    "are slopes. Peak memory of the process above its start; pages of mapped files count.",
     alt="Six small figures of peak memory over size on logarithmic axes: utterances, layers, width, frames, clients, "
     "trainings.",
     name="memory",

@@ -49,7 +49,7 @@ def test_what_is_not_equal_is_not_compared() -> None:
 
 def test_calls_take_turns_and_nobody_is_always_first() -> None:
     told: list[str] = []
-    timed = by_turns({"a": lambda: told.append("a"), "b": lambda: told.append("b")}, budget=0, least=3)
+    timed = by_turns({"a": lambda: told.append("a"), "b": lambda: told.append("b")}, budget=60, most=3)
     assert "".join(told) == "ab" + "abbaab"  # once to warm up
     assert [len(one.seconds) for one in timed] == [3, 3]
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from paper_lib.figures.markup import Markup, escaped
-from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, LIGHT, ORANGE, PURPLE, VERMILION, book_style, new_figure
+from paper_lib.figures.style import BLACK, BLUE, GREY, LIGHT, PALETTE, YELLOW, book_style, new_figure
 
 # What a record calls the book's own part, and how the others are drawn.
 OURS = "ours"
-_COLOURS = (VERMILION, BLUE, GREEN, ORANGE, PURPLE)
+_COLOURS = tuple(colour for colour in PALETTE if colour != YELLOW)  # too pale for a dot
 _UNITS: dict[str, tuple[float, str]] = {"seconds": (1.0, "seconds"), "bytes": (2.0**20, "MiB above the start")}
 
 
@@ -86,9 +87,13 @@ def grown(growth: Sequence[Mapping[str, Any]], of: Literal["seconds", "bytes"]) 
             figure.note(axis=line["axis"], size=size, **{unit.replace(" ", "_"): round(value, 4)})
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.set_xticks(sizes, [f"{size // 1000}k" if size % 1000 == 0 else str(size) for size in sizes])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=9))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.minorticks_off()
         what, _, rest = line["axis"].partition(", ")
         axes.set_xlabel(what)
-        axes.set_title(f"{rest or what}\nslope {line['exponents'][of]:.1f}", fontsize=8.5)
+        axes.set_title(f"{rest}\n" * bool(rest) + f"slope {line['exponents'][of]:.1f}", fontsize=8.5)
         axes.grid(color=LIGHT)
     for row in grid:
         row[0].set_ylabel(unit)
