@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 INSTALLED := $(VENV)/installed
+# What the benchmark compares with lives apart, and sees the packages of the book.
+PEERS := .venv-peers
 # What is installed names the directory of the checkout: in one that was moved or copied, it is installed again.
 PLACE := $(shell cat $(INSTALLED) 2>/dev/null)
 ifneq ($(PLACE),$(CURDIR))
@@ -20,7 +22,7 @@ unexport UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE UV_RESOLUTION UV_PRERELEASE
 # A file of tests stays in one process, so that its book is built once.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help setup book lab pdf links test test-fast lint format lock clean
+.PHONY: help setup book lab pdf links bench test test-fast lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,6 +43,9 @@ pdf: $(INSTALLED) ## print the built book to _build/book.pdf (needs chromium; `m
 
 links: $(INSTALLED) ## follow every link of the built book, to the outside too (needs the network; `make book` first)
 	$(BIN)/python -m paper_lib links
+
+bench: $(PEERS)/installed ## measure the parts against other libraries and their growth (15 minutes; installs 2 GB once)
+	$(PEERS)/bin/python -m benchmarks.peers
 
 test: lint ## check the code and pass every test, the whole book at profile smoke included
 	$(PYTEST)
@@ -80,3 +85,12 @@ $(INSTALLED): $(UV) requirements.lock pyproject.toml
 	$(UV) pip install --python $(BIN)/python $(REINSTALL) --compile-bytecode --requirement requirements.lock
 	$(UV) pip install --python $(BIN)/python $(REINSTALL) --no-build-isolation --no-deps --editable .
 	@pwd -P > $@
+
+# Without what they ask for: all of it is pinned, and torch and NumPy are the book's own.
+$(PEERS)/installed: $(INSTALLED) benchmarks/peers.txt
+	$(BIN)/python -m venv --clear $(PEERS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/book.pth"
+	$(PEERS)/bin/python -m pip install --no-user --quiet --disable-pip-version-check --no-deps \
+		--requirement benchmarks/peers.txt
+	@touch $@

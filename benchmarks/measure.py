@@ -1,6 +1,7 @@
 """The times that the README quotes, measured again: `python benchmarks/measure.py --help` lists them.
 
-Each prints ratios taken within one run, for machines differ and are shared. None of this is a test.
+Each prints ratios taken within one run, for machines differ and are shared. None of this is a test. What is compared
+with other libraries, the reset sweep and the growth with clients are measured by `python -m benchmarks.peers`.
 """
 
 from __future__ import annotations
@@ -51,39 +52,6 @@ def corpus(utterances: int) -> None:
 
         took = seconds(make)
         click.echo(f"{name}: {spoken:.0f} s of speech in {took:.1f} s on one core: {spoken / took:.0f} x real time")
-
-
-@main.command()
-@click.option("--size", type=click.Choice(["S", "M", "L"]), default="L", show_default=True)
-@click.option("--repeats", default=3, show_default=True)
-def sweep(size: str, repeats: int) -> None:
-    """A reset sweep against as many evaluations of the whole model, one thread, model and speech of profile quick."""
-    import torch
-
-    from paper_lib.conformer.decoding import transcribe
-    from paper_lib.corpus import open_corpus
-    from paper_lib.corpus.batches import evaluation_batches
-    from paper_lib.layers.reset_sweep import replacements, reset_sweep
-    from paper_lib.profiles import profile_of
-    from paper_lib.studies.computing import trained_model
-
-    torch.set_num_threads(1)
-    profile, cpu = profile_of("quick"), torch.device("cpu")
-    run = profile.run(size, 0)  # type: ignore[arg-type]
-    fitted, batches = (
-        trained_model(run),
-        evaluation_batches(open_corpus(run.corpus), "test", profile.reset.batch_frames),
-    )
-    evaluations = len(replacements(fitted.model, fitted.initial, profile.reset, run.seed))
-    ratios = []
-    for _ in range(repeats):
-        one = seconds(lambda: transcribe(fitted.model, batches, fitted.tokenizer, cpu))
-        all_ = seconds(
-            lambda: reset_sweep(fitted.model, fitted.initial, batches, fitted.tokenizer, profile.reset, run.seed, cpu)
-        )
-        ratios.append(all_ / (evaluations * one))
-        click.echo(f"one evaluation {one:.2f} s, sweep of {evaluations} resets {all_:.2f} s: {ratios[-1]:.2f} x")
-    click.echo(f"{size}: a sweep takes {statistics.median(ratios):.2f} x the time of {evaluations} full evaluations")
 
 
 @main.command()
@@ -159,48 +127,6 @@ def federated(rounds: int, plan: str) -> None:
         click.echo(f"{rounds} rounds {whole:.2f} s, their clients' training alone {alone:.2f} s")
     overhead = statistics.median((whole - alone) / alone for alone, whole in pairs)
     click.echo(f"{plan}: a round takes {100 * overhead:.1f} % more than its clients' training")
-
-
-@main.command()
-@click.option("--sampled", default=16, show_default=True)
-def clients(sampled: int) -> None:
-    """Peak memory of federated learning with 10,000 clients against 100, each in a process of its own."""
-    peaks = {}
-    for count in (100, 10_000):
-        command = [sys.executable, __file__, "rounds-with", str(count), str(sampled)]
-        peaks[count] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        click.echo(f"{count} clients, {sampled} a round: {peaks[count] / 2**20:.0f} MiB")
-    click.echo(f"{peaks[10_000] / peaks[100]:.3f} x")
-
-
-@main.command(hidden=True)
-@click.argument("count", type=int)
-@click.argument("sampled", type=int)
-def rounds_with(count: int, sampled: int) -> None:
-    """Three rounds with `count` clients; prints the process's peak memory in bytes."""
-    import torch
-
-    from paper_lib.conformer.transducer import Transducer
-    from paper_lib.corpus import open_corpus
-    from paper_lib.corpus.tokens import CharacterTokenizer
-    from paper_lib.federated.algorithm import federated_dropout
-    from paper_lib.federated.clients import Client, clients_of, sample
-    from paper_lib.federated.plans import named_plan
-    from paper_lib.profiles import profile_of
-
-    torch.set_num_threads(1)
-    second = profile_of("quick").adaptation
-    settings = second.federated.model_copy(update={"rounds": 3, "clients_per_round": sampled})
-    # As many speakers as asked for: those of the corpus under many names.
-    speakers = clients_of(open_corpus(second.corpus, (second.held_out,)), "train")
-    everyone = [Client(f"client {k}", speakers[k % len(speakers)].items) for k in range(count)]
-    plan = named_plan("amb-3", range(1, second.model.encoder.layers + 1))
-    algorithm = federated_dropout(settings, plan, second.model, CharacterTokenizer())
-    state = algorithm.init(Transducer(second.model))
-    for round_ in range(settings.rounds):
-        state, _ = algorithm.apply(state, [everyone[k] for k in sample(settings, count, round_)])
-    # Linux counts in KiB, macOS in bytes.
-    click.echo(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
 # Keeps the ms from every click or key until the picture that shows its answer; those under 16 are not told.

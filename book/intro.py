@@ -68,6 +68,7 @@ show(
 # - {doc}`federated_dropout`: the use of it all. Phones that train a smaller model, and which units they can spare.
 # - {doc}`claims`: each of the paper's claims beside what was measured, with a verdict.
 # - {doc}`sure`: what the intervals cover and what the tests test, simulated.
+# - {doc}`costs`: how fast the code is beside other libraries, and how time and memory grow.
 # - {doc}`explore`: what the other pages chose to show, for you to choose: a layer, a sentence.
 # - {doc}`reproduce`: how to make all this again, and what it costs.
 # - {doc}`glossary`, {doc}`bibliography` and {doc}`status`: the words, the sources, and what produced each page, on what

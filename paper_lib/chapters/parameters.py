@@ -169,6 +169,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "federated_dropout": FederatedDropoutParameters,
     "claims": ChapterParameters,
     "sure": ChapterParameters,
+    "costs": ChapterParameters,
     "explore": ExploreParameters,
 }
 

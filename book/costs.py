@@ -1,0 +1,273 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What it costs
+#
+# This book trains, resets and adapts with code of its own. Is that code fast? Would a known library be faster? And what
+# happens to time and memory when the work grows a hundredfold?
+
+# %% tags=["parameters", "hide-input"]
+profile = "quick"
+
+# %% tags=["hide-input"]
+from paper_lib.chapters import begin
+
+chapter = begin("costs", globals())
+
+# %% tags=["hide-input"]
+import json
+
+from paper_lib.figures.costs import (
+    clock,
+    compared,
+    finding,
+    grown,
+    listed,
+    others,
+    slopes,
+)
+from paper_lib.figures.style import show
+from paper_lib.figures.tables import table
+from paper_lib.paths import published_records
+
+found = json.loads((published_records(".") / "benchmark.json").read_text())
+rows = found["rows"]
+
+finding(found)
+
+# %% [markdown]
+# ## How it was measured
+#
+# **First the same numbers, then the clock.** A comparison says nothing if one of the two computes less. So every row
+# was checked before it was measured. Our weights were put into the other library's layers, and outputs and gradients
+# had to be the same numbers; the loss had to agree with a plain recursion in double precision; two decoders had to find
+# the same text; two federated rounds had to end with the same model. The last column of the tables says what was found.
+#
+# **By turns.** The machine was shared, and how fast it was changed from minute to minute. So nobody was measured alone:
+# one call of ours, one of theirs, one of ours, and so on. The tables show medians. A *ratio* is the median over the
+# turns: 2 means that the other one takes twice as long.
+#
+# **Against the limit.** No Conformer can be faster than the matrix products in it. A step, forward and backward, takes
+# about six operations for each weight and each frame. The share of the limit is that number over what the same cores do
+# in one large matrix product, measured in the same run.
+
+# %% tags=["hide-input"]
+versions = found["versions"]
+table(
+    [
+        ("Processor", found["processor"]),
+        ("Cores that were seen", str(found["cores"])),
+        ("Instructions", ", ".join(found["flags"]) or "–"),
+        ("System", found["system"]),
+        ("Threads that wait", f"{found['waiting threads']} (OMP_WAIT_POLICY)"),
+        (
+            "Versions",
+            ", ".join(f"{name} {number}" for name, number in versions.items()),
+        ),
+        ("Date", found["date"]),
+        ("The whole benchmark", f"{found['minutes']} minutes"),
+        ("GPU", "not measured"),
+    ],
+    ["What", "Here"],
+    "Where and with what the numbers of this page were measured. The machine was shared with other work.",
+)
+
+# %% [markdown]
+# ## Against others
+
+# %% tags=["hide-input"]
+compared_parts = ("encoder", "loss", "decoding", "federated")
+against = [
+    row for row in rows if row["group"] in compared_parts and row["threads"] == 1
+]
+ratios = [line["ratio"] for row in against for line in others(row)]
+show(
+    compared(against),
+    caption=f"The other code is slower in {sum(ratio > 1 for ratio in ratios)} of {len(ratios)} comparisons, those to "
+    "the right of the dotted line. One thread; a dot is the median over the turns, its bar spans half of them.",
+    alt="Dots that show how many times as long other libraries take as the book's own parts, on a logarithmic axis, "
+    f"from {min(ratios):.1f} to {max(ratios):.1f}; encoder, loss, decoding and federated rounds below each other.",
+    name="peers",
+)
+
+
+# %% tags=["hide-input"]
+def peers_table(group, caption, more=()):
+    """Shows the rows of a group: medians, ratios to ours, and the columns `more` of the record."""
+    lines = []
+    for row in rows:
+        if row["group"] != group:
+            continue
+        for line in row["seconds"]:
+            ours = line["name"] == "ours"
+            ratio = f"{line['ratio']:.2f}" if "ratio" in line else "–"
+            extra = [
+                str(row.get(name.format(line["name"]), "–"))
+                if ours or "{}" in name
+                else "–"
+                for name in more
+            ]
+            lines.append(
+                (
+                    row["what"],
+                    row["threads"],
+                    line["name"],
+                    clock(line["median"]),
+                    ratio,
+                    *extra,
+                    row["equal"] if ours else "",
+                )
+            )
+    heads = [name.replace("{} ", "") for name in more]
+    columns = [
+        "Work",
+        "Threads",
+        "By",
+        "Median",
+        "Ratio to ours",
+        *heads,
+        "Found equal before",
+    ]
+    return table(lines, columns, caption, row_headers=3)
+
+
+peers_table(
+    "encoder",
+    "The stack of Conformer layers, forward and backward, in training mode without dropout, lengths from 60 to 100 %. "
+    "torchaudio's layers know no positions, which is less work; neither of the others keeps padding out of its "
+    "convolution and its norm.",
+    more=("share of matmul",),
+)
+
+# %% tags=["hide-input"]
+peers_table(
+    "dropout",
+    "What dropout of 0.1 adds to a step of our layers. The mini models train without.",
+)
+
+# %% tags=["hide-input"]
+peers_table(
+    "loss",
+    "The transducer loss with its gradient. Peak: memory beyond the logits.",
+    more=("logits MiB", "{} peak MiB"),
+)
+
+# %% tags=["hide-input"]
+peers_table(
+    "decoding",
+    "Greedy decoding of the same test sentences by the shipped streaming model, encoder excluded. torchaudio's search "
+    "has a beam of width 1, which ranks by probability and so finds another text now and then.",
+    more=("utterances", "words found"),
+)
+
+# %% tags=["hide-input"]
+peers_table(
+    "sweep",
+    "A reset sweep, four resets a layer, against as many evaluations of the whole model. What lies below a reset layer "
+    "is computed once.",
+)
+
+# %% tags=["hide-input"]
+peers_table(
+    "federated",
+    "One round of federated learning. What a client does is one function, called by all three; the rest is the "
+    "frameworks' own. Flower's start, some seconds, is left out.",
+)
+
+# %% tags=["hide-input"]
+peers_table(
+    "training",
+    "A whole training step of the mini model M: batch, both losses, gradient, AdamW.",
+)
+
+# %% [markdown]
+# ## When the work grows
+#
+# On logarithmic axes, a power of the size is a straight line, and its slope is the exponent: 1 means that twice the
+# work takes twice the time, 0 that it takes the same. The dashed line has slope 1.
+
+# %% tags=["hide-input"]
+growth = found["growth"]
+time = slopes(growth, "seconds")
+steepest = max(time, key=time.get)
+show(
+    grown(growth, "seconds"),
+    caption=f"Nothing grows faster than with the power {time[steepest]:.1f}, that of {steepest}. Slopes of time, "
+    f"fitted to the larger half of the points: {listed(time)}. One thread, each point in a process of its own.",
+    alt="Six small figures of time over size on logarithmic axes: utterances, layers, width, frames, clients, "
+    "trainings.",
+    name="time",
+)
+
+# %% tags=["hide-input"]
+memory = slopes(growth, "bytes")
+flat = {name: slope for name, slope in memory.items() if slope < 0.3}
+steep = {name: slope for name, slope in memory.items() if name not in flat}
+show(
+    grown(growth, "bytes"),
+    caption=f"Memory stays nearly the same with more of these: {listed(flat)}. It grows with: {listed(steep)}. Numbers "
+    "are slopes. Peak memory of the process above its start; pages of mapped files count.",
+    alt="Six small figures of peak memory over size on logarithmic axes: utterances, layers, width, frames, clients, "
+    "trainings.",
+    name="memory",
+)
+
+# %% tags=["hide-input"]
+table(
+    [
+        (
+            line["axis"],
+            f"{line['points'][0]['size']:,} to {line['points'][-1]['size']:,}",
+            f"{clock(line['points'][0]['seconds'])} to {clock(line['points'][-1]['seconds'])}",
+            f"{line['exponents']['seconds']:.2f}",
+            f"{line['points'][0]['bytes'] / 2**20:.0f} to {line['points'][-1]['bytes'] / 2**20:.0f}",
+            f"{line['exponents']['bytes']:.2f}",
+        )
+        for line in growth
+    ],
+    [
+        "What grows",
+        "Sizes",
+        "Time",
+        "Exponent of time",
+        "Memory, MiB",
+        "Exponent of memory",
+    ],
+    "Smallest and largest point, and the exponents at the larger sizes.",
+)
+
+# %% [markdown]
+# ## What it does not show
+#
+# - *A GPU.* Not measured. There, other things decide.
+# - *A quiet machine.* Taking turns makes ratios fair, and the absolute times are still those of a busy machine. With
+#   two threads on two shared cores, a thread often waits for the other: those rows say little. Threads wait passively
+#   here. Where they spin instead, which is the usual setting, a step of 30 ms took seconds on this machine in a busy
+#   minute, ours and the others' alike.
+# - *Quality.* The same numbers come out; that is what makes the comparison fair.
+# - *All that the others can do.* NeMo, pfl and Flower are made for much more than is asked of them here, pfl and Flower
+#   for many machines. A framework that ships models to clients over a network pays for that here, where it has no use.
+# - *The growth of real speech.* The utterances of the first axis are made up and short, in the format of the cache, so
+#   that a hundred thousand of them fit on a disk.
+#
+# {doc}`reproduce` tells what a whole book costs by profile.
+#
+# ## Run it again
+#
+# ```
+# make bench
+# ```
+#
+# installs the other libraries beside the book, measures everything on this page in about a quarter of an hour, and
+# writes the record that this page reads. `python -m benchmarks.peers loss` measures one part, and
+# `python -m benchmarks.peers training --against ../other` a training step by turns with that of another checkout.
