@@ -230,8 +230,25 @@ def _step(forward: Callable[[Tensor], Tensor], stack: nn.Module, x: Tensor) -> C
     return step
 
 
+def _as_torch_comes(call: Callable[[], None]) -> Callable[[], None]:
+    """Returns `call` with torch's own choice of library for products, which paper_lib.conformer has changed."""
+
+    def called() -> None:
+        matmul = torch.backends.mkldnn.matmul
+        changed, matmul.fp32_precision = matmul.fp32_precision, "none"
+        try:
+            call()
+        finally:
+            matmul.fp32_precision = changed
+
+    return called
+
+
 def stacks(case: Case, dropout: float = 0.0, peers: bool = True) -> dict[str, Callable[[], None]]:
-    """Returns a training step's encoder work for ours and the `peers` that are installed; lengths from 60 to 100 %."""
+    """Returns a training step's encoder work for ours and the `peers` that are installed; lengths from 60 to 100 %.
+
+    Peers run as torch comes and, where our products are oneDNN's, with those too.
+    """
     settings = case.settings.model_copy(update={"dropout": dropout})
     frames = torch.linspace(0.6 * case.time, case.time, case.batch).round().long()
     x = torch.randn(case.batch, case.time, settings.dim)
@@ -241,7 +258,10 @@ def stacks(case: Case, dropout: float = 0.0, peers: bool = True) -> dict[str, Ca
     for name, (make, _, _) in PEERS.items():
         if peers and installed(name):
             stack = make(settings)
-            calls[name] = _step(partial(_call, name, stack, frames), stack, x)
+            step = _step(partial(_call, name, stack, frames), stack, x)
+            calls[name] = _as_torch_comes(step)
+            if torch.backends.mkldnn.matmul.fp32_precision != "none":
+                calls[f"{name}, oneDNN"] = step
     return calls
 
 

@@ -9,8 +9,10 @@ import torch
 
 from paper_lib.conformer.attention import RelativeAttention, relative_positions
 from paper_lib.conformer.decoding import greedy_decode
+from paper_lib.conformer.dropout import Dropout
 from paper_lib.conformer.encoder import Encoder
 from paper_lib.conformer.layer import ConformerLayer, depthwise
+from paper_lib.conformer.products import use_fast_products
 from paper_lib.conformer.sizes import SLIDE, count_parameters, millions, table
 from paper_lib.conformer.transducer import BLANK, FEW, Transducer
 from paper_lib.profiles import SIZES, mini_size, paper_size
@@ -213,3 +215,61 @@ def test_a_step_of_the_prediction_network_is_what_it_does_with_one_label(rows: i
     found, found_state = prediction.step(labels[1, :, 0], state)
     torch.testing.assert_close(found, expected[:, 0])
     torch.testing.assert_close(found_state, expected_state)
+
+
+def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
+    dropout, x = Dropout(0.1), torch.ones(400, 1001, requires_grad=True)
+    torch.manual_seed(0)
+    y = dropout(x)
+    # 0.1 in 256ths; a share of so many values is known to 0.0005.
+    assert float((y == 0).float().mean()) == pytest.approx(26 / 256, abs=0.002)
+    assert y.unique().tolist() == pytest.approx([0.0, 256 / 230])
+    assert float(y.mean()) == pytest.approx(1, abs=0.002)
+    # Neighbours are dropped independently of each other, along both axes.
+    zero = (y == 0).float()
+    for first, second in ((zero[1:], zero[:-1]), (zero[:, 1:], zero[:, :-1])):
+        assert float((first * second).mean()) == pytest.approx((26 / 256) ** 2, abs=0.001)
+    y.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, y.detach())
+
+
+def test_dropout_is_decided_by_torchs_seed_and_ends_with_training() -> None:
+    dropout, x = Dropout(0.5), torch.randn(3, 5, 7)
+    masks = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        masks.append(dropout(x) == 0)
+    assert torch.equal(masks[0], masks[1])
+    assert not torch.equal(masks[0], masks[2])
+    # The next mask is another one.
+    assert not torch.equal(dropout(x) == 0, masks[2])
+    assert dropout.eval()(x) is x
+    assert Dropout(0.0)(x) is x
+
+
+def test_the_gradients_of_the_depthwise_convolution_are_torchs() -> None:
+    for time, kernel, before in ((22, 15, 7), (5, 15, 14), (40, 32, 15)):
+        x = torch.randn(2, time, 6, dtype=torch.float64, requires_grad=True)
+        weight = torch.randn(6, 1, kernel, dtype=torch.float64, requires_grad=True)
+        bias = torch.randn(6, dtype=torch.float64)
+        after = kernel - 1 - before
+        padded = torch.nn.functional.pad(x.transpose(1, 2), (before, after))
+        direct = torch.nn.functional.conv1d(padded, weight, bias, groups=6).transpose(1, 2)
+        ours = depthwise(x, weight, bias, before)
+        assert torch.allclose(ours, direct)
+        grad = torch.randn_like(direct)
+        for mine, torchs in zip(
+            torch.autograd.grad(ours, (x, weight), grad), torch.autograd.grad(direct, (x, weight), grad), strict=True
+        ):
+            assert torch.allclose(mine, torchs)
+
+
+def test_products_are_as_exact_with_the_faster_library() -> None:
+    use_fast_products()
+    generator = torch.Generator().manual_seed(1)
+    for shape in ((352, 96, 384), (2000, 576, 144), (7, 3, 5)):
+        first = torch.randn(shape[0], shape[1], generator=generator)
+        second = torch.randn(shape[1], shape[2], generator=generator)
+        exact = first.double() @ second.double()
+        assert float((first @ second - exact).abs().max() / exact.abs().max()) < 1e-5

@@ -107,7 +107,8 @@ class _Depthwise(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         kernel = weight.shape[-1]
         n = next_fast_len(x.shape[1] + kernel - 1, real=True)
-        spectrum, of_grad = (torch.fft.rfft(tensor.float().transpose(1, 2), n) for tensor in (x, grads[0]))
+        exact = torch.promote_types(x.dtype, torch.float32)
+        spectrum, of_grad = (torch.fft.rfft(tensor.to(exact).transpose(1, 2), n) for tensor in (x, grads[0]))
         lags = torch.fft.irfft((spectrum * of_grad.conj()).sum(0), n)
         of_weight = lags.roll(ctx.before, 1)[:, None, :kernel].to(weight.dtype)
         return _correlate(grads[0], weight.flip(-1), kernel - 1 - ctx.before), of_weight, None
