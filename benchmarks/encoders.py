@@ -287,10 +287,12 @@ def rows() -> Iterator[Row]:
     equal = {case.name: agreement(case) for case in CASES}
     for count in (1, 2):
         with threads(count):
-            limit = matmul_rate()
             for case in CASES:
+                before = matmul_rate()
                 timed = by_turns(stacks(case), case.seconds)
-                share = operations(case) / timed[0].median / limit
+                limit = max(before, matmul_rate())
+                # The fastest call beside the fastest product: what the cores can do while nobody disturbs.
+                share = operations(case) / min(timed[0].seconds) / limit
                 more = {"share of matmul": round(share, 3), "matmul Gop/s": round(limit / 1e9, 1)}
                 yield Row("encoder", case.name, count, timed, equal[case.name], more)
 

@@ -119,7 +119,7 @@ AXES: dict[str, tuple[Callable[[int], Callable[[], object]], tuple[int, ...], in
     "width, forward and backward": (_width, (96, 192, 384, 768), 5),
     "frames of 40 ms, forward and backward": (_frames, (50, 100, 200, 400, 800, 1600), 3),
     "clients, three rounds of 16 of them": (federated_rounds, (100, 1000, 10_000, 100_000), 1),
-    "trainings of one size": (trainings, (1, 2, 4, 8), 1),
+    "trainings, one after another": (trainings, (1, 2, 4, 8), 1),
 }
 
 

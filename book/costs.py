@@ -55,11 +55,12 @@ finding(found)
 #
 # **By turns.** The machine was shared, and how fast it was changed from minute to minute. So nobody was measured alone:
 # one call of ours, one of theirs, one of ours, and so on. The tables show medians. A *ratio* is the median over the
-# turns: 2 means that the other one takes twice as long.
+# turns: 2 means that the other one takes twice as long. It is not the quotient of the medians, which compares a quiet
+# minute of one with a busy minute of the other.
 #
 # **Against the limit.** No Conformer can be faster than the matrix products in it. A step, forward and backward, takes
 # about six operations for each weight and each frame. The share of the limit is that number over what the same cores do
-# in one large matrix product, measured in the same run.
+# in one large matrix product, measured before and after; both are the fastest of several.
 
 # %% tags=["hide-input"]
 versions = found["versions"]
