@@ -34,7 +34,12 @@ def slopes(growth: Sequence[Mapping[str, Any]], of: Literal["seconds", "bytes"])
 
 def listed(found: Mapping[str, float]) -> str:
     """Returns exponents as a caption lists them: "layers 0.9, width 1.3"."""
-    return ", ".join(f"{name} {slope:.1f}" for name, slope in found.items()) or "nothing"
+    return ", ".join(f"{name} {_slope(slope)}" for name, slope in found.items()) or "nothing"
+
+
+def _slope(value: float) -> str:
+    """Returns an exponent with one digit, without a minus before 0."""
+    return f"{round(value, 1) + 0.0:.1f}"
 
 
 @book_style()
@@ -94,7 +99,7 @@ def grown(growth: Sequence[Mapping[str, Any]], of: Literal["seconds", "bytes"]) 
         axes.minorticks_off()
         what, _, rest = line["axis"].partition(", ")
         axes.set_xlabel(what)
-        axes.set_title(f"{rest}\n" * bool(rest) + f"slope {line['exponents'][of]:.1f}", fontsize=8.5)
+        axes.set_title(f"{rest}\n" * bool(rest) + f"slope {_slope(line['exponents'][of])}", fontsize=8.5)
         axes.grid(color=LIGHT)
     for row in grid:
         row[0].set_ylabel(unit)
