@@ -127,33 +127,36 @@ def differing(ours: Labels, theirs: Labels) -> int:
 
 
 def decoding(utterances: int = 96) -> Iterator[Row]:
-    """Yields decoding of one utterance at a time and of sixteen, with the gain, against every other decoder."""
+    """Yields decoding of one utterance at a time, of sixteen and of all together, against every other decoder."""
     shipped = load_shipped()
     model, items = shipped.model, test_items(utterances)
-    ones, sixteens = (encoded(shipped, in_batches(items, size)) for size in (1, 16))
+    together = {size: encoded(shipped, in_batches(items, size)) for size in (1, 16, utterances)}
+    ones = together[1]
     reference = by_loop(model, ones)
-    for batches in (ones, sixteens):
+    for size, batches in together.items():
         if wrong := differing(reference, by_ours(model, batches)):
-            raise UnequalError(f"{wrong} of {utterances} utterances are decoded otherwise than by the plain loop")
+            raise UnequalError(
+                f"{wrong} of {utterances} are decoded otherwise than by the plain loop in batches of {size}"
+            )
     words = sum(len(shipped.tokenizer.decode(ids).split()) for ids in reference)
     beam = differing(reference, by_beam(model, ones))
     more: dict[str, object] = {"utterances": utterances, "words found": words}
-    with threads(1):
+    for size, batches in together.items():
         calls: dict[str, Callable[[], object]] = {
-            OURS: partial(by_ours, model, ones),
-            LOOP: partial(by_loop, model, ones),
-            BEAM: partial(by_beam, model, ones),
+            OURS: partial(by_ours, model, batches),
+            BEAM: partial(by_beam, model, ones),  # one at a time is all it can
         }
         equal = f"same text as the loop; beam differs in {beam} of {utterances}"
-        yield Row("decoding", "batch 1", 1, by_turns(calls, 12), equal, more)
-        calls = {OURS: partial(by_ours, model, sixteens)}
-        equal = "same text as the loop"
-        if installed("nemo_toolkit"):
-            theirs = nemo_decoding.decoder(model, MOST_SYMBOLS)
-            calls[NEMO] = lambda: theirs(sixteens)
-            equal += f"; NeMo differs in {differing(reference, theirs(sixteens))} of {utterances}"
-        timed = by_turns({**calls, "ours, batch 1": partial(by_ours, model, ones)}, 8)
-        yield Row("decoding", "batch 16", 1, timed, equal, more)
+        if size == 1:
+            calls[LOOP] = partial(by_loop, model, ones)
+        else:
+            calls["ours, batch 1"] = partial(by_ours, model, ones)
+            if installed("nemo_toolkit"):
+                theirs = nemo_decoding.decoder(model, MOST_SYMBOLS)
+                calls[NEMO] = partial(theirs, batches)
+                equal += f"; NeMo differs in {differing(reference, theirs(batches))} of {utterances}"
+        with threads(1):
+            yield Row("decoding", f"batch {size}", 1, by_turns(calls, 10), equal, more)
 
 
 def sweep(utterances: int = 96) -> Iterator[Row]:
