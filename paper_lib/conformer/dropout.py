@@ -26,7 +26,7 @@ class Dropout(nn.Module):
         """Maps `x`, of any shape, to the same shape."""
         if not self.training or self.p == 0:
             return x
-        if not x.is_cpu:
+        if x.device.type not in ("cpu", "meta"):
             return nn.functional.dropout(x, self.p)
         dropped: Tensor = _Dropout.apply(x, round(self.p * LEVELS))  # type: ignore[no-untyped-call]
         return dropped
@@ -40,10 +40,8 @@ class _Dropout(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, dropped: int) -> Tensor:
-        words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        # numpy compares bytes twenty times as fast as torch does.
-        kept = words.numpy().view(np.uint8)[: x.numel()] >= dropped
-        ctx.save_for_backward(mask := torch.from_numpy(kept.view(np.uint8)).view(x.shape))
+        mask = _draw_mask(x, dropped)
+        ctx.save_for_backward(mask)
         ctx.scale = LEVELS / (LEVELS - dropped)
         return mask.to(x.dtype).mul_(x).mul_(ctx.scale)
 
@@ -51,3 +49,13 @@ class _Dropout(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (mask,) = ctx.saved_tensors
         return mask.to(grads[0].dtype).mul_(grads[0]).mul_(ctx.scale), None
+
+
+def _draw_mask(x: Tensor, dropped: int) -> Tensor:
+    """Returns bytes in the shape of `x`: 0 for `dropped` values of 256, 1 for the others."""
+    if x.is_meta:  # memory is counted there, without values
+        return torch.empty_like(x, dtype=torch.uint8)
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    # numpy compares bytes twenty times as fast as torch does.
+    kept = words.numpy().view(np.uint8)[: x.numel()] >= dropped
+    return torch.from_numpy(kept.view(np.uint8)).view(x.shape)
