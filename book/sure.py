@@ -210,12 +210,12 @@ table(
 # **What it shows.** With two trainings nobody can know how much trainings differ, so the interval is rather too wide
 # than too narrow: where trainings do not differ it holds up to 99 % instead of 95 %. Shorter ones were tried, and
 # promise too much: Student's *t* with the degrees of freedom of Satterthwaite (1946) holds 87 % with two trainings and
-# normal errors; with all that is peculiar to speakers in a training taken out of the trainings' variance, 89 to 98 %. With more
-# trainings the interval holds what it promises, with three up to 98 %; where trainings differ by 40 % of the harm, and
-# skewly, it falls short by up to three points. Some tests are far below 5 %: with few layers and few trainings there
-# are too few orders for a small *p*, and nothing can be found. At fixed depth a shuffle alone would find something in
-# up to 6.5 %, because what depth leaves varies more in the middle of a stack than at its ends; so its *p* is taken 1.3
-# times as large.
+# normal errors; with all that is peculiar to speakers in a training taken out of the trainings' variance, 89 to 98 %.
+# With more trainings the interval holds what it promises, with three up to 98 %; where trainings differ by 40 % of the
+# harm, and skewly, it falls short by up to three points. Some tests are far below 5 %: with few layers and few
+# trainings there are too few orders for a small *p*, and nothing can be found. At fixed depth a shuffle alone would
+# find something in up to 6.5 %, because what depth leaves varies more in the middle of a stack than at its ends; so its
+# *p* is taken 1.3 times as large.
 #
 # ## What hangs on the margin
 #
