@@ -50,21 +50,25 @@ def compared(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """
     labels = [f"{row['group']}: {row['what']}" for row in rows]
     names = list(dict.fromkeys(line["name"] for row in rows for line in others(row)))
+    # One colour for a library; a ring where it has our library for products.
+    libraries = list(dict.fromkeys(name.partition(",")[0] for name in names))
+    colours = {name: _COLOURS[libraries.index(name.partition(",")[0]) % len(_COLOURS)] for name in names}
+    inside = {name: "none" if "," in name else colours[name] for name in names}
     figure = new_figure(height=1.3 + 0.3 * len(rows))
     axes = figure.subplots()
     axes.axvline(1, color=BLACK, linewidth=1, linestyle=":")
     for place, (label, row) in enumerate(zip(labels, rows, strict=True)):
-        for line in others(row):
-            which = names.index(line["name"])
-            y, colour = place + 0.16 * (which % 3 - 1), _COLOURS[which % len(_COLOURS)]
+        measured = others(row)
+        for which, line in enumerate(measured):
+            name, y = line["name"], place + 0.17 * (which - (len(measured) - 1) / 2)
             low, high = line["ratio_quartiles"]
-            axes.plot([low, high], [y, y], color=colour, linewidth=1.4)
-            axes.plot(line["ratio"], y, "o", color=colour, markersize=5)
-            figure.note(part=row["group"], what=label, against=line["name"], times_as_long=line["ratio"])
-    for which, name in enumerate(names):
-        axes.plot([], [], "o", color=_COLOURS[which % len(_COLOURS)], markersize=5, label=name)
+            axes.plot([low, high], [y, y], color=colours[name], linewidth=1.4)
+            axes.plot(line["ratio"], y, "o", color=colours[name], markerfacecolor=inside[name], markersize=5)
+            figure.note(part=row["group"], what=label, against=name, times_as_long=line["ratio"])
+    for name in names:
+        axes.plot([], [], "o", color=colours[name], markerfacecolor=inside[name], markersize=5, label=name)
     axes.set_xscale("log")
-    axes.set_xticks(ticks := [0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10], [f"{tick:g}" for tick in ticks])
+    axes.set_xticks(ticks := [0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 40], [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
     axes.set_yticks(range(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.5, -0.5)
