@@ -152,4 +152,4 @@ def finding(found: Mapping[str, Any]) -> Markup:
                 (", " if joined and sentences else ". " if sentences else "") + words.format(span(measured))
             )
     text = "".join(sentences) + "."
-    return Markup(f"<p><strong>What was found.</strong> {escaped(text)}</p>", text=text)
+    return Markup(f'<p class="finding"><strong>What was found.</strong> {escaped(text)}</p>', text=text)
