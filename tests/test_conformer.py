@@ -16,7 +16,7 @@ from paper_lib.conformer.products import use_fast_products
 from paper_lib.conformer.sizes import SLIDE, count_parameters, millions, table
 from paper_lib.conformer.transducer import BLANK, FEW, Transducer
 from paper_lib.profiles import SIZES, mini_size, paper_size
-from paper_lib.settings import EncoderSettings, TransducerSettings
+from paper_lib.settings import EncoderSettings, StreamingSettings, TransducerSettings
 from paper_lib.threads import one_thread
 
 
@@ -273,3 +273,22 @@ def test_products_are_as_exact_with_the_faster_library() -> None:
         second = torch.randn(shape[1], shape[2], generator=generator)
         exact = first.double() @ second.double()
         assert float((first @ second - exact).abs().max() / exact.abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("streaming", [None, StreamingSettings(left_context=6)])
+def test_a_step_in_bfloat16_is_near_that_in_float32(streaming: StreamingSettings | None) -> None:
+    settings = EncoderSettings(
+        dim=16, heads=2, layers=2, kernel=5, channels=4, groups=2, dropout=0.1, streaming=streaming
+    )
+    torch.manual_seed(0)
+    encoder, features, towards = Encoder(settings).train(), torch.randn(3, 60, 80), torch.randn(3, 15, 16)
+    found = []
+    for enabled in (False, True):
+        torch.manual_seed(1)
+        encoder.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            encoded, _ = encoder(features, torch.tensor([60, 44, 52]))
+        (encoded.float() * towards).sum().backward()
+        found.append((encoded.detach().float(), encoder.layers[0].convolution.depthwise.weight.grad.clone()))
+    for exact, rounded in zip(*found, strict=True):
+        assert float((exact - rounded).norm() / exact.norm()) < 0.05

@@ -98,6 +98,8 @@ class RelativeAttention(nn.Module):
             last = first + block.shape[2]
             parts.append(by_key(block @ r[..., queries - last : distances - first]))
         scores = torch.cat(parts, 2)
+        # Under autocast the products are of lower precision than what was added to the queries.
+        content, k = content.to(scores.dtype), k.to(scores.dtype)
         scores.view(-1, *scores.shape[2:]).baddbmm_(content.flatten(0, 1), k.flatten(0, 1).mT)
         return scores
 

@@ -111,7 +111,8 @@ class _Depthwise(torch.autograd.Function):
         spectrum, of_grad = (torch.fft.rfft(tensor.to(exact).transpose(1, 2), n) for tensor in (x, grads[0]))
         lags = torch.fft.irfft((spectrum * of_grad.conj()).sum(0), n)
         of_weight = lags.roll(ctx.before, 1)[:, None, :kernel].to(weight.dtype)
-        return _correlate(grads[0], weight.flip(-1), kernel - 1 - ctx.before), of_weight, None
+        reversed_ = weight.flip(-1).to(grads[0].dtype)
+        return _correlate(grads[0], reversed_, kernel - 1 - ctx.before).to(x.dtype), of_weight, None
 
 
 class LayerState(NamedTuple):

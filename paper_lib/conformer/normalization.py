@@ -51,7 +51,8 @@ class MaskedGroupNorm(nn.Module):
         """Normalises `x` [batch, time, dim], zero where `valid` [batch, time, 1] is zero."""
         batch, time, dim = x.shape
         size = dim // self.groups
-        grouped = x.view(batch, time, self.groups, size)
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        grouped = exact.view(batch, time, self.groups, size)
         count = valid.sum(1) * size  # [batch, 1]
         mean = grouped.sum((1, 3)) / count
         var = (grouped.square().sum((1, 3)) / count - mean.square()).clamp(min=0)
