@@ -150,10 +150,11 @@ def test_parameters_are_those_of_the_sub_model() -> None:
         assert found.transfer == 4 * left
 
 
+@pytest.mark.parametrize("frames", [101, 1001])
 @pytest.mark.parametrize("plan", [NOTHING, own_plan("1:0.5 rest:0.25", 2)])
-def test_operations_are_those_that_torch_counts(plan: DropoutPlan) -> None:
+def test_operations_are_those_that_torch_counts(plan: DropoutPlan, frames: int) -> None:
     settings = tiny_run(streaming=StreamingSettings(left_context=4)).model
-    frames, labels = 101, 7
+    labels = 7
     model = sub_model(settings, draw_mask(plan, settings, torch.Generator())).eval()
     with FlopCounterMode(display=False) as counter, torch.device("meta"):
         encoded, _ = model.encode(torch.empty(1, frames, 80), torch.empty(1, dtype=torch.long))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from paper_lib.conformer.attention import BLOCK
 from paper_lib.conformer.loss import transducer_loss
 from paper_lib.conformer.sizes import count_parameters
 from paper_lib.conformer.transducer import BLANK
@@ -81,7 +82,9 @@ def forward_flops(plan: DropoutPlan, settings: TransducerSettings, frames: int, 
     halved, t, u = -(-frames // 2), -(-frames // 4), labels + 1
     subsampling = 9 * channels * 40 * halved + 9 * channels**2 * 20 * t + 20 * channels * d * t
     distances = 2 * t - 1
-    attention = 4 * d * d * t + d * d * distances + d * t * (2 * t + distances)
+    blocks, rest = divmod(t, BLOCK)  # of queries whose positions are scored together
+    positions = blocks * BLOCK * (t + BLOCK - 1) + rest * (t + rest - 1)
+    attention = 4 * d * d * t + d * d * distances + d * (2 * t * t + positions)
     convolution = 3 * d * d * t + encoder.kernel * d * t
     feed_forward = sum(len(FEED_FORWARD) * 2 * d * (4 * d - units) * t for units in dropped_units(plan, settings))
     layers = encoder.layers * (attention + convolution) + feed_forward
