@@ -43,7 +43,7 @@ def corpus_epoch(utterances: int) -> Callable[[], object]:
         with TemporaryDirectory() as directory:
             corpus = Corpus(settings, Path(directory))
             for k in range(corpus.shards("train")):
-                open_or_make(corpus._place("train", k), lambda: made_up(settings.shard_utterances))
+                open_or_make(corpus.place("train", k), lambda: made_up(settings.shard_utterances))
             began = time.perf_counter()
             heard, tokenizer = 0, CharacterTokenizer()
             for items in training_batches(corpus, 12_000, 0):

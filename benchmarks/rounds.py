@@ -25,7 +25,7 @@ from benchmarks.timing import OURS, Row, Timed, check_close, installed
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.tokens import CharacterTokenizer
-from paper_lib.federated.algorithm import FederatedAlgorithm, _mask, _seed, federated_dropout
+from paper_lib.federated.algorithm import FederatedAlgorithm, client_mask, client_seed, federated_dropout
 from paper_lib.federated.averaging import ServerState
 from paper_lib.federated.clients import Client, client_update, clients_of, local_batches, trainable
 from paper_lib.federated.dropout import coverage, extract, scatter
@@ -70,7 +70,7 @@ def new_model() -> Transducer:
 
 def work(weights: dict[str, Tensor], round_: int, client: Client) -> Update:
     """Returns what a client sends in a round for the full model's `weights`, as the other frameworks are given it."""
-    mask, seed = _mask(SETTINGS, PLAN, MODEL, round_, client), _seed(SETTINGS, round_, client.name)
+    mask, seed = client_mask(SETTINGS, PLAN, MODEL, round_, client), client_seed(SETTINGS, round_, client.name)
     with one_thread():
         batches = local_batches(SETTINGS, client, (seed,))
         update = client_update(SETTINGS, MODEL, extract(weights, mask), mask, batches, CharacterTokenizer(), seed)

@@ -139,9 +139,9 @@ def test_a_plan_that_drops_nothing_is_federated_averaging_bit_for_bit(model: Tra
 
 
 def _seed_of(client: Client) -> int:
-    from paper_lib.federated.algorithm import _seed
+    from paper_lib.federated.algorithm import client_seed
 
-    return _seed(SETTINGS, 0, client.name)
+    return client_seed(SETTINGS, 0, client.name)
 
 
 def test_coordinates_are_averaged_over_the_clients_that_had_them() -> None:

@@ -81,7 +81,7 @@ class Corpus:
         """
         if not 0 <= k < self.shards(split):
             raise IndexError(f"{split} has {self.shards(split)} shards, from 0; there is no shard {k}")
-        shard = open_or_make(self._place(split, k), lambda: self._source.make_shard(self.settings, split, k))
+        shard = open_or_make(self.place(split, k), lambda: self._source.make_shard(self.settings, split, k))
         return shard if self.domains is None else shard.of_domains(self.domains)
 
     def prepare(self, splits: Sequence[Split] = ("train", "dev", "test"), workers: int | None = None) -> None:
@@ -130,11 +130,12 @@ class Corpus:
         deviation = np.sqrt(np.maximum(squares / frames - mean**2, LEAST_DEVIATION**2))
         return mean.astype(np.float32), deviation.astype(np.float32)
 
-    def _place(self, split: Split, k: int) -> Path:
+    def place(self, split: Split, k: int) -> Path:
+        """Returns the directory where shard `k` of `split` is, or will be."""
         return self._directory / f"{split}-{k}"
 
     def _is_made(self, split: Split, k: int) -> bool:
-        return is_made(self._place(split, k))
+        return is_made(self.place(split, k))
 
 
 def open_corpus(settings: CorpusSettings, domains: Collection[str] | None = None) -> Corpus:

@@ -88,7 +88,7 @@ def federated_dropout(
         full = state.weights | state.fixed
         refused = [f"{client.name}: it has no utterances" for client in clients if not client.items]
         training = [client for client in clients if client.items]
-        masks = [_mask(settings, plan, model_settings, state.rounds, client) for client in training]
+        masks = [client_mask(settings, plan, model_settings, state.rounds, client) for client in training]
         jobs = (
             joblib.delayed(_train_client)(
                 settings, model_settings, extract(full, mask), mask, client, tokenizer, state.rounds
@@ -123,7 +123,7 @@ def centralised(
 
     def apply(state: ServerState, clients: Sequence[Client]) -> tuple[ServerState, RoundReport]:
         everyone = Client("everyone", tuple(item for client in clients for item in client.items))
-        seed = _seed(settings, state.rounds, everyone.name)
+        seed = client_seed(settings, state.rounds, everyone.name)
         moved = state
         with one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -162,11 +162,12 @@ def _report(round_: int, accepted: Sequence[Client], refused: Sequence[str], dow
     return RoundReport(names, tuple(refused), utterances, down, up)
 
 
-def _mask(
+def client_mask(
     settings: FederatedSettings, plan: DropoutPlan, model: TransducerSettings, round_: int, client: Client
 ) -> Mask:
+    """Returns the units that `client` keeps in round `round_`: its own, or those of all in the round."""
     name = client.name if settings.masks == "client" else ""
-    return draw_mask(plan, model, torch.Generator().manual_seed(_seed(settings, round_, name)))
+    return draw_mask(plan, model, torch.Generator().manual_seed(client_seed(settings, round_, name)))
 
 
 def _train_client(
@@ -179,11 +180,12 @@ def _train_client(
     round_: int,
 ) -> dict[str, Tensor]:
     with one_thread():
-        seed = _seed(settings, round_, client.name)
+        seed = client_seed(settings, round_, client.name)
         batches = local_batches(settings, client, (seed,))
         return client_update(settings, model_settings, received, mask, batches, tokenizer, seed)
 
 
-def _seed(settings: FederatedSettings, round_: int, name: str) -> int:
+def client_seed(settings: FederatedSettings, round_: int, name: str) -> int:
+    """Returns the seed of all that is random in what the client `name` does in round `round_`."""
     place = (settings.seed, round_, zlib.crc32(name.encode()))
     return int(np.random.SeedSequence(place).generate_state(1)[0])
