@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 from filelock import FileLock
 from tiny_book import CHECKOUT
+
+# Whoever is started in the background ignores SIGINT, and so would the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:  # torch takes seconds, and most test files do without.
     from playwright.sync_api import Browser
