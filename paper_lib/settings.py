@@ -139,21 +139,36 @@ class SpecAugmentSettings(Settings):
 class TrainingSettings(Settings):
     """Optimisation of one model: AdamW; linear warm-up, a plateau, linear decay."""
 
-    steps: Positive
+    steps: Positive = Field(description="with patience, at most")
     batch_frames: Positive = Field(description="most frames of 10 ms in a batch, padding included")
     learning_rate: float = Field(gt=0, description="peak")
     warmup_steps: int = Field(ge=0)
     decay_fraction: float = Field(default=0.4, gt=0, le=1, description="share of the steps in which the rate falls")
+    patience: Positive | None = Field(
+        default=None,
+        description="measurements of the dev WER without a new lowest after which the rate begins to fall; none: the "
+        "training has all its steps",
+    )
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = Field(default=1e-6, ge=0, description="of weight matrices and kernels; none of the rest")
     clip_norm: float = Field(default=5.0, gt=0, description="largest norm of the whole gradient")
+    precision: Literal["bf16"] | None = Field(
+        default=None,
+        description="of the networks' products: bf16 on processors that have instructions for it; none, and on others: "
+        "float32. On CUDA it is always bf16",
+    )
     ctc_weight: float = Field(default=0.5, ge=0, description="weight of the auxiliary CTC loss; not in the paper")
     augment: SpecAugmentSettings = SpecAugmentSettings()
     sorted_epochs: Positive | None = Field(
         default=None, description="epochs that begin with the shortest utterances (SortaGrad); not in the paper"
     )
-    distance_every: Positive = Field(description="steps between records of the weights' distance from step 0")
+    distance_every: Positive = Field(
+        description="steps between records of the weights' distance from step 0; the first and the last have one too"
+    )
     checkpoint_every: Positive = Field(description="steps between checkpoints and measurements of the dev WER")
+    snapshots: tuple[Positive, ...] | None = Field(
+        default=None, description="steps whose weights of the encoder's layers are kept, for rewinding; none: no step's"
+    )
 
 
 class TrainingRun(Settings):
@@ -197,6 +212,9 @@ class ResetSettings(Settings):
     unit: Literal["layer", "module"] = Field(default="layer", description="what is reset at a time")
     statistics: Literal["reset", "kept"] = Field(
         default="reset", description="whether BatchNorm's running statistics go with the layer; GroupNorm has none"
+    )
+    rewind: Positive | None = Field(
+        default=None, description="step whose weights a re-initialisation puts back, a snapshot; none: step 0"
     )
     draws: int = Field(default=3, ge=0, description="re-randomisations of every unit, each from another seed")
     split: Literal["dev", "test"] | None = Field(default=None, description="speech that is recognised; none: test")

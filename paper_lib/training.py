@@ -26,17 +26,19 @@ from tqdm import tqdm
 from paper_lib.checkpoint import DamagedFileError, content_digest, load_tensors, save_tensors
 from paper_lib.conformer.decoding import transcribe
 from paper_lib.conformer.loss import transducer_loss
+from paper_lib.conformer.products import multiplies_bf16
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.augment import spec_augment
 from paper_lib.corpus.batches import WINDOW, Batch, collate, evaluation_batches, training_batches
 from paper_lib.corpus.tokens import Tokenizer, make_tokenizer
 from paper_lib.evaluation import wer
-from paper_lib.settings import TrainingRun, TrainingSettings
+from paper_lib.schedule import last_step, learning_rate
+from paper_lib.settings import TrainingRun
 
 logger = logging.getLogger("paper_lib")
 
-DEV_UTTERANCES = 200
+DEV_UTTERANCES = 300
 # Batches that a thread puts together while a GPU trains.
 AHEAD = 4
 
@@ -65,6 +67,15 @@ class Fit:
     tokenizer: Tokenizer
     history: History
     digest: str  # of the trained weights alone: a training that is repeated to the bit has the same
+    directory: Path  # of its files
+
+    def snapshot(self, step: int) -> dict[str, Tensor]:
+        """Returns the encoder layers' weights after `step`, named as in the whole model; raises ValueError."""
+        try:
+            return load_tensors(_snapshot(self.directory, step))[0]
+        except FileNotFoundError:
+            steps = len(self.history.losses)
+            raise ValueError(f"the training kept no weights of step {step}; it had {steps} steps") from None
 
 
 class Objective(nn.Module):
@@ -76,13 +87,14 @@ class Objective(nn.Module):
     def __init__(self, run: TrainingRun) -> None:
         super().__init__()
         self.settings = run.training
+        self.bf16 = run.training.precision == "bf16" and multiplies_bf16()
         self.model = Transducer(run.model)
         self.ctc = nn.Linear(run.model.encoder.dim, run.model.vocabulary)
 
     def forward(self, batch: Batch, masks: torch.Generator) -> Tensor:
-        """Returns the loss, nats per utterance; on CUDA the networks run in bf16, the losses in float32."""
+        """Returns the loss, nats per utterance; where the networks run in bf16, the losses are in float32."""
         device_type = batch.features.device.type
-        with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda"):
+        with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda" or self.bf16):
             features = self.model.normalize(batch.features)
             features = spec_augment(features, batch.frames, self.settings.augment, masks)
             encoded, frames = self.model.encoder(features, batch.frames)
@@ -95,16 +107,6 @@ class Objective(nn.Module):
             )
             loss = loss + self.settings.ctc_weight * ctc.mean()
         return loss
-
-
-def learning_rate(settings: TrainingSettings, step: int) -> float:
-    """Returns the rate of update `step` (from 0): linear warm-up to the peak, a plateau, linear decay towards zero.
-
-    With so few steps the plateau matters: a cosine over all of them leaves half as much time at a rate that learns.
-    """
-    rising = (step + 1) / max(1, settings.warmup_steps)
-    falling = (settings.steps - step) / (settings.decay_fraction * settings.steps)
-    return settings.learning_rate * min(1.0, rising, falling)
 
 
 def decay_groups(objective: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -148,6 +150,10 @@ def fit(run: TrainingRun, corpus: Corpus, directory: Path, device: torch.device,
         return session.result()
 
 
+def _snapshot(directory: Path, step: int) -> Path:
+    return directory / f"snapshot-{step}.safetensors"
+
+
 def _cuda_devices(device: torch.device) -> list[int]:
     return [device.index or 0] if device.type == "cuda" else []
 
@@ -179,10 +185,15 @@ class _Session:
     def step(self) -> int:
         return len(self.history.losses)
 
+    @property
+    def last_step(self) -> int:
+        """As far as is known: it may come nearer with every measurement of the dev WER."""
+        return last_step(self.run.training, self.history.dev_wer)
+
     def run_to_end(self, position: int) -> None:
         """Trains from the current step to the last."""
         settings, run = self.run.training, self.run
-        if self.step == settings.steps:
+        if self.step == self.last_step:
             return
         self.objective.train()
         self.optimizer = self._make_optimizer()
@@ -190,19 +201,24 @@ class _Session:
             save_tensors(self.directory / "initial.safetensors", self.initial)
         began = time.perf_counter() - self.history.seconds
         label = f"train {run.model.encoder.dim}x{run.model.encoder.layers} seed {run.seed}"
-        with tqdm(total=settings.steps, initial=self.step, desc=label, position=position, unit="step") as bar:
+        with tqdm(total=self.last_step, initial=self.step, desc=label, position=position, unit="step") as bar:
             for batch in self._batches():
                 loss = self._update(batch)
                 self.history.losses.append(loss)
                 bar.set_postfix(loss=f"{loss:.2f}", dev_wer=self._last_dev_wer(), refresh=False)
                 bar.update()
-                last = self.step == settings.steps
-                if self.step % settings.distance_every == 0 or last:
+                last = self.step == self.last_step
+                if self.step % settings.distance_every == 0 or self.step == 1 or last:
                     self._record_distances()
+                if self.step in (settings.snapshots or ()):
+                    self._keep_layers()
                 if self.step % settings.checkpoint_every == 0 or last:
                     self._measure_dev_wer()
                     self.history.seconds = time.perf_counter() - began
                     self._save()
+                    bar.total = self.last_step
+                if last:
+                    break
 
     def _make_optimizer(self) -> torch.optim.AdamW:
         """Returns the optimizer as it was at the last checkpoint; a finished model does without: it takes seconds."""
@@ -242,7 +258,7 @@ class _Session:
         seed = int(np.random.SeedSequence((self.run.seed, self.step)).generate_state(1)[0])
         torch.manual_seed(seed)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(settings, self.step)
+            group["lr"] = learning_rate(settings, self.step, self.last_step)
         loss = self.objective(batch, torch.Generator().manual_seed(seed))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -263,6 +279,11 @@ class _Session:
         for name, weight in weight_matrices(self.objective.model).items():
             start = self.initial[f"encoder.{name}"].to(self.device)
             self.history.distances.setdefault(name, []).append(float(torch.linalg.vector_norm(weight - start)))
+
+    def _keep_layers(self) -> None:
+        weights = self.objective.model.state_dict().items()
+        layers = {name: tensor for name, tensor in weights if name.startswith("encoder.layers.")}
+        save_tensors(_snapshot(self.directory, self.step), layers)
 
     def _measure_dev_wer(self) -> None:
         batches = evaluation_batches(self.corpus, "dev", 4 * self.run.training.batch_frames, DEV_UTTERANCES)
@@ -302,4 +323,4 @@ class _Session:
     def result(self) -> Fit:
         model = self.objective.model.eval()
         digest = content_digest({name: tensor.cpu() for name, tensor in model.state_dict().items()}, {})
-        return Fit(model, self.initial, self.tokenizer, self.history, digest)
+        return Fit(model, self.initial, self.tokenizer, self.history, digest, self.directory)

@@ -334,7 +334,7 @@ def test_the_recorded_steps_end_with_the_last() -> None:
     settings = TrainingSettings(
         steps=110, batch_frames=1, learning_rate=1, warmup_steps=0, distance_every=25, checkpoint_every=1
     )
-    assert recorded_steps(settings) == [25, 50, 75, 100, 110]
+    assert recorded_steps(settings) == [1, 25, 50, 75, 100, 110]
     with pytest.raises(SignatureError, match="nearest is 100"):
         check_step(101, recorded_steps(settings))
 

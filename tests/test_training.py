@@ -27,8 +27,9 @@ from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus, Shard
 from paper_lib.corpus.batches import collate, evaluation_batches, training_batches
 from paper_lib.files import atomic_write
+from paper_lib.schedule import learning_rate
 from paper_lib.settings import Norm, SpecAugmentSettings, Split
-from paper_lib.training import Fit, NonFiniteLossError, Objective, decay_groups, fit, learning_rate
+from paper_lib.training import Fit, NonFiniteLossError, Objective, decay_groups, fit
 
 MATRICES = (
     *("ffn1.w1", "ffn1.w2", "ffn2.w1", "ffn2.w2"),
@@ -239,8 +240,8 @@ def test_every_weight_matrix_of_every_layer_is_measured_and_nothing_else(trained
 
 
 def test_distances_and_dev_wer_are_recorded_at_fixed_steps_and_at_the_last(trained: Fit) -> None:
-    assert trained.history.distance_steps == [15, 30, 40]
-    assert {len(distances) for distances in trained.history.distances.values()} == {3}
+    assert trained.history.distance_steps == [1, 15, 30, 40]
+    assert {len(distances) for distances in trained.history.distances.values()} == {4}
     assert list(trained.history.dev_wer) == [30, 40]
     assert len(trained.history.losses) == 40
 
@@ -249,11 +250,11 @@ def test_a_distance_is_that_of_the_weights_at_its_step(tiny_cache: Path, tiny_co
     in_process(train_until_checkpoint, tiny_run(), tiny_cache, tmp_path, 1, "in place")
     tensors, history = outcome(tmp_path)
     initial = safetensors.torch.load_file(tmp_path / "initial.safetensors")
-    assert history["distance_steps"] == [2, 4]
+    assert history["distance_steps"] == [1, 2, 4]
     for name, distances in history["distances"].items():
         change = tensors[f"objective.model.encoder.{name}"] - initial[f"encoder.{name}"]
-        assert distances[1] == pytest.approx(float(change.double().pow(2).sum().sqrt()), rel=1e-5)
-        assert 0 < distances[0] < distances[1]
+        assert distances[2] == pytest.approx(float(change.double().pow(2).sum().sqrt()), rel=1e-5)
+        assert 0 < distances[0] < distances[1] < distances[2]
 
 
 @pytest.mark.parametrize("norm", ["group", "batch"])
@@ -312,23 +313,6 @@ def test_a_loss_that_is_not_finite_names_its_step_and_utterances(
         assert all(tensor.isfinite().all() for tensor in outcome(tmp_path)[0].values())
 
 
-def test_the_learning_rate_rises_linearly_stays_and_falls_linearly() -> None:
-    settings = tiny_run(steps=100, warmup_steps=10, learning_rate=0.5, decay_fraction=0.4).training
-    rates = [learning_rate(settings, step) for step in range(100)]
-    assert rates[:10] == pytest.approx([0.05 * (step + 1) for step in range(10)])
-    assert rates[9:61] == [0.5] * 52
-    assert rates[60:] == pytest.approx([0.5 * (100 - step) / 40 for step in range(60, 100)])
-    assert 0 < rates[-1] < 0.02
-    assert learning_rate(settings, 100) == 0
-
-
-def test_a_rate_that_rises_and_falls_at_once_takes_the_lower_of_both() -> None:
-    # Without a warm-up the first update has the peak.
-    assert learning_rate(tiny_run(warmup_steps=0).training, 0) == pytest.approx(1e-2)
-    settings = tiny_run(steps=4, warmup_steps=8, decay_fraction=1.0).training
-    assert [learning_rate(settings, step) for step in range(4)] == pytest.approx([x * 1e-2 / 8 for x in (1, 2, 3, 2)])
-
-
 def test_updates_follow_the_schedule_also_when_resumed(
     tiny_cache: Path, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,7 +328,7 @@ def test_updates_follow_the_schedule_also_when_resumed(
     in_process(train_until_update, run, tiny_cache, tmp_path, 3)
     monkeypatch.setattr(torch.optim.AdamW, "step", spy)
     fit(run, tiny_corpus, tmp_path, CPU)
-    assert rates == [learning_rate(run.training, k) for k in range(2, 6)]
+    assert rates == [learning_rate(run.training, k, 6) for k in range(2, 6)]
 
 
 def matrices_of(objective: Objective) -> set[str]:
@@ -386,7 +370,7 @@ def test_weight_decay_pulls_matrices_towards_0_and_leaves_biases_and_norms_alone
         run = tiny_run(norm, steps=3, weight_decay=decay)
         fit(run, tiny_corpus, directory, CPU)
         after[decay] = outcome(directory)[0]
-    rate = learning_rate(run.training, 2)
+    rate = learning_rate(run.training, 2, 3)
     assert rate * 20 > 0.1
     objective = Objective(run)
     matrices = matrices_of(objective)
@@ -521,3 +505,48 @@ def test_what_is_learnt_holds_for_sentences_and_speakers_never_heard(trained: Fi
         return float(transducer_loss(logits, batch.targets, frames, batch.lengths).mean())
 
     assert heldout_loss(trained.model) < 0.8 * heldout_loss(untrained)
+
+
+def test_the_layers_of_a_snapshot_are_those_of_its_step(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    # A training of three steps with a rate that does not fall goes the way of a longer one.
+    kept = fit(
+        tiny_run(steps=6, warmup_steps=0, decay_fraction=0.1, snapshots=(1, 3)), tiny_corpus, tmp_path / "6", CPU
+    )
+    short = fit(tiny_run(steps=3, warmup_steps=0, decay_fraction=0.1), tiny_corpus, tmp_path / "3", CPU)
+    layers = {name: t for name, t in short.model.state_dict().items() if name.startswith("encoder.layers.")}
+    snapshot = kept.snapshot(3)
+    assert snapshot.keys() == layers.keys()
+    assert all(torch.equal(snapshot[name], tensor) for name, tensor in layers.items())
+    assert not all(torch.equal(snapshot[name], tensor) for name, tensor in kept.snapshot(1).items())
+    with pytest.raises(ValueError, match="no weights of step 2; it had 6 steps"):
+        kept.snapshot(2)
+
+
+def test_a_training_that_stops_learning_ends_early_and_the_same_when_killed(
+    tiny_corpus: Corpus, tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So few steps learn nothing: what is heard of the dev speech is made up.
+    heard = iter([0.4, 0.3, 0.35, 0.3, 0.2, 0.1])
+    monkeypatch.setattr(training, "wer", lambda pairs: next(heard))
+    run = tiny_run(steps=20, decay_fraction=0.2, patience=2)
+    fitted = fit(run, tiny_corpus, tmp_path / "once", CPU)
+    assert len(fitted.history.losses) == 8 + 4
+    assert list(fitted.history.dev_wer) == [2, 4, 6, 8, 10, 12]
+    assert fitted.history.distance_steps == [1, 2, 4, 6, 8, 10, 12]
+
+    heard = iter([0.4, 0.3, 0.35, 0.3, math.nan])
+    update = training._Session._update
+
+    def dying(self: Any, batch: Any) -> float:
+        if self.step == 9:
+            raise KeyboardInterrupt
+        return update(self, batch)
+
+    monkeypatch.setattr(training._Session, "_update", dying)
+    with pytest.raises(KeyboardInterrupt):
+        fit(run, tiny_corpus, tmp_path / "twice", CPU)
+    monkeypatch.setattr(training._Session, "_update", update)
+    heard = iter([0.2, 0.1])
+    again = fit(run, tiny_corpus, tmp_path / "twice", CPU)
+    assert again.history.dev_wer == fitted.history.dev_wer
+    assert_same_weights(again.model, fitted.model)

@@ -1,4 +1,4 @@
-"""Products of matrices in single precision by the faster of two libraries, where both round alike."""
+"""Products of matrices: in single precision by the faster of two libraries, where both round alike; in bfloat16."""
 
 from __future__ import annotations
 
@@ -25,3 +25,8 @@ def use_fast_products() -> None:
     matmul.fp32_precision = "bf16"
     if bool(((first @ second - exact).abs() > _TOLERANCE * exact.abs().max()).any()):
         matmul.fp32_precision = before
+
+
+def multiplies_bf16() -> bool:
+    """Returns whether this CPU has instructions for products of bfloat16; without them they would be slower."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

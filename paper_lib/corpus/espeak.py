@@ -5,7 +5,8 @@ count of glottal cycles, libc's random generator. None of its functions resets a
 after every utterance, and its next loading starts from the state it was compiled with.
 
 Choosing a voice by its name then reads all of its 250 voice files, unless the accent is the name of a file. So the
-library gets a directory of its data with English alone, in which it is: an utterance takes 0.4 times as long.
+library gets a directory of its data with English alone, in which it is: an utterance takes 0.4 times as long. The
+vocal tracts that it is to speak with are written there too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import _ctypes
 import ctypes
 import os
 import threading
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,11 +29,13 @@ SAMPLE_RATE = 22_050  # Hz
 # Of enum espeak_AUDIO_OUTPUT, espeak_PARAMETER and espeak_POSITION_TYPE in speak_lib.h, and of its options.
 _SYNCHRONOUS = 2
 _DO_NOT_EXIT = 0x8000  # else a file that is missing ends the process
-_RATE, _VOLUME, _PITCH = 1, 2, 3
+_RATE, _VOLUME = 1, 2
 _BY_CHARACTER, _UTF8 = 1, 1
 
 # Bytes of the path of its data; espeak-ng cuts off the rest (N_PATH_HOME in speech.h) and looks there, or elsewhere.
 _LONGEST_PATH = 159
+
+_VARIANTS = "voices/!v"  # where it looks for a voice variant
 
 # At 100 the loudest voices clip.
 _QUIET = 50
@@ -44,16 +48,27 @@ class SynthesiserError(RuntimeError):
     """espeak-ng could not be loaded afresh, or refused a voice."""
 
 
-def synthesise(text: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16]:
-    """Returns `text` spoken at 22 050 Hz, [samples].
+@dataclass(frozen=True)
+class Voice:
+    """An accent of English and a vocal tract."""
 
-    `voice` is ACCENT+VARIANT, `rate` is in words a minute, `pitch` from 0 to 99 (50 is the voice's own). On one
-    platform the samples are a function of the arguments alone. Raises SynthesiserError.
+    name: str  # ACCENT+VARIANT, which begins with a letter; a variant has one tract in all of a process
+    tract: str  # a voice variant as espeak-ng's files describe them
+
+    @property
+    def variant(self) -> str:
+        return self.name.rpartition("+")[2]
+
+
+def synthesise(text: str, voice: Voice, rate: int) -> NDArray[np.int16]:
+    """Returns `text` spoken at 22 050 Hz, [samples], `rate` words a minute.
+
+    On one platform the samples are a function of the arguments alone. Raises SynthesiserError.
     """
     with _one_at_a_time:
         library = _load()
         try:
-            return _synthesise(library, text, voice, rate, pitch)
+            return _synthesise(library, text, voice, rate)
         finally:
             library.espeak_Terminate()
             _ctypes.dlclose(library._handle)
@@ -71,57 +86,58 @@ def _load() -> ctypes.CDLL:
     )
 
 
-def _data() -> str:
-    """Returns the directory of data to start with: English alone, or all of them where no short path can be written.
+def _data(voice: Voice) -> str:
+    """Returns the directory of data to start with: English alone, and the tract of `voice`.
 
-    English is linked again if a link or its directory is gone, for temporary files are cleaned away.
+    It is made again if a link or a directory is gone, for temporary files are cleaned away. Raises SynthesiserError.
     """
     english = _english()
-    if english and not all(os.path.exists(f"{english.name}/{name}") for name in _links()):
+    if not all(os.path.exists(f"{english.name}/{name}") for name in (*_links(), _VARIANTS)):
         english.cleanup()
         _english.cache_clear()
         english = _english()
-    return english.name if english else espeakng_loader.get_data_path()
+    variant = Path(english.name, _VARIANTS, voice.variant)
+    if not variant.exists():
+        variant.write_text(voice.tract)
+    return english.name
 
 
 @cache
-def _english() -> TemporaryDirectory[str] | None:
-    """Returns a directory of links to the data for English; None where it cannot be made."""
+def _english() -> TemporaryDirectory[str]:
+    """Returns a directory of links to the data for English, and for vocal tracts."""
+    reason = ""
     for parent in (None, "/tmp"):
         try:
             directory = TemporaryDirectory(prefix="espeak-", dir=parent)
             (Path(directory.name) / "lang").mkdir()
             for name, target in _links().items():
                 (Path(directory.name) / name).symlink_to(target)
-        except OSError:
+            (Path(directory.name) / _VARIANTS).mkdir(parents=True)
+        except OSError as error:
+            reason = str(error)
             continue
         if len(os.fsencode(directory.name)) <= _LONGEST_PATH:
             return directory
+        reason = f"the path {directory.name} has more than {_LONGEST_PATH} bytes, which espeak-ng cannot read"
         directory.cleanup()
-    return None
+    raise SynthesiserError(f"espeak-ng needs a directory of temporary files, for its voices: {reason}")
 
 
 @cache
 def _links() -> dict[str, Path]:
     """Returns the data for English by their links, each accent under the lower-case name that it goes by."""
     whole = Path(espeakng_loader.get_data_path())
-    links = {name: whole / name for name in ("phontab", "phonindex", "phondata", "intonations", "en_dict", "voices")}
+    links = {name: whole / name for name in ("phontab", "phonindex", "phondata", "intonations", "en_dict")}
     return links | {f"lang/{accent.name.lower()}": accent for accent in (whole / "lang" / "gmw").glob("en*")}
 
 
-def _synthesise(library: ctypes.CDLL, text: str, voice: str, rate: int, pitch: int) -> NDArray[np.int16]:
-    path = os.fsencode(_data())
-    if len(path) > _LONGEST_PATH:
+def _synthesise(library: ctypes.CDLL, text: str, voice: Voice, rate: int) -> NDArray[np.int16]:
+    if library.espeak_Initialize(_SYNCHRONOUS, 0, os.fsencode(_data(voice)), _DO_NOT_EXIT) != SAMPLE_RATE:
         raise SynthesiserError(
-            f"espeak-ng cannot read its data in {os.fsdecode(path)}: the path has {len(path)} bytes, at most "
-            f"{_LONGEST_PATH} are read, and no temporary directory could be made for links to them"
+            f"espeak-ng did not start with the data in {espeakng_loader.get_data_path()}: a file is missing or damaged"
         )
-    if library.espeak_Initialize(_SYNCHRONOUS, 0, path, _DO_NOT_EXIT) != SAMPLE_RATE:
-        raise SynthesiserError(
-            f"espeak-ng did not start with the data in {os.fsdecode(path)}: a file is missing or damaged"
-        )
-    if library.espeak_SetVoiceByName(voice.encode()):
-        raise SynthesiserError(f"espeak-ng has no voice {voice!r}")
+    if library.espeak_SetVoiceByName(voice.name.encode()):
+        raise SynthesiserError(f"espeak-ng has no voice {voice.name!r}")
     chunks: list[bytes] = []
 
     def collect(samples: ctypes._Pointer[ctypes.c_short], count: int, events: int | None) -> int:
@@ -131,7 +147,7 @@ def _synthesise(library: ctypes.CDLL, text: str, voice: str, rate: int, pitch: i
 
     callback = _Callback(collect)  # held here, for the library keeps no reference
     library.espeak_SetSynthCallback(callback)
-    for parameter, value in ((_RATE, rate), (_VOLUME, _QUIET), (_PITCH, pitch)):
+    for parameter, value in ((_RATE, rate), (_VOLUME, _QUIET)):
         library.espeak_SetParameter(parameter, value, 0)
     library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     encoded = text.encode()

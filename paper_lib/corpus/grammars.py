@@ -2,6 +2,8 @@
 
 A grammar is text: `name: alternative | alternative | ...`, where longer rules go on in indented lines and `{name}`
 stands for any alternative of that rule. A sentence is an alternative of `sentence`; alternatives are drawn evenly.
+Things, places and times that voice commands are about are also spoken of in messages and calls: a model that is to
+learn commands knows most of their words.
 """
 
 from __future__ import annotations
@@ -13,6 +15,24 @@ from functools import cache
 import numpy as np
 
 from paper_lib.settings import Domain, Split
+
+# Rules that several domains draw words from; a domain's own rule of the same name comes first.
+SHARED = """
+room: kitchen | bedroom | garage | office | hallway | bathroom | garden | studio
+device: light | heater | fan | radio | speaker | camera | oven | printer
+opening: door | window | gate | blinds | curtains
+tens: twenty | thirty | forty | fifty
+hour: one | two | three | four | five | six | seven | eight | nine | ten | eleven | twelve
+minute: ten | twenty | thirty | forty five
+unit: seconds | minutes | hours
+day: monday | tuesday | wednesday | thursday | friday | saturday | sunday | today | tomorrow | tonight
+name: anna | peter | maria | james | susan | oliver | david | henry | laura
+surname: baker | fisher | mason | taylor | walker | murphy | collins
+city: london | paris | boston | tokyo | berlin | madrid | chicago | sydney | dublin | lisbon | rome
+shop: airport | station | hospital | library | museum | market | bakery | pharmacy
+music: jazz | blues | rock | folk | news | sports | opera
+item: milk | bread | eggs | butter | coffee | cheese | apples | rice | pasta | sugar | soap | batteries
+"""
 
 GRAMMARS: dict[Domain, str] = {
     # Voice commands and queries of three to six words.
@@ -30,25 +50,11 @@ sentence: turn {state} the {room} {device} | {change} the {room} {device} | {cha
 state: on | off | up | down
 change: start | stop | pause | check | mute | reset | find | dim
 close: close | open | lock | unlock
-room: kitchen | bedroom | garage | office | hallway | bathroom | garden | studio
-device: light | heater | fan | radio | speaker | camera | oven | printer
-opening: door | window | gate | blinds | curtains
 number: {digit} | {tens} | {tens} {digit}
 digit: one | two | three | four | five | six | seven | eight | nine
-tens: twenty | thirty | forty | fifty
 times: times | plus | minus
-hour: one | two | three | four | five | six | seven | eight | nine | ten | eleven | twelve
-minute: ten | twenty | thirty | forty five
-unit: seconds | minutes | hours
-day: monday | tuesday | wednesday | thursday | friday | saturday | sunday | today | tomorrow | tonight
 contact: call | text | email | invite
-name: anna | peter | maria | james | susan | oliver | david | henry | laura
-surname: baker | fisher | mason | taylor | walker | murphy | collins
-city: london | paris | boston | tokyo | berlin | madrid | chicago | sydney | dublin | lisbon | rome
 nearest: nearest | next | cheapest | closest
-shop: airport | station | hospital | library | museum | market | bakery | pharmacy
-music: jazz | blues | rock | folk | news | sports | opera
-item: milk | bread | eggs | butter | coffee | cheese | apples | rice | pasta | sugar | soap | batteries
 """,
     # Read prose, as in a novel of the nineteenth century.
     "prose": """
@@ -102,6 +108,9 @@ news: i'm running {minutes} minutes late | the {meeting} moved to {when} | i've 
     | i just finished the {document} | my {transport} is delayed again | i can't make the {meeting} {when}
     | the {document} still needs your comments | i left my {object} at your {spot} | the kids are at their {spot}
     | we've booked the {spot} for {when} | i'm stuck in traffic near the {spot} | i picked up your {object}
+    | the {device} in the {room} is broken | we're out of {item} and {item} | i'll be in {city} until {day}
+    | the {opening} in the {room} won't shut | the {music} concert is at {hour} {minute}
+    | i'm at the {shop} with doctor {surname}
 minutes: five | ten | fifteen | twenty | thirty
 meeting: meeting | interview | dinner | rehearsal | dentist appointment | conference call | workshop | birthday party
 when: monday morning | tuesday afternoon | friday evening | next week | this weekend | tomorrow | after lunch | tonight
@@ -114,6 +123,7 @@ question: could you {favour} {when} | did you get the {document} | are you free 
     | what should i bring to the {meeting} | do you still have my {object} | shall we share a {transport} {when}
 favour: forward the {document} | pick me up from the {spot} | water the plants | feed the cat | review the {document}
     | collect the parcel | print the {document} | look after the dog | confirm the {meeting}
+    | bring some {item} and {item} | fix the {device} in the {room} | meet me at the {shop} in {city}
 plan: let's meet at the {spot} | i'll call you back | we'll bring dessert | i'll update the {document}
     | let's postpone the {meeting} | i'll drop off your {object} | i'd love to join you at the {meeting}
     | we could grab coffee at the {spot}
@@ -124,20 +134,29 @@ closing: see you soon | let me know | talk later | cheers | take care | best wis
 """,
     # One turn of a call to a service.
     "telephone": """
-sentence: {agent} | {caller} | {filler} {agent} | {filler} {caller} | {caller} {tag}
+sentence: {agent} | {caller} | {filler} {agent} | {filler} {caller} | {caller} {tag} | {answer} | {answer} please
 agent: how may i help you with your {account} | may i have your {detail} please 
     | one moment while i check the {account} | your {account} {status}
     | i'm transferring you to the {department} department | could you spell your {detail} for me
     | please hold the line for the {department} department | i can offer you a {offer} on your {account}
     | for security what is the {detail} on the {account} | is there anything else about the {account}
     | you should receive the {offer} within {number} working days
+    | an engineer will call you {day} at {hour} {minute} | the branch in {city} is near the {shop}
+    | there are {tens} callers ahead of you
 caller: i'd like to {action} my {account} | i'm calling about my {account} | my {detail} is {number} {number} {number}
     | i was charged {number} pounds on my {account} | i have waited {number} days for the {offer}
     | nobody from the {department} department called me back | the {account} {status}
     | why was my {account} {action_past} | can i {action} the {account} over the phone
     | i want to speak to the {department} department
     | it's {number} {number} {number} {number} | that's {letter} {letter} as in {spelling}
+    | my name is {name} {surname} | the {device} was broken when it came | the {item} went missing from my delivery
+    | please send it to {city} by {day} | i have been waiting for {tens} {unit}
+answer: {name} {surname} | {number} {unit} | {hour} {minute} {day} | from {city} to {city} | {day} in {city}
+    | the {room} {device} | {item} and {item} | {tens} {digit} {unit} | {verb} the {room} {device} | the {shop} in {city}
+    | {verb} it {day} | turn it {state} | {state} {hour} {minute} | {verb} the {opening} | {number} {item} | play {music}
 filler: yes | okay | um | right | well | sure | no | i see | alright then | uh huh | sorry
+verb: stop | start | check | find | reset | lock | open | close | text | order | buy
+state: on | off | up | down
 tag: you know | if possible | again | as i said | to be honest | isn't it | i think
 account: account | subscription | insurance policy | mobile contract | credit card | electricity bill | loan | booking
     | broadband connection | delivery | warranty | membership | deposit
@@ -196,13 +215,18 @@ def sentence_of_split(domain: Domain, split: Split, rng: np.random.Generator, mo
 
 def vocabulary(domain: Domain) -> frozenset[str]:
     """Returns the words that the sentences of `domain` are made of."""
-    alternatives = " ".join(alternative for rule in rules_of(domain).values() for alternative in rule)
+    rules = rules_of(domain)
+    reached, left = set(), ["sentence"]
+    while left:
+        reached.add(rule := left.pop())
+        left += [slot for slot in _SLOT.findall(" ".join(rules[rule])) if slot not in reached]
+    alternatives = " ".join(alternative for rule in reached for alternative in rules[rule])
     return frozenset(_SLOT.sub(" ", alternatives).split())
 
 
 @cache
 def rules_of(domain: Domain) -> Rules:
     """Returns the grammar of `domain`: alternatives by the name of their rule."""
-    lines = re.sub(r"\n\s+", " ", GRAMMARS[domain].strip()).splitlines()
+    lines = [line for text in (SHARED, GRAMMARS[domain]) for line in re.sub(r"\n\s+", " ", text.strip()).splitlines()]
     named = (line.partition(":") for line in lines)
     return {name: [alternative.strip() for alternative in text.split("|")] for name, _, text in named}

@@ -1,4 +1,4 @@
-"""Synthetic speakers: the voices of espeak-ng, each with its own pace and pitch."""
+"""Synthetic speakers: espeak-ng's accents, spoken by vocal tracts that are drawn here, one for every person."""
 
 from __future__ import annotations
 
@@ -16,17 +16,11 @@ from paper_lib.settings import Split
 
 # British "en" takes variants; its alias "en-gb" takes none.
 ACCENTS = ("en", "en-us", "en-us-nyc", "en-029", "en-gb-scotland", "en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-gb-x-rp")
-# Vocal tracts, without whispers, robots, chipmunks, all but one of near copies, and Reed, which never sounds the same
-# twice: its breath comes from memory that nobody has written.
-_VARIANTS = """
-Alex Alicia Andrea Andy Annie AnxiousAndy Denis Diogo Gene Henrique Hugo Jacky Lee Marco Mario Michael Mike Nguyen
-Storm adam anika antonio aunty belinda benjamin boris croak david ed edward f1 f2 f3 f4 f5 grandma grandpa gustave iven
-iven4 john klatt klatt4 klatt5 klatt6 linda m1 m2 m3 m4 m5 m6 m7 m8 marcelo max michel miguel mike2 norbert pablo paul
-pedro quincy rob robert sandro shelby steph travis victor
-"""
-VARIANTS = tuple(_VARIANTS.split())
-RATES = (170, 230)  # words a minute
-PITCHES = (35, 65)  # 50 is the variant's own
+PEOPLE = 1000
+RATES = (165, 235)  # words a minute
+# Of women and men, in this order. Formants are relative to espeak-ng's own, which are a man's.
+_TRACTS = (1.13, 0.98)  # mean scale of all formants: a shorter tract has higher ones
+_MEDIAN_PITCHES = (190.0, 110.0)  # Hz
 
 _UP, _DOWN = Fraction(SAMPLE_RATE, espeak.SAMPLE_RATE).as_integer_ratio()
 _MARGIN = 800  # samples, 50 ms
@@ -35,47 +29,68 @@ _SILENCE = 0.01  # of the peak
 
 @dataclass(frozen=True)
 class Speaker:
-    """One person: the same accent, vocal tract, pace and pitch in every utterance."""
+    """One person: the same accent, vocal tract and pace in every utterance. No two people share a vocal tract."""
 
-    accent: str
-    variant: str
+    number: int  # from 0
+    voice: espeak.Voice
     rate: int  # words a minute
-    pitch: int  # from 0 to 99
 
     @property
     def name(self) -> str:
-        return f"{self.accent}+{self.variant}"
+        return self.voice.name
 
 
-def split_of(variant: str) -> Split:
-    """Returns the split for which `variant` is kept where dev and test speakers must be unheard, under any accent.
+def split_of(speaker: Speaker) -> Split:
+    """Returns the split for which `speaker` is kept where dev and test speakers must be unheard.
 
-    Every third variant is kept for test, and every eighth of the others for dev.
+    Every fourth of those with one accent is kept for test, and every tenth of the others for dev.
     """
-    if variant in VARIANTS[::3]:
+    turn = speaker.number // len(ACCENTS)
+    if turn % 4 == 3:
         return "test"
-    others = [other for other in VARIANTS if other not in VARIANTS[::3]]
-    return "dev" if variant in others[::8] else "train"
+    return "dev" if turn % 10 == 0 else "train"
 
 
 @cache
 def all_speakers() -> tuple[Speaker, ...]:
-    """Returns every speaker. No two share accent and variant; any `len(ACCENTS)` in a row have all the accents."""
-    rng = np.random.default_rng(0)
-    orders = [rng.permutation(VARIANTS) for _ in ACCENTS]
-    return tuple(
-        Speaker(accent, str(order[turn]), int(rng.integers(*RATES)), int(rng.integers(*PITCHES)))
-        for turn in range(len(VARIANTS))
-        for accent, order in zip(ACCENTS, orders, strict=True)
-    )
+    """Returns every speaker; any `len(ACCENTS)` in a row have all the accents."""
+    return tuple(_speaker(number) for number in range(PEOPLE))
+
+
+def _speaker(number: int) -> Speaker:
+    rng = np.random.default_rng((0, number))
+    accent = ACCENTS[number % len(ACCENTS)]
+    voice = espeak.Voice(f"{accent}+p{number:03}", _vocal_tract(rng))
+    return Speaker(number, voice, int(rng.integers(*RATES)))
+
+
+def _vocal_tract(rng: np.random.Generator) -> str:
+    """Returns a description of a voice, as espeak-ng reads it: its pitch, its roughness, and its formants.
+
+    Formants are multiplied by one scale, which is the length of the tract, and each a little by its own.
+    """
+    sex = int(rng.integers(2))
+    scale = _TRACTS[sex] * rng.normal(1, 0.05)
+    low = _MEDIAN_PITCHES[sex] * 2 ** (rng.normal(0, 2.5) / 12) / (span := rng.uniform(1.1, 1.3))
+    lines = [
+        f"gender {('female', 'male')[sex]}",
+        f"pitch {low:.0f} {low * span**2:.0f}",
+        f"flutter {rng.integers(12)}",
+        f"roughness {rng.integers(5)}",
+        f"consonants {rng.integers(80, 121)} {rng.integers(80, 121)}",
+    ]
+    for formant in range(9):
+        frequency = 100 * scale * rng.normal(1, 0.03)
+        lines.append(f"formant {formant} {frequency:.0f} {rng.integers(75, 106)} {rng.integers(85, 141)}")
+    return "\n".join(["language variant", *lines, ""])
 
 
 def speak(text: str, speaker: Speaker) -> NDArray[np.float32]:
     """Returns `text` spoken at 16 kHz, [samples], with a peak of 0.5 and 50 ms of silence at both ends.
 
-    The level is set because the loudest variant is eight times as loud as the quietest. Raises SynthesiserError.
+    The level is set because the loudest voice is several times as loud as the quietest. Raises SynthesiserError.
     """
-    spoken = espeak.synthesise(text, speaker.name, speaker.rate, speaker.pitch).astype(np.float32)
+    spoken = espeak.synthesise(text, speaker.voice, speaker.rate).astype(np.float32)
     waveform = resample_poly(spoken, _UP, _DOWN, window=_low_pass())
     level = np.abs(waveform)
     loud = np.flatnonzero(level > _SILENCE * level.max())

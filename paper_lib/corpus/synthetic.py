@@ -21,7 +21,7 @@ from paper_lib.corpus.speakers import Speaker, all_speakers, speak, split_of
 from paper_lib.settings import Channel, Domain, Split, SyntheticSettings
 
 # A change of anything that an utterance is made of (grammars, speakers, channels, features) raises this by one.
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
@@ -58,10 +58,10 @@ def speakers_of(settings: SyntheticSettings, split: Split) -> tuple[Speaker, ...
 
 
 def _candidates(settings: SyntheticSettings, split: Split) -> tuple[Speaker, ...]:
-    """Returns who may speak in `split`: everyone, or where speakers must be unseen, whose variant is of that split."""
+    """Returns who may speak in `split`: everyone, or where speakers must be unseen, those of that split."""
     if not settings.unseen_speakers:
         return all_speakers()
-    return tuple(speaker for speaker in all_speakers() if split_of(speaker.variant) == split)
+    return tuple(speaker for speaker in all_speakers() if split_of(speaker) == split)
 
 
 def make_shard(settings: SyntheticSettings, split: Split, k: int) -> Shard:

@@ -35,8 +35,8 @@ class SignatureError(ValueError):
 
 
 def recorded_steps(training: TrainingSettings) -> list[int]:
-    """Returns the steps at which a training records distances; its last is always one."""
-    return sorted({*range(training.distance_every, training.steps + 1, training.distance_every), training.steps})
+    """Returns the steps at which a training that takes all its steps records distances."""
+    return sorted({1, *range(training.distance_every, training.steps + 1, training.distance_every), training.steps})
 
 
 def check_step(step: int, steps: Sequence[int]) -> None:

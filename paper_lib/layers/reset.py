@@ -1,6 +1,7 @@
 """The two resets of the paper (slide "Methodology"), after Zhang, Bengio & Singer (2019), of a layer or of one module.
 
 A layer's buffers, BatchNorm's running statistics, belong to it and are reset with its weights, unless they are kept.
+With the weights of a later step in place of those of step 0, a layer is rewound (Zhang et al.; Frankle et al. 2020).
 """
 
 from __future__ import annotations

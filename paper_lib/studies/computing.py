@@ -78,9 +78,10 @@ def _reset(study: ResetStudy, position: int) -> dict[str, Any]:
     """Returns what is heard of every test utterance, intact and under every reset."""
     fitted = trained_model(study.run, position)
     batches = evaluation_batches(_corpus(study.run), study.reset.split or "test", study.reset.batch_frames)
+    step = study.reset.rewind
     result = reset_sweep(
         fitted.model,
-        fitted.initial,
+        fitted.initial if step is None else fitted.initial | fitted.snapshot(step),
         batches,
         fitted.tokenizer,
         study.reset,
