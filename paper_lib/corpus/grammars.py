@@ -152,8 +152,9 @@ caller: i'd like to {action} my {account} | i'm calling about my {account} | my 
     | my name is {name} {surname} | the {device} was broken when it came | the {item} went missing from my delivery
     | please send it to {city} by {day} | i have been waiting for {tens} {unit}
 answer: {name} {surname} | {number} {unit} | {hour} {minute} {day} | from {city} to {city} | {day} in {city}
-    | the {room} {device} | {item} and {item} | {tens} {digit} {unit} | {verb} the {room} {device} | the {shop} in {city}
-    | {verb} it {day} | turn it {state} | {state} {hour} {minute} | {verb} the {opening} | {number} {item} | play {music}
+    | the {room} {device} | {item} and {item} | {tens} {digit} {unit} | {verb} the {room} {device} | {verb} it {day}
+    | the {shop} in {city} | turn it {state} | {state} {hour} {minute} | {verb} the {opening} | {number} {item}
+    | play {music}
 filler: yes | okay | um | right | well | sure | no | i see | alright then | uh huh | sorry
 verb: stop | start | check | find | reset | lock | open | close | text | order | buy
 state: on | off | up | down
