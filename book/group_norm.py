@@ -29,7 +29,7 @@
 profile = "quick"
 seeds = None
 draws = None
-size = "M"
+size = "S"
 
 # %% tags=["hide-input"]
 from paper_lib.chapters import begin

@@ -58,19 +58,21 @@ records = model_size(
 ).records()
 
 # %% tags=["hide-input"]
+from statistics import mean
+
 from paper_lib.claims.findings import sweeps_by
 from paper_lib.conformer.sizes import count_parameters, millions
 from paper_lib.figures.tables import percent, table
 from paper_lib.layers.ranking import intact_wer, layer_effects
 
-models = {size: profile_settings.models[size] for size in chosen.sizes}
+models = {record.size: profile_settings.models[record.size] for record in records}
 counts = {size: count_parameters(settings) for size, settings in models.items()}
 sweeps = sweeps_by(records, "size")
 intact = {size: intact_wer(of_size) for size, of_size in sweeps.items()}
-varied = sweeps[chosen.sizes[0]].varied
-seconds = {
-    size: [r.training.result["seconds"] for r in records if r.size == size]
-    for size in chosen.sizes
+varied = "; ".join(f"{size}: {of_size.varied}" for size, of_size in sweeps.items())
+trained = {
+    size: [record.training.result for record in records if record.size == size]
+    for size in models
 }
 table(
     [
@@ -80,29 +82,56 @@ table(
             settings.encoder.dim,
             millions(counts[size].total, 2),
             percent(intact[size]),
-            f"{sum(seconds[size]) / len(seconds[size]):.0f}",
+            f"{mean(result['distance_steps'][-1] for result in trained[size]):,.0f}",
+            f"{mean(result['seconds'] for result in trained[size]) / 60:.0f}",
         )
         for size, settings in models.items()
     ],
-    ["Size", "Layers", "Width", "Parameters", "Intact WER, % [95 %]", "Training, s"],
-    f"The models as trained. Seconds are for one training; intervals are over {varied}.",
+    [
+        "Size",
+        "Layers",
+        "Width",
+        "Parameters",
+        "Intact WER, % [95 %]",
+        "Steps",
+        "Minutes",
+    ],
+    "The models as trained. Steps and minutes are those of one training, on average. Intervals are over trainings and "
+    f"speakers ({varied}).",
 )
 
 # %% [markdown]
 # Before a reset can tell anything the model has to be good: resetting a layer of a model that recognises nothing
-# changes nothing.
-#
+# changes nothing. And it has to be finished: the paper trains "to convergence".
+
+# %% tags=["hide-input"]
+from paper_lib.figures.convergence import dev_wer_curves
+from paper_lib.figures.style import show
+
+show(
+    dev_wer_curves(trained),
+    caption="WER of dev speech on the way, %, on a logarithmic scale; one line per training, a dot where it ends. "
+    + (
+        f"The learning rate begins to fall after {patience} measurements without a new lowest WER, and the training "
+        "ends when it has fallen."
+        if (patience := profile_settings.training[records[0].size].patience)
+        else "The number of steps was fixed before."
+    ),
+    alt="For each model size falling lines of the word error rate of dev speech against the training step.",
+    name="convergence",
+)
+
+# %% [markdown]
 # ## The columns of the slide
 
 # %% tags=["hide-input"]
 from paper_lib.figures.resets import change_intervals, reset_columns
-from paper_lib.figures.style import show
 
 effects = {size: layer_effects(of_size) for size, of_size in sweeps.items()}
 show(
     reset_columns(effects, intact),
     caption="WER after the reset of one layer, mean over trainings and draws; dots: each of them. Blue: "
-    f"re-initialised. Orange: re-randomised. Whiskers: 95 % intervals over {varied}. Dashed: the intact model. All "
+    f"re-initialised. Orange: re-randomised. Whiskers: 95 % intervals ({varied}). Dashed: the intact model. All "
     "rows have one scale.",
     alt="For each model size a pair of columns per layer: word error rate with that layer re-initialised or "
     "re-randomised.",
@@ -188,7 +217,7 @@ from paper_lib.figures.claims import claims_table
 
 claims_table(
     judge(sweeps),
-    f"The three claims of the slide beside this page's measurements. Brackets: 95 % intervals over {varied}.",
+    f"The three claims of the slide beside this page's measurements. Brackets: 95 % intervals ({varied}).",
 )
 
 # %% [markdown]

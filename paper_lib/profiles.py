@@ -93,6 +93,13 @@ def mini_streaming() -> TransducerSettings:
     return TransducerSettings(encoder=encoder, vocabulary=CHARACTERS.vocabulary, embedding=32, prediction=64, joint=64)
 
 
+def laptop_streaming() -> TransducerSettings:
+    """Returns ConformerS as a streaming model, with the kernel of the paper's; it looks back over 1.3 s."""
+    model = paper_size("S", vocabulary=CHARACTERS.vocabulary)
+    changes = {"kernel": 15, "streaming": StreamingSettings(left_context=32)}
+    return model.model_copy(update={"encoder": model.encoder.model_copy(update=changes)})
+
+
 class AdaptationProfile(Settings):
     """The paper's second experiment: a streaming model learns all domains but one, and clients bring that one."""
 
@@ -136,7 +143,9 @@ class Profile(Settings):
     models: dict[Size, TransducerSettings]
     training: dict[Size, TrainingSettings]
     reset: ResetSettings
-    seeds: int = Field(ge=2, description="trainings per model, from seeds 0, 1, ...")
+    seeds: dict[Size, Positive] = Field(
+        description="trainings by model size, from seeds 0, 1, ...; a size that is missing is not trained"
+    )
     module_repeats: Positive = Field(description="trainings per model of which single modules are reset")
     adaptation: AdaptationProfile
 
@@ -184,6 +193,28 @@ def _mini_training(
     )
 
 
+def _deep_training(learning_rate: float, warmup_steps: int) -> TrainingSettings:
+    """Returns how the paper's encoders learn in minutes: a longer warm-up to a lower rate, short utterances first.
+
+    SpecAugment would keep them from beginning to learn; weight decay and dropout are there.
+    """
+    return TrainingSettings(
+        steps=4000,
+        batch_frames=2000,
+        learning_rate=learning_rate,
+        warmup_steps=warmup_steps,
+        decay_fraction=0.2,
+        patience=3,
+        weight_decay=1e-2,
+        precision="bf16",
+        augment=NO_AUGMENT,
+        sorted_epochs=1,
+        distance_every=50,
+        checkpoint_every=150,
+        snapshots=(50, 150, 300, 600, 1200),
+    )
+
+
 def _paper_training(size: Size, steps: int, batch_frames: int) -> TrainingSettings:
     """Returns Gulati et al. 2020, section 3.2, but for the length, the batch and a rate that falls in a line."""
     return TrainingSettings(
@@ -211,7 +242,7 @@ def _smoke() -> Profile:
         models=dict.fromkeys(SIZES, model),
         training=dict.fromkeys(SIZES, _mini_training(4, 1500, 2e-3, MINI_AUGMENT)),
         reset=ResetSettings(draws=2),
-        seeds=2,
+        seeds=dict.fromkeys(SIZES, 2),
         module_repeats=1,
         adaptation=AdaptationProfile(
             corpus=SyntheticSettings(
@@ -255,7 +286,7 @@ def _quick() -> Profile:
             "L": _mini_training(800, 2000, 2.5e-3, NO_AUGMENT),
         },
         reset=ResetSettings(draws=2),
-        seeds=2,
+        seeds=dict.fromkeys(SIZES, 2),
         module_repeats=1,
         adaptation=AdaptationProfile(
             corpus=SyntheticSettings(
@@ -282,32 +313,35 @@ def _laptop() -> Profile:
     return Profile(
         name="laptop",
         corpus=SyntheticSettings(
-            domains={"short_form": 1.0},
-            utterances={"train": 6000, "dev": 400, "test": 1200},
-            speakers={"train": 120, "dev": 40, "test": 80},
+            domains={"short_form": 0.35, "dictation": 0.35, "telephone": 0.3},
+            channels={"clean": 0.3, "noise": 0.3, "far_field": 0.2, "telephone": 0.2},
+            snr_db=(3.0, 18.0),
+            most_words=10,
+            utterances={"train": 8000, "dev": 400, "test": 1000},
+            speakers={"train": 300, "dev": 48, "test": 150},
         ),
         tokens=CHARACTERS,
-        models={size: mini_size(size) for size in SIZES},
+        models={size: paper_size(size, vocabulary=CHARACTERS.vocabulary) for size in SIZES},
         training={
-            "S": _mini_training(2000, 2400, 5e-3, MINI_AUGMENT),
-            "M": _mini_training(2000, 2400, 4e-3, MINI_AUGMENT),
-            "L": _mini_training(2000, 2000, 2.5e-3, MINI_AUGMENT),
+            "S": _deep_training(1e-3, 300),
+            "M": _deep_training(8e-4, 300),
+            "L": _deep_training(3e-4, 500),
         },
-        reset=ResetSettings(draws=3),
-        seeds=5,
-        module_repeats=5,
+        reset=ResetSettings(draws=2),
+        seeds={"S": 5, "M": 5, "L": 3},
+        module_repeats=2,
         adaptation=AdaptationProfile(
             corpus=SyntheticSettings(
                 domains=MULTI_DOMAIN,
                 evaluation_domains=BALANCED,
-                most_words=10,
+                most_words=8,
                 utterances={"train": 8800, "dev": 600, "test": 1600},
                 speakers={"train": 80, "dev": 80, "test": 80},
                 unseen_speakers=False,
             ),
             tokens=CHARACTERS,
-            model=mini_streaming(),
-            training=_mini_training(2500, 3000, 5e-3, MINI_AUGMENT, sorted_epochs=1),
+            model=laptop_streaming(),
+            training=_deep_training(1e-3, 300),
             reset=ResetSettings(draws=0, split="dev"),
             federated=MINI_FEDERATED.model_copy(update={"rounds": 40}),
             measure_every=8,
@@ -330,7 +364,7 @@ def _gpu() -> Profile:
         models={size: paper_size(size) for size in SIZES},
         training={size: _paper_training(size, 8000, 6000) for size in SIZES},
         reset=ResetSettings(draws=3, batch_frames=12_000),
-        seeds=2,
+        seeds=dict.fromkeys(SIZES, 2),
         module_repeats=1,
         adaptation=_full_adaptation(),
     )
@@ -344,7 +378,7 @@ def _librispeech() -> Profile:
         models={size: paper_size(size) for size in SIZES},
         training={size: _paper_training(size, 100_000, 60_000) for size in SIZES},
         reset=ResetSettings(draws=3, batch_frames=12_000),
-        seeds=5,
+        seeds=dict.fromkeys(SIZES, 5),
         module_repeats=5,
         adaptation=_full_adaptation(),  # LibriSpeech has one domain; nor is the paper's second experiment on it
     )

@@ -160,7 +160,7 @@ class TrainingSettings(Settings):
     ctc_weight: float = Field(default=0.5, ge=0, description="weight of the auxiliary CTC loss; not in the paper")
     augment: SpecAugmentSettings = SpecAugmentSettings()
     sorted_epochs: Positive | None = Field(
-        default=None, description="epochs that begin with the shortest utterances (SortaGrad); not in the paper"
+        default=None, description="epochs that begin with clean and short utterances (SortaGrad); not in the paper"
     )
     distance_every: Positive = Field(
         description="steps between records of the weights' distance from step 0; the first and the last have one too"

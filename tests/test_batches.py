@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import islice, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_runs import CPU
+from tiny_runs import CPU, TINY_CORPUS
 
-from paper_lib.corpus import Corpus, Shard, Utterance, batches
+from paper_lib.corpus import Corpus, Shard, Utterance, batches, open_corpus
 from paper_lib.corpus.augment import spec_augment
 from paper_lib.corpus.batches import (
     Item,
@@ -147,6 +148,19 @@ def test_sorted_epochs_begin_with_the_shortest_and_hold_the_same_batches(tiny_co
     assert all(later > 0.85 * earlier for earlier, later in pairwise(longest))  # lengths are jittered
     assert longest[0] < 0.8 * longest[-1]
     assert list(map(ids, rising[count:])) == list(map(ids, shuffled[count:]))
+
+
+def test_sorted_epochs_take_clean_speech_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path))
+    settings = TINY_CORPUS.model_copy(update={"channels": {"clean": 1.0, "telephone": 1.0}})
+    epoch = list(islice(training_batches(open_corpus(settings), 1, 0, 1), 24))  # an utterance a batch
+    channels = [shard.utterances[index].channel for ((shard, index),) in epoch]
+    clean = channels.count("clean")
+    assert 4 < clean < 20
+    assert channels == ["clean"] * clean + ["telephone"] * (24 - clean)
+    lengths = [frames(batch)[0] for batch in epoch]
+    for of_channel in (lengths[:clean], lengths[clean:]):
+        assert all(later > 0.85 * earlier for earlier, later in pairwise(of_channel))
 
 
 def test_training_batches_hold_little_padding(tiny_corpus: Corpus) -> None:

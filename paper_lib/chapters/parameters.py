@@ -73,7 +73,7 @@ class ModelSizeParameters(ChapterParameters):
     draws: int | None = Field(
         default=None, ge=1, le=50, description="re-randomisations of every layer; None: the profile's"
     )
-    sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes that are trained")
+    sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes, of those that the profile trains")
 
     _distinct = field_validator("sizes")(_each_once)
 
@@ -85,7 +85,7 @@ class GroupNormParameters(ChapterParameters):
     draws: int | None = Field(
         default=None, ge=1, le=50, description="re-randomisations of every layer; None: the profile's"
     )
-    size: Size = Field(default="M", description="model size that is trained")
+    size: Size = Field(default="S", description="model size that is trained")
 
 
 class StabilityParameters(ChapterParameters):
@@ -97,7 +97,7 @@ class StabilityParameters(ChapterParameters):
     draws: int | None = Field(
         default=None, ge=1, le=50, description="re-randomisations of every layer; None: the profile's"
     )
-    sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes that are trained")
+    sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes, of those that the profile trains")
 
     _distinct = field_validator("sizes")(_each_once)
 
@@ -108,7 +108,7 @@ class SignaturesParameters(ChapterParameters):
     seeds: int | None = Field(
         default=None, ge=2, le=20, description="trainings per model size, to be compared; None: the profile's"
     )
-    sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes that are trained")
+    sizes: Sizes = Field(default=("S", "M", "L"), description="model sizes, of those that the profile trains")
     matrices: Matrices = Field(default=MATRICES, description="weight matrices of a layer that are shown")
     step: int | None = Field(
         default=None, ge=1, le=10_000_000, description="step at which weights are compared; None: the last"

@@ -75,8 +75,8 @@ def training_batches(corpus: Corpus, batch_frames: int, seed: int, sorted_epochs
     """Yields batches for ever, epoch after epoch; the n-th is a function of the arguments alone.
 
     Lengths are jittered by a tenth before sorting, so that batches differ between epochs and still hold little padding.
-    The first `sorted_epochs` begin with the shortest utterances (SortaGrad, Amodei et al. 2016). Raises ValueError for
-    a corpus, or a view of one, that has no utterance to train on.
+    The first `sorted_epochs` begin with the shortest utterances (SortaGrad, Amodei et al. 2016), those of the clean
+    channel before all others. Raises ValueError for a corpus, or a view of one, that has no utterance to train on.
     """
     for epoch in itertools.count():
         found = False
@@ -89,9 +89,13 @@ def training_batches(corpus: Corpus, batch_frames: int, seed: int, sorted_epochs
             items = [(shard, index) for shard in shards for index in range(len(shard.utterances))]
             found = found or bool(items)
             lengths = np.array([shard.utterances[index].frames for shard, index in items])
-            places = np.argsort(lengths * rng.uniform(0.95, 1.05, len(items)), kind="stable")
-            batches = bucket([items[place] for place in places], batch_frames)
-            yield from batches if epoch < sorted_epochs else (batches[place] for place in rng.permutation(len(batches)))
+            jittered = lengths * rng.uniform(0.95, 1.05, len(items))
+            if epoch < sorted_epochs:
+                disturbed = [shard.utterances[index].channel != "clean" for shard, index in items]
+                yield from bucket([items[place] for place in np.lexsort((jittered, disturbed))], batch_frames)
+            else:
+                batches = bucket([items[place] for place in np.argsort(jittered, kind="stable")], batch_frames)
+                yield from (batches[place] for place in rng.permutation(len(batches)))
         if not found:
             raise ValueError(f"the training speech has no utterance of {', '.join(sorted(corpus.domains or ()))}")
 

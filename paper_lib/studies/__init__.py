@@ -124,14 +124,14 @@ def model_size(
 ) -> Study:
     """Trains every size from every seed and resets its layers (slides "Model Size" and "Stability").
 
-    `seeds` and `draws` default to the profile's.
+    `seeds` and `draws` default to the profile's, which may train some sizes only.
     """
     reset = _reset_settings(profile, draws)
-    runs = [(size, profile.run(size, seed)) for size in sizes for seed in range(seeds or profile.seeds)]
+    runs = [(size, profile.run(size, seed)) for size in sizes for seed in range(seeds or profile.seeds.get(size, 0))]
     return Study(profile, [ModelPlan(size, run, ResetStudy(run=run, reset=reset)) for size, run in runs])
 
 
-def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = None, size: Size = "M") -> Study:
+def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = None, size: Size = "S") -> Study:
     """Trains one size with BatchNorm, GroupNorm of one group and GroupNorm of the profile's groups, all else equal.
 
     BatchNorm's layers are reset with their running statistics and again without (slide "Batch Normalization vs Group
@@ -141,7 +141,7 @@ def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = N
     kept = reset.model_copy(update={"statistics": "kept"})
     models = []
     for change in ({"norm": "batch"}, {"norm": "group", "groups": 1}, {"norm": "group"}):
-        for seed in range(seeds or profile.seeds):
+        for seed in range(seeds or profile.seeds[size]):
             run = profile.run(size, seed)
             encoder = run.model.encoder.model_copy(update=change)
             run = run.model_copy(update={"model": run.model.model_copy(update={"encoder": encoder})})
