@@ -91,7 +91,7 @@ def training_batches(corpus: Corpus, batch_frames: int, seed: int, sorted_epochs
             lengths = np.array([shard.utterances[index].frames for shard, index in items])
             jittered = lengths * rng.uniform(0.95, 1.05, len(items))
             if epoch < sorted_epochs:
-                disturbed = [shard.utterances[index].channel != "clean" for shard, index in items]
+                disturbed = np.array([shard.utterances[index].channel != "clean" for shard, index in items])
                 yield from bucket([items[place] for place in np.lexsort((jittered, disturbed))], batch_frames)
             else:
                 batches = bucket([items[place] for place in np.argsort(jittered, kind="stable")], batch_frames)
