@@ -407,6 +407,25 @@ def _full_adaptation() -> AdaptationProfile:
 
 ALL_DOMAINS: dict[Domain, float] = {"short_form": 0.4, "prose": 0.2, "dictation": 0.2, "telephone": 0.2}
 
+def shipped_run() -> TrainingRun:
+    """Returns the training of the model that comes with the library: a mini streaming model of messages and calls."""
+    return TrainingRun(
+        corpus=SyntheticSettings(
+            domains=MULTI_DOMAIN,
+            evaluation_domains=BALANCED,
+            most_words=8,
+            utterances={"train": 8800, "dev": 600, "test": 1600},
+            speakers={"train": 80, "dev": 80, "test": 80},
+            unseen_speakers=False,
+        ),
+        domains=("dictation", "telephone"),
+        tokens=CHARACTERS,
+        model=mini_streaming(),
+        training=_mini_training(3000, 3000, 5e-3, MINI_AUGMENT, sorted_epochs=1),
+        seed=0,
+    )
+
+
 _MAKERS = {"smoke": _smoke, "quick": _quick, "laptop": _laptop, "gpu": _gpu, "librispeech": _librispeech}
 
 

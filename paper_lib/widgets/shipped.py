@@ -1,7 +1,6 @@
 """The trained mini model that comes with the library: seconds after opening a notebook there is one to play with.
 
-It is the streaming model of profile `laptop`, training 0, of dictation and telephone speech. Made anew, on a machine
-with the cache of `python -m paper_lib run --study federated_dropout --profile laptop`, by
+It is a streaming model of dictation and telephone speech, small enough to come along. It is made anew, in minutes, by
 
     python -m paper_lib.widgets.shipped
 """
@@ -19,7 +18,7 @@ from paper_lib.checkpoint import load_tensors, save_tensors
 from paper_lib.conformer.skeleton import skeleton
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.tokens import CharacterTokenizer, Tokenizer
-from paper_lib.profiles import profile_of
+from paper_lib.profiles import shipped_run
 from paper_lib.settings import TrainingRun
 from paper_lib.training import Fit
 
@@ -78,7 +77,7 @@ def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
 def _main() -> None:
     from paper_lib.studies.computing import trained_model
 
-    run = profile_of("laptop").adaptation.run(0)
+    run = shipped_run()
     save_shipped(run, trained_model(run))
 
 
