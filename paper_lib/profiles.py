@@ -314,8 +314,8 @@ def _laptop() -> Profile:
         name="laptop",
         corpus=SyntheticSettings(
             domains={"short_form": 0.35, "dictation": 0.35, "telephone": 0.3},
-            channels={"clean": 0.3, "noise": 0.3, "far_field": 0.2, "telephone": 0.2},
-            snr_db=(3.0, 18.0),
+            channels={"clean": 0.5, "noise": 0.2, "far_field": 0.15, "telephone": 0.15},
+            snr_db=(5.0, 20.0),
             most_words=10,
             utterances={"train": 8000, "dev": 400, "test": 1000},
             speakers={"train": 300, "dev": 48, "test": 150},
