@@ -146,6 +146,7 @@ class Profile(Settings):
     seeds: dict[Size, Positive] = Field(
         description="trainings by model size, from seeds 0, 1, ...; a size that is missing is not trained"
     )
+    norm_seeds: Positive = Field(description="trainings per norm, from seeds 0, 1, ...")
     module_repeats: Positive = Field(description="trainings per model of which single modules are reset")
     adaptation: AdaptationProfile
 
@@ -243,6 +244,7 @@ def _smoke() -> Profile:
         training=dict.fromkeys(SIZES, _mini_training(4, 1500, 2e-3, MINI_AUGMENT)),
         reset=ResetSettings(draws=2),
         seeds=dict.fromkeys(SIZES, 2),
+        norm_seeds=2,
         module_repeats=1,
         adaptation=AdaptationProfile(
             corpus=SyntheticSettings(
@@ -287,6 +289,7 @@ def _quick() -> Profile:
         },
         reset=ResetSettings(draws=2),
         seeds=dict.fromkeys(SIZES, 2),
+        norm_seeds=2,
         module_repeats=1,
         adaptation=AdaptationProfile(
             corpus=SyntheticSettings(
@@ -329,6 +332,7 @@ def _laptop() -> Profile:
         },
         reset=ResetSettings(draws=2),
         seeds={"S": 5, "M": 5, "L": 3},
+        norm_seeds=5,
         module_repeats=2,
         adaptation=AdaptationProfile(
             corpus=SyntheticSettings(
@@ -365,6 +369,7 @@ def _gpu() -> Profile:
         training={size: _paper_training(size, 8000, 6000) for size in SIZES},
         reset=ResetSettings(draws=3, batch_frames=12_000),
         seeds=dict.fromkeys(SIZES, 2),
+        norm_seeds=2,
         module_repeats=1,
         adaptation=_full_adaptation(),
     )
@@ -379,6 +384,7 @@ def _librispeech() -> Profile:
         training={size: _paper_training(size, 100_000, 60_000) for size in SIZES},
         reset=ResetSettings(draws=3, batch_frames=12_000),
         seeds=dict.fromkeys(SIZES, 5),
+        norm_seeds=5,
         module_repeats=5,
         adaptation=_full_adaptation(),  # LibriSpeech has one domain; nor is the paper's second experiment on it
     )

@@ -141,7 +141,7 @@ def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = N
     kept = reset.model_copy(update={"statistics": "kept"})
     models = []
     for change in ({"norm": "batch"}, {"norm": "group", "groups": 1}, {"norm": "group"}):
-        for seed in range(seeds or profile.seeds[size]):
+        for seed in range(seeds or profile.norm_seeds):
             run = profile.run(size, seed)
             encoder = run.model.encoder.model_copy(update=change)
             run = run.model_copy(update={"model": run.model.model_copy(update={"encoder": encoder})})
