@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Domain = Literal["short_form", "prose", "dictation", "telephone"]
+Domain = Literal["short_form", "prose", "dictation", "telephone", "conversation"]
 Channel = Literal["clean", "telephone", "far_field", "noise"]
 Split = Literal["train", "dev", "test"]
 Size = Literal["S", "M", "L"]

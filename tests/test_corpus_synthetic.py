@@ -294,7 +294,13 @@ def test_speech_has_its_level_and_its_margins() -> None:
 
 @pytest.mark.parametrize(
     ("domain", "shortest", "longest"),
-    [("short_form", 0.8, 1.6), ("prose", 2.0, 4.0), ("dictation", 1.5, 3.5), ("telephone", 1.5, 3.0)],
+    [
+        ("short_form", 0.8, 1.6),
+        ("prose", 2.0, 4.0),
+        ("dictation", 1.5, 3.5),
+        ("telephone", 1.5, 3.0),
+        ("conversation", 0.8, 2.0),
+    ],
 )
 def test_mean_durations_are_plausible(cache: Path, domain: Domain, shortest: float, longest: float) -> None:
     settings = small(domains={domain: 1.0}, channels={"clean": 1.0}, utterances={"train": 60}, shard_utterances=60)

@@ -175,6 +175,30 @@ letter: a | b | d | f | g | h | k | l | m | n | p | r | s | t | v
 spelling: alpha | bravo | delta | echo | foxtrot | golf | hotel | kilo | lima | november | oscar | papa | romeo | sierra
     | tango | victor | zulu
 """,
+    # Said at home, from one to another.
+    "conversation": """
+sentence: the {room} {device} is {state} | {did} {close} the {room} {opening} | {who} {change} the {device}
+    | i can't find the {device} | it's {number} {unit} from here | {number} {times} {number} makes {number}
+    | dinner is at {hour} {minute} | it's {hour} {minute} already | we leave {day} at {hour} {minute}
+    | i'd like to {contact} {name} | {name} {surname} will {contact} you {day} | {who} {contact} {name} {surname}
+    | the weather in {city} was awful | the train from {city} is late | i'm flying to {city} {day}
+    | is there a {shop} in {city} | the {nearest} {shop} is closed {day} | they play {music} here every {day}
+    | i don't like {music} | we need {item} and {item} | no more {item} | {who} order the {item}
+    | {number} {item} please
+    | don't wake the neighbours | i heard the alarm {day} | set the table in the {room} | add some {item}
+    | the timer was on {number} {unit} | remind {name} of the {item} | turn around | how many {item} are left
+    | i'll buy {item} {day} | can you reset the {device} | turn the {music} {state}
+did: did you | please don't | i forgot to | why not
+close: close | open | lock | unlock
+who: who will | let me | you should | i won't
+change: start | stop | pause | check | mute | reset | find | dim
+state: on | off | up | down | fine
+number: {digit} | {tens} | {tens} {digit}
+digit: one | two | three | four | five | six | seven | eight | nine
+times: times | plus | minus
+contact: call | text | email | invite
+nearest: nearest | next | cheapest | closest
+""",
 }
 
 Rules = dict[str, list[str]]
