@@ -101,7 +101,11 @@ import numpy as np
 
 from paper_lib.figures.signatures import signature_maps
 from paper_lib.figures.style import show
-from paper_lib.layers.signatures import signature, signatures_over_time
+from paper_lib.layers.signatures import (
+    common_steps,
+    signature,
+    signatures_over_time,
+)
 
 mean_signatures = {
     size: np.mean(
@@ -128,10 +132,10 @@ show(
 from paper_lib.explorers.signature import signature_slider
 
 over_time = {
-    size: np.mean([signatures_over_time(run, chosen.matrices) for run in runs], axis=0)
+    size: signatures_over_time(runs, chosen.matrices).mean(0)
     for size, runs in trainings.items()
 }
-steps = {size: runs[0]["distance_steps"] for size, runs in trainings.items()}
+steps = {size: common_steps(runs) for size, runs in trainings.items()}
 signature_slider(
     over_time,
     steps,
@@ -155,9 +159,7 @@ from paper_lib.layers.signatures import spread
 
 def spread_over_time(runs, matrices):
     """Returns the mean over matrices, [trainings, steps]."""
-    return np.stack(
-        [spread(signatures_over_time(run, matrices)).mean(1) for run in runs]
-    )
+    return spread(signatures_over_time(runs, matrices)).mean(-1)
 
 
 show(
@@ -249,13 +251,9 @@ table(
 
 # %% tags=["hide-input"]
 rho_over_time = {
-    size: np.mean(
-        [
-            spearman(signatures_over_time(run, chosen.matrices), of_run)
-            for run, of_run in zip(runs, harm[size], strict=True)
-        ],
-        axis=0,
-    )
+    size: spearman(
+        signatures_over_time(runs, chosen.matrices), harm[size][:, None, None]
+    ).mean(0)
     for size, runs in trainings.items()
 }
 show(
@@ -276,10 +274,10 @@ show(
 # ## When does a layer become critical?
 #
 # A reset to step 0 takes away all that a layer has learnt. With the weights that the layer had after *some* steps, it
-# is {term}`rewound <rewinding>` (Zhang, Bengio & Singer 2019): that takes away only what it has learnt since. The paper does not do this.
-# A layer that may be rewound to step *t* without harm had by then all that the finished model needs of it, whatever it
-# went on to do. And where a layer is critical at step 0 and soon not any more, it is the first steps that count: too
-# few for its signature to have shown anything.
+# is {term}`rewound <rewinding>` (Zhang, Bengio & Singer 2019): that takes away only what it has learnt since. The paper
+# does not do this. A layer that may be rewound to step *t* without harm had by then all that the finished model needs
+# of it, whatever it went on to do. And where a layer is critical at step 0 and soon not any more, it is the first steps
+# that count: too few for its signature to have shown anything.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.markup import Markup

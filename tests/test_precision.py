@@ -1,4 +1,4 @@
-"""Trainings in bfloat16: near those in single precision where the processor has the instructions, the same elsewhere."""
+"""Trainings in bfloat16: near single precision where the processor has the instructions, the same bits elsewhere."""
 
 from __future__ import annotations
 

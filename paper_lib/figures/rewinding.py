@@ -31,8 +31,8 @@ def rewinding_maps(effects: Mapping[str, Mapping[int, Sequence[LayerEffect]]], m
         steps = sorted(of_size)
         for step in steps:
             for effect in of_size[step]:
-                numbers = {"value": effect.change.value, "low": effect.change.low, "high": effect.change.high}
-                note = {f"change_points_{end}": 100 * value for end, value in numbers.items()}
+                numbers = {"": effect.change.value, "_low": effect.change.low, "_high": effect.change.high}
+                note = {f"change_points{end}": 100 * value for end, value in numbers.items()}
                 figure.note(size=size, layer=effect.layer, rewound_to=step, **note, **{"class": effect.classification})
         grid = [[100 * of_size[step][layer].change.value for step in steps] for layer in range(len(of_size[steps[0]]))]
         image = axes.imshow(grid, cmap="cividis", norm=norm, aspect="auto")
