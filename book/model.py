@@ -516,7 +516,11 @@ table(
             "warm-up of 10,000 steps to 0.05/√d, then 1/√step *",
             f"warm-up of {mini.warmup_steps:,} steps to {mini.learning_rate:.2g}, a plateau, then in a line to 0",
         ),
-        ("steps", "not on the slides", f"{mini.steps:,}"),
+        (
+            "steps",
+            "not on the slides",
+            f"{'at most ' if mini.patience else ''}{mini.steps:,}",
+        ),
         ("dropout", f"{paper.dropout:g} *", f"{model.encoder.dropout:g}"),
         ("weight noise", "variational noise *", "none"),
     ],

@@ -101,7 +101,11 @@ import numpy as np
 
 from paper_lib.figures.signatures import signature_maps
 from paper_lib.figures.style import show
-from paper_lib.layers.signatures import signature, signatures_over_time
+from paper_lib.layers.signatures import (
+    common_steps,
+    signature,
+    signatures_over_time,
+)
 
 mean_signatures = {
     size: np.mean(
@@ -121,16 +125,17 @@ show(
 # %% [markdown]
 # ## Through training
 #
-# Move the slider: at the first recorded step all layers have hardly begun.
+# Move the slider. Step 1 shows no signature, and cannot: Adam's first update moves every weight by about the learning
+# rate, however large its gradient is, so that all layers move alike.
 
 # %% tags=["hide-input"]
 from paper_lib.explorers.signature import signature_slider
 
 over_time = {
-    size: np.mean([signatures_over_time(run, chosen.matrices) for run in runs], axis=0)
+    size: signatures_over_time(runs, chosen.matrices).mean(0)
     for size, runs in trainings.items()
 }
-steps = {size: runs[0]["distance_steps"] for size, runs in trainings.items()}
+steps = {size: common_steps(runs) for size, runs in trainings.items()}
 signature_slider(
     over_time,
     steps,
@@ -154,9 +159,7 @@ from paper_lib.layers.signatures import spread
 
 def spread_over_time(runs, matrices):
     """Returns the mean over matrices, [trainings, steps]."""
-    return np.stack(
-        [spread(signatures_over_time(run, matrices)).mean(1) for run in runs]
-    )
+    return spread(signatures_over_time(runs, matrices)).mean(-1)
 
 
 show(
@@ -248,13 +251,9 @@ table(
 
 # %% tags=["hide-input"]
 rho_over_time = {
-    size: np.mean(
-        [
-            spearman(signatures_over_time(run, chosen.matrices), of_run)
-            for run, of_run in zip(runs, harm[size], strict=True)
-        ],
-        axis=0,
-    )
+    size: spearman(
+        signatures_over_time(runs, chosen.matrices), harm[size][:, None, None]
+    ).mean(0)
     for size, runs in trainings.items()
 }
 show(
@@ -267,10 +266,90 @@ show(
 
 # %% [markdown]
 # Six or seven layers make coarse ranks: |ρ| exceeds 0.8 by chance about one time in twenty, and at fixed depth three
-# or four degrees of freedom are left, which tell next to nothing. A line that is high from the first step on says that
-# the order of the layers is *already there*, as it would be if it came from where a layer stands and not from what it
+# or four degrees of freedom are left, which tell next to nothing. Step 1 has a ρ too, of differences that are far too
+# small to see: Adam moves all layers alike there. A line that is high soon after, and stays so, says that the order of
+# the layers is *there from the beginning*, as it would be if it came from where a layer stands and not from what it
 # learns.
 #
+# ## When does a layer become critical?
+#
+# A reset to step 0 takes away all that a layer has learnt. With the weights that the layer had after *some* steps, it
+# is {term}`rewound <rewinding>` (Zhang, Bengio & Singer 2019): that takes away only what it has learnt since. The paper
+# does not do this. A layer that may be rewound to step *t* without harm had by then all that the finished model needs
+# of it, whatever it went on to do. And where a layer is critical at step 0 and soon not any more, it is the first steps
+# that count: too few for its signature to have shown anything.
+
+# %% tags=["hide-input"]
+from paper_lib.figures.markup import Markup
+from paper_lib.figures.rewinding import rewinding_maps
+from paper_lib.layers.ranking import CLASSES, reinitialised
+
+rewound = {}
+for size, group in of_size.items():
+    kept = [record for record in group if record.rewound]
+    if kept:
+        by_step = {0: [record.reset for record in kept]} | {
+            step: [record.rewound[step] for record in kept] for step in kept[0].rewound
+        }
+        rewound[size] = {
+            step: reinitialised(Sweeps.of([record.result for record in of_step]))
+            for step, of_step in by_step.items()
+        }
+nothing = (
+    f"The trainings of profile {chosen.profile} keep no weights of steps on their way: there is nothing to rewind to, "
+    "and this question stays open here."
+)
+
+
+def counts(effects):
+    """Returns how many layers are of each class."""
+    classes = [effect.classification for effect in effects]
+    return [classes.count(name) for name in CLASSES]
+
+
+ambient = "; ".join(
+    f"{size}, of {len(by_step[0])} layers, "
+    + ", ".join(f"{counts(by_step[step])[0]} at step {step}" for step in by_step)
+    for size, by_step in rewound.items()
+)
+show(
+    rewinding_maps(rewound),
+    caption="WER change, in points, with one layer put back to the weights that it had at a step of its training; step "
+    "0 is re-initialisation. Mean over the trainings whose weights were kept. Framed: critical. Ambient are: "
+    f"{ambient}.",
+    alt="For each model size a heat map of layers by the step that a layer is rewound to, with the change in word "
+    f"error rate. Ambient are: {ambient}.",
+    name="rewinding",
+) if rewound else Markup(f"<p>{nothing}</p>", nothing)
+
+# %% tags=["hide-input"]
+table(
+    [
+        (
+            size,
+            step,
+            *counts(effects),
+            f"{100 * np.mean([e.change.value for e in effects]):+.1f}".replace(
+                "-", "−"
+            ),
+            f"{100 * max(e.change.value for e in effects):+.1f}".replace("-", "−"),
+        )
+        for size, by_step in rewound.items()
+        for step, effects in by_step.items()
+    ],
+    [
+        "Size",
+        "Rewound to step",
+        *(name.capitalize() for name in CLASSES),
+        "Mean change, points",
+        "Largest change, points",
+    ],
+    "Layers by class and by the step that they are rewound to, with intervals that hold together for all layers of a "
+    "model (Bonferroni), and the WER change. With the weights of the last step it is 0: nothing is put back.",
+    row_headers=2,
+) if rewound else None
+
+# %% [markdown]
 # ## Resetting one module at a time
 #
 # The paper suggests ablations by module and leaves them to others. Here each of the four modules of every layer is
@@ -296,7 +375,6 @@ show(
 )
 
 # %% tags=["hide-input"]
-from paper_lib.layers.ranking import CLASSES
 from paper_lib.layers.variants import MODULES
 
 rows = []
@@ -306,15 +384,12 @@ for size, effects in module_effects.items():
     whole = layers.harm().mean(0).sum()
     for module in MODULES:
         own = [effect for effect in effects if effect.module == module]
-        counts = [
-            sum(effect.classification == name for effect in own) for name in CLASSES
-        ]
         total = sum(effect.change.value for effect in own)
         rows.append(
             (
                 size,
                 module,
-                *counts,
+                *counts(own),
                 f"{100 * total / len(own):+.1f}",
                 f"{total / whole:.2f}" if whole else "–",
             )
@@ -356,6 +431,7 @@ claims_table(
 # - The initial scale of a matrix is the same in all layers here, so that distances of one kind compare; other
 #   initialisations would need a relative distance.
 # - That signature and harm correlate does not make one the reason of the other.
+# - One layer is rewound at a time, the others stay as trained. That all of them could be rewound together is not said.
 # - The {term}`streaming model`, on whose slide layer 4 dips, is no part of this chapter.
 #
 # ## Run it again

@@ -36,8 +36,8 @@ chapter = begin("sure", globals())
 # thousand. So the units are *speakers*, each with everything that they say.
 #
 # How much does that matter? Here is the standard error of the intact {term}`WER`, mean over the trainings of a size, if
-# *sentences* were independent, if *speakers* are, and if *voices* are: a synthetic speaker is an accent with a voice,
-# and speakers who share a voice may be alike too.
+# *sentences* were independent, if *speakers* are, and if *accents* are: no two synthetic speakers have one voice, but
+# an accent has many speakers, who may be alike too.
 
 # %%
 import numpy as np
@@ -54,12 +54,12 @@ sweeps = sweeps_by(records, "size")
 
 
 def standard_errors(results):
-    """Returns the standard error of the WER with sentences, speakers and voices as units."""
+    """Returns the standard error of the WER with sentences, speakers and accents as units."""
     spoken = Spoken.read(results[0])
     wrong = np.mean([spoken.errors(result["intact"]) for result in results], axis=0)
-    voices = [speaker.partition("+")[2] or speaker for speaker in spoken.speakers]
+    accents = [speaker.partition("+")[0] for speaker in spoken.speakers]
     errors = []
-    for units in (spoken.ids, spoken.speakers, voices):
+    for units in (spoken.ids, spoken.speakers, accents):
         names, owner = np.unique(units, return_inverse=True)
         by_unit = np.eye(len(names))[owner]
         mean = rate((wrong @ by_unit)[None], spoken.words @ by_unit)
@@ -71,12 +71,12 @@ def standard_errors(results):
 rows = []
 for size, of_size in sweeps.items():
     results = [record.reset.result for record in records if record.size == size]
-    sentences, speakers, voices = standard_errors(results)
+    sentences, speakers, accents = standard_errors(results)
     rows.append(
         (
             size,
             f"{100 * of_size.intact.sum() / (of_size.words.sum() * of_size.trainings):.2f}",
-            *(f"{100 * error:.2f}" for error in (sentences, speakers, voices)),
+            *(f"{100 * error:.2f}" for error in (sentences, speakers, accents)),
             f"{speakers / sentences:.1f} ×" if sentences else "–",
         )
     )
@@ -87,10 +87,11 @@ table(
         "Intact WER, %",
         "By sentences",
         "By speakers",
-        "By voices",
+        "By accents",
         "Speakers over sentences",
     ],
-    "Standard error of the intact WER in points, by what is taken as independent. The book uses speakers.",
+    "Standard error of the intact WER in points, by what is taken as independent. The book uses speakers. Of "
+    "accents there are few, which makes their column a rough one.",
 )
 
 # %% [markdown]
@@ -240,7 +241,7 @@ margins_table(sweeps)
 # - *Other sentences.* A speaker is drawn with all that they say, but the grammar is one.
 # - *Another synthesiser, or people.* The speakers are a sample of espeak-ng's voices, and of nothing else.
 # - *Other settings.* The learning rate, the length of training, the margin, the number of rounds were chosen once.
-# - *Speakers who share a voice* are taken as independent; the first table shows what that makes of the standard error.
+# - *Speakers of one accent* are taken as independent; the first table shows what that makes of the standard error.
 #
 # ## Run it again
 #

@@ -147,7 +147,9 @@ class Profile(Settings):
         description="trainings by model size, from seeds 0, 1, ...; a size that is missing is not trained"
     )
     norm_seeds: Positive = Field(description="trainings per norm, from seeds 0, 1, ...")
-    module_repeats: Positive = Field(description="trainings per model of which single modules are reset")
+    module_repeats: Positive = Field(
+        description="trainings per model of which single modules are reset, and layers rewound to snapshots"
+    )
     adaptation: AdaptationProfile
 
     def run(self, size: Size, seed: int) -> TrainingRun:
@@ -179,7 +181,12 @@ MINI_AUGMENT = SpecAugmentSettings(frequency_masks=1, frequency_bins=15, time_ma
 
 
 def _mini_training(
-    steps: int, batch_frames: int, learning_rate: float, augment: SpecAugmentSettings, sorted_epochs: int | None = None
+    steps: int,
+    batch_frames: int,
+    learning_rate: float,
+    augment: SpecAugmentSettings,
+    sorted_epochs: int | None = None,
+    snapshots: tuple[int, ...] | None = None,
 ) -> TrainingSettings:
     return TrainingSettings(
         steps=steps,
@@ -191,6 +198,7 @@ def _mini_training(
         sorted_epochs=sorted_epochs,
         distance_every=min(25, steps // 4),  # the same steps at every size
         checkpoint_every=max(1, steps // 5),
+        snapshots=snapshots,
     )
 
 
@@ -241,7 +249,7 @@ def _smoke() -> Profile:
         ),
         tokens=CHARACTERS,
         models=dict.fromkeys(SIZES, model),
-        training=dict.fromkeys(SIZES, _mini_training(4, 1500, 2e-3, MINI_AUGMENT)),
+        training=dict.fromkeys(SIZES, _mini_training(4, 1500, 2e-3, MINI_AUGMENT, snapshots=(1, 2))),
         reset=ResetSettings(draws=2),
         seeds=dict.fromkeys(SIZES, 2),
         norm_seeds=2,
@@ -271,6 +279,9 @@ def _smoke() -> Profile:
     )
 
 
+QUICK_SNAPSHOTS = (25, 100, 300)
+
+
 def _quick() -> Profile:
     return Profile(
         name="quick",
@@ -283,9 +294,9 @@ def _quick() -> Profile:
         tokens=CHARACTERS,
         models={size: mini_size(size) for size in SIZES},
         training={
-            "S": _mini_training(750, 2400, 5e-3, NO_AUGMENT),
-            "M": _mini_training(750, 2400, 4e-3, NO_AUGMENT),
-            "L": _mini_training(800, 2000, 2.5e-3, NO_AUGMENT),
+            "S": _mini_training(750, 2400, 5e-3, NO_AUGMENT, snapshots=QUICK_SNAPSHOTS),
+            "M": _mini_training(750, 2400, 4e-3, NO_AUGMENT, snapshots=QUICK_SNAPSHOTS),
+            "L": _mini_training(800, 2000, 2.5e-3, NO_AUGMENT, snapshots=QUICK_SNAPSHOTS),
         },
         reset=ResetSettings(draws=2),
         seeds=dict.fromkeys(SIZES, 2),
@@ -293,7 +304,7 @@ def _quick() -> Profile:
         module_repeats=1,
         adaptation=AdaptationProfile(
             corpus=SyntheticSettings(
-                domains=MULTI_DOMAIN,
+                domains={**MULTI_DOMAIN, "short_form": 0.08},  # its other sentences are shorter than those of laptop
                 evaluation_domains=BALANCED,
                 most_words=8,
                 utterances={"train": 4400, "dev": 300, "test": 800},

@@ -170,6 +170,12 @@ class TrainingSettings(Settings):
         default=None, description="steps whose weights of the encoder's layers are kept, for rewinding; none: no step's"
     )
 
+    @model_validator(mode="after")
+    def _keeps_what_it_has(self) -> TrainingSettings:
+        if late := [step for step in self.snapshots or () if step > self.steps]:
+            raise ValueError(f"snapshots names step {late[0]}; the training has {self.steps} steps")
+        return self
+
 
 class TrainingRun(Settings):
     """All that determines a trained model.

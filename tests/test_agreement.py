@@ -11,6 +11,7 @@ from made_up import sweep, training
 from numpy.typing import NDArray
 from scipy import stats
 
+from paper_lib.claims.signatures import resemblance
 from paper_lib.layers import agreement
 from paper_lib.layers.agreement import (
     UNEQUAL_RESTS,
@@ -24,7 +25,7 @@ from paper_lib.layers.agreement import (
     spearman,
 )
 from paper_lib.layers.matrices import ATTENTION, MATRICES, SignatureError, check_step, recorded_steps
-from paper_lib.layers.signatures import correlation_with_harm, signature, signatures_over_time, spread
+from paper_lib.layers.signatures import common_steps, correlation_with_harm, signature, signatures_over_time, spread
 from paper_lib.settings import TrainingSettings
 
 Floats = NDArray[np.float64]
@@ -316,10 +317,34 @@ def test_signatures_follow_the_slides_formula() -> None:
     assert signature(result, ATTENTION) == pytest.approx(np.tile([0.25, 0.5, 0.75, 1], (5, 1)))
     assert signature(result, ["ffn1.w1"], step=20) == pytest.approx(np.ones((1, 4)))
     assert signature(result, step=10) == pytest.approx(np.ones((12, 4)))
-    over_time = signatures_over_time(result)
-    assert over_time.shape == (2, len(MATRICES), 4)
-    assert over_time[1] == pytest.approx(signature(result))
+    over_time = signatures_over_time([result])
+    assert over_time.shape == (1, 2, len(MATRICES), 4)
+    assert over_time[0, 1] == pytest.approx(signature(result))
     assert spread(signature(result, ATTENTION)) == pytest.approx([0.75] * 5)
+
+
+def test_trainings_that_end_at_different_steps_are_compared_at_those_that_all_have_recorded() -> None:
+    long, short = (training({"attention": moved}) for moved in ([0.1, 0.2, 0.3, 0.4], [0.4, 0.1, 0.2, 0.3]))
+    long = {
+        "distance_steps": [*long["distance_steps"], 25, 30],
+        "distances": {name: [*moved, 9.0, 9.0] for name, moved in long["distances"].items()},
+    }
+    short = {"distance_steps": [10, 20, 25], "distances": {n: [*m, m[-1]] for n, m in short["distances"].items()}}
+    assert common_steps([short, long]) == [10, 20, 25]
+    over_time = signatures_over_time([short, long], ATTENTION)
+    assert over_time.shape == (2, 3, len(ATTENTION), 4)
+    for place, step in enumerate((10, 20, 25)):
+        assert over_time[0, place] == pytest.approx(signature(short, ATTENTION, step))
+        assert over_time[1, place] == pytest.approx(signature(long, ATTENTION, step))
+
+
+def test_a_training_resembles_the_end_of_another_that_had_more_steps() -> None:
+    short = training({"attention": [0.4, 0.1, 0.2, 0.3]})
+    own_end = training({"attention": [0.1, 0.2, 0.3, 0.4]})
+    own_end["distance_steps"] = [10, 50]
+    assert resemblance([short, own_end]) == pytest.approx(np.array([[0.0], [0.0]]))
+    own_end["distances"] = {name: [moved[1], moved[1]] for name, moved in own_end["distances"].items()}
+    assert resemblance([own_end, short])[0, 0] == pytest.approx(rho_of(np.arange(4.0), np.array([0.4, 0.1, 0.2, 0.3])))
 
 
 def test_a_signature_of_what_was_not_recorded_is_refused_with_what_was() -> None:

@@ -228,7 +228,7 @@ def test_the_slider_of_signatures(book: Page, built_book: Path, store: None) -> 
     slider = figure.get_by_label("Step")
     for size in dict.fromkeys(model.size for model in models):
         runs = [model.training.result for model in models if model.size == size]
-        over_time = np.round(np.mean([signatures_over_time(run) for run in runs], axis=0), 2)
+        over_time = np.round(signatures_over_time(runs).mean(0), 2)
         figure.get_by_label(size, exact=True).check()
         slider.focus()
         book.keyboard.press("Home")

@@ -1,9 +1,7 @@
 """Synthetic speech: reproducible to the byte, in splits that share nothing, by speakers who differ."""
 
-import os
 import subprocess
 import sys
-import textwrap
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,10 @@ import numpy as np
 import pytest
 
 from paper_lib.corpus import Corpus, open_corpus
-from paper_lib.corpus.espeak import SynthesiserError, synthesise
 from paper_lib.corpus.features import log_mel
 from paper_lib.corpus.grammars import split_of
-from paper_lib.corpus.speakers import ACCENTS, RATES, VARIANTS, all_speakers, speak
-from paper_lib.corpus.speakers import split_of as split_of_variant
+from paper_lib.corpus.speakers import ACCENTS, PEOPLE, all_speakers
+from paper_lib.corpus.speakers import split_of as split_of_speaker
 from paper_lib.corpus.synthetic import speakers_of
 from paper_lib.settings import Domain, Split, SyntheticSettings
 
@@ -98,7 +95,7 @@ def test_splits_share_neither_sentences_nor_speakers(cache: Path) -> None:
     )
 
 
-MOST = {"train": 328, "dev": 48, "test": 192}
+MOST = {"train": 648, "dev": 104, "test": 248}
 
 
 @pytest.mark.parametrize(
@@ -107,29 +104,32 @@ MOST = {"train": 328, "dev": 48, "test": 192}
 def test_no_vocal_tract_is_heard_in_two_splits_however_many_speakers_there_are(wanted: dict[str, int]) -> None:
     settings = small(speakers=wanted)
     people = {split: speakers_of(settings, split) for split in SPLITS}
-    assert {split: len({person.name for person in people[split]}) for split in SPLITS} == wanted
-    variants = {split: {person.variant for person in people[split]} for split in SPLITS}
     for split in SPLITS:
-        assert {split_of_variant(variant) for variant in variants[split]} == {split}
-    assert sum(map(len, variants.values())) == len(set().union(*variants.values()))
+        assert len(people[split]) == wanted[split]
+        assert {split_of_speaker(person) for person in people[split]} == {split}
+    everyone = [person for split in SPLITS for person in people[split]]
+    assert len({person.voice.tract for person in everyone}) == len(everyone)
+    assert len({person.name for person in everyone}) == len(everyone)
 
 
-def test_every_split_has_its_vocal_tracts_each_under_all_accents() -> None:
+def test_every_split_has_its_speakers_of_all_accents_alike() -> None:
     # All who may speak in a split: one more of any split is refused.
-    everyone = [person for split in SPLITS for person in speakers_of(small(speakers=MOST), split)]
-    assert sorted(person.name for person in everyone) == sorted(person.name for person in all_speakers())
-    assert {split_of_variant(variant) for variant in VARIANTS} == set(SPLITS)
+    people = {split: speakers_of(small(speakers=MOST), split) for split in SPLITS}
+    assert sorted(p.number for split in SPLITS for p in people[split]) == list(range(PEOPLE))
     for split in SPLITS:
+        accents = [person.name.partition("+")[0] for person in people[split]]
+        assert {accents.count(accent) for accent in ACCENTS} == {MOST[split] // len(ACCENTS)}
         with pytest.raises(ValueError, match="there are"):
             open_corpus(small(speakers={**MOST, split: MOST[split] + 1}))
 
 
 def test_an_utterance_is_spoken_by_a_speaker_of_its_split(cache: Path) -> None:
     corpus = open_corpus(small(speakers={"train": 300, "dev": 40, "test": 150}))
+    named = {speaker.name: speaker for speaker in all_speakers()}
     for split in SPLITS:
-        heard = [name.rpartition("+")[2] for name in speakers(corpus, split)]
+        heard = speakers(corpus, split)
         assert len(heard) > 5
-        assert {split_of_variant(variant) for variant in heard} == {split}
+        assert {split_of_speaker(named[name]) for name in heard} == {split}
 
 
 def test_speakers_may_be_seen(cache: Path) -> None:
@@ -165,133 +165,6 @@ def test_shares_are_kept(cache: Path) -> None:
     assert abs(np.mean([u.channel == "noise" for u in utterances]) - 1 / 4) < 0.1
 
 
-def test_speech_does_not_depend_on_what_was_said_before() -> None:
-    # Of every way to carry state: pitch flutter, roughness, echo, the Klatt synthesiser, libc's random numbers.
-    for voice in ("en-us+m1", "en-us+f1", "en-us+m2", "en+klatt4", "en-us+victor"):
-        first = synthesise("turn on the kitchen light", voice, 180, 50)
-        synthesise("and now for something entirely different", "en-gb-scotland+croak", 220, 60)
-        np.testing.assert_array_equal(first, synthesise("turn on the kitchen light", voice, 180, 50))
-
-
-def test_every_vocal_tract_sounds_the_same_twice() -> None:
-    # One variant of espeak-ng's, left out of VARIANTS, does not.
-    first = [synthesise("call mom", f"en-us+{variant}", 200, 50) for variant in VARIANTS]
-    again = [synthesise("call mom", f"en-us+{variant}", 200, 50) for variant in reversed(VARIANTS)]
-    for variant, one, other in zip(VARIANTS, first, reversed(again), strict=True):
-        np.testing.assert_array_equal(one, other, err_msg=variant)
-
-
-def test_an_unknown_voice_is_refused() -> None:
-    with pytest.raises(SynthesiserError, match="no voice 'xx-nowhere'"):
-        synthesise("hello", "xx-nowhere", 180, 50)
-
-
-SPEAK = """
-import os, shutil, tempfile
-from pathlib import Path
-import espeakng_loader
-from paper_lib.corpus.espeak import SynthesiserError, synthesise
-
-def speak():
-    print(synthesise("call mom", "en-us+f1", 200, 50).tobytes().hex())
-
-def refuse(*arguments, **options):
-    raise PermissionError
-
-def shown(call):
-    try:
-        call()
-    except SynthesiserError as error:
-        print(error)
-
-temporary, data = Path(tempfile.gettempdir()), Path(espeakng_loader.get_data_path())
-"""
-CALL_MOM = synthesise("call mom", "en-us+f1", 200, 50).tobytes().hex()
-
-
-def printed_by(program: str, temporary: Path) -> list[str]:
-    """Returns the lines that `program` prints in a process of its own, whose directory for temporary files this is."""
-    temporary.mkdir(parents=True)
-    process = subprocess.run(
-        [sys.executable, "-c", SPEAK + textwrap.dedent(program)],
-        env=os.environ | {"TMPDIR": str(temporary)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    assert not list(temporary.iterdir())
-    return process.stdout.splitlines()
-
-
-@pytest.mark.parametrize("length", [143, 144, 230])
-def test_the_directory_of_temporary_files_may_have_a_long_path(tmp_path: Path, length: int) -> None:
-    temporary = tmp_path / ("x" * (length - len(str(tmp_path)) - 1))
-    assert printed_by("speak()", temporary) == [CALL_MOM]
-
-
-def test_what_is_cleaned_away_is_made_again(tmp_path: Path) -> None:
-    program = """
-        speak()
-        for gone in ("", "voices", "phontab", "lang", "lang/en-us"):
-            (english,) = temporary.iterdir()
-            place = english / gone
-            place.unlink() if place.is_symlink() else shutil.rmtree(place)
-            speak()
-    """
-    assert printed_by(program, tmp_path / "temporary") == [CALL_MOM] * 6
-
-
-def test_speech_needs_no_directory_of_temporary_files(tmp_path: Path) -> None:
-    assert printed_by("os.mkdir = refuse; speak()", tmp_path / "temporary") == [CALL_MOM]
-
-
-def test_data_at_a_long_path_are_read_by_links_or_refused(tmp_path: Path) -> None:
-    link = tmp_path / ("x" * 160)
-    program = f"""
-        os.symlink(data, {str(link)!r})
-        espeakng_loader.get_data_path = lambda: {str(link)!r}
-        {{}}
-    """
-    assert printed_by(program.format("speak()"), tmp_path / "temporary") == [CALL_MOM]
-    link.unlink()
-    (message,) = printed_by(program.format("os.mkdir = refuse; shown(speak)"), tmp_path / "no-temporary")
-    assert f"cannot read its data in {link}: the path has {len(str(link))} bytes, at most 159" in message
-
-
-def test_data_that_are_incomplete_are_refused_and_the_process_lives(tmp_path: Path) -> None:
-    program = f"""
-        shutil.copytree(data, {str(tmp_path / "data")!r}, ignore=shutil.ignore_patterns("phontab", "??_dict"))
-        espeakng_loader.get_data_path = lambda: {str(tmp_path / "data")!r}
-        shown(speak)
-        os.mkdir = refuse
-        shown(speak)
-    """
-    first, second = printed_by(program, tmp_path / "temporary")
-    assert "did not start with the data in" in first
-    assert f"did not start with the data in {tmp_path / 'data'}: a file is missing" in second
-
-
-def test_there_are_hundreds_of_speakers_and_no_two_sound_alike() -> None:
-    everyone = all_speakers()
-    assert len(everyone) >= 400
-    spoken = {log_mel(speak("yes", speaker)).astype(np.float16).tobytes() for speaker in everyone[:240]}
-    assert len(spoken) == 240
-    assert len({speaker.name for speaker in everyone}) == len(everyone)
-    assert {speaker.accent for speaker in everyone[100 : 100 + len(ACCENTS)]} == set(ACCENTS)
-    assert all(RATES[0] <= speaker.rate < RATES[1] for speaker in everyone)
-
-
-def test_speech_has_its_level_and_its_margins() -> None:
-    for speaker in all_speakers()[:16]:
-        waveform = speak("stop the radio", speaker)
-        assert waveform.dtype == np.float32
-        assert np.abs(waveform).max() == pytest.approx(0.5)
-        assert not waveform[:800].any()
-        assert not waveform[-800:].any()
-        assert waveform[800] != 0 != waveform[-801]
-
-
 @pytest.mark.parametrize(
     ("domain", "shortest", "longest"),
     [
@@ -320,24 +193,6 @@ def test_feature_statistics_are_those_of_the_first_training_shard(cache: Path) -
     assert deviation[-1] == pytest.approx(0.1)
 
 
-def test_no_temporary_files_stay(tmp_path: Path, cache: Path) -> None:
-    program = """
-        from paper_lib.corpus import open_corpus
-        from paper_lib.settings import SyntheticSettings
-
-        counts = {"train": 3, "test": 2}
-        corpus = open_corpus(
-            SyntheticSettings(
-                domains={"prose": 1.0}, channels={"clean": 1.0}, utterances=counts, speakers=counts, shard_utterances=1
-            )
-        )
-        corpus.prepare(("test",), workers=2)
-        with corpus.prefetch("train", [0, 1, 2], workers=1):
-            corpus.shard("train", 0)
-    """
-    assert printed_by(program, tmp_path / "temporary") == []
-
-
 def test_prefetch_makes_shards_beside_the_caller(cache: Path) -> None:
     corpus = open_corpus(small())
     with corpus.prefetch("train", [1, 0, 2]):
@@ -354,14 +209,14 @@ def test_prefetch_makes_shards_beside_the_caller(cache: Path) -> None:
         ({"channels": {"clean": -1.0, "noise": 2.0}}, "channels needs shares"),
         ({"speakers": {"train": 8, "dev": 4}}, "speakers says nothing of test"),
         (
-            {"speakers": {"train": 329, "dev": 48, "test": 192}},
-            r"speakers asks for {'train': 329, .*}; there are {'train': 328, 'dev': 48, 'test': 192}",
+            {"speakers": {"train": 649, "dev": 104, "test": 248}},
+            r"speakers asks for {'train': 649, .*}; there are {'train': 648, 'dev': 104, 'test': 248}",
         ),
-        ({"speakers": {"train": 8, "dev": 49, "test": 4}}, "'dev': 49, .*; there are .*'dev': 48"),
-        ({"speakers": {"train": 8, "dev": 4, "test": 193}}, "'test': 193}; there are .*'test': 192"),
+        ({"speakers": {"train": 8, "dev": 105, "test": 4}}, "'dev': 105, .*; there are .*'dev': 104"),
+        ({"speakers": {"train": 8, "dev": 4, "test": 249}}, "'test': 249}; there are .*'test': 248"),
         (
-            {"speakers": {"train": 569, "dev": 4, "test": 4}, "unseen_speakers": False},
-            "there are {'train': 568, 'dev': 568, 'test': 568}",
+            {"speakers": {"train": 1001, "dev": 4, "test": 4}, "unseen_speakers": False},
+            "there are {'train': 1000, 'dev': 1000, 'test': 1000}",
         ),
     ],
 )

@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from paper_lib.conformer.decoding import greedy_decode, transcribe
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.batches import evaluation_batches
 from paper_lib.corpus.features import log_mel
-from paper_lib.corpus.speakers import ACCENTS, all_speakers
+from paper_lib.corpus.speakers import ACCENTS, all_speakers, split_of
+from paper_lib.corpus.synthetic import speakers_of
 from paper_lib.evaluation import wer
 from paper_lib.explorers.planner import planner
 from paper_lib.federated.accounting import account
@@ -36,7 +38,7 @@ from paper_lib.profiles import profile_of
 from paper_lib.settings import ResetSettings
 from paper_lib.training import Fit
 from paper_lib.widgets.federated import FederatedPanel, spoken_commands
-from paper_lib.widgets.hearing import HearingPanel
+from paper_lib.widgets.hearing import HearingPanel, voices
 from paper_lib.widgets.layers import LayersPanel, spoken_tests
 from paper_lib.widgets.recogniser import Recogniser
 from paper_lib.widgets.shipped import PLACE, ShippedModel, load_shipped, model_at_hand, save_shipped
@@ -308,10 +310,18 @@ def test_what_the_model_hears_follows_the_sentence_and_the_reset(shipped: Shippe
 
 def test_known_and_new_voices_of_every_accent_can_be_chosen(shipped: ShippedModel) -> None:
     options = dict(HearingPanel(shipped).speaker.options)
-    assert sorted(voice.accent for voice in options.values()) == sorted(2 * ACCENTS)
-    heard_in_training = all_speakers()[: shipped.run.corpus.speakers["train"]]  # type: ignore[union-attr]
-    for label, voice in options.items():
-        assert label.endswith(", known" if voice in heard_in_training else ", new")
+    assert sorted(speaker.name.partition("+")[0] for speaker in options.values()) == sorted(2 * ACCENTS)
+    heard_in_training = speakers_of(shipped.run.corpus, "train")  # type: ignore[arg-type]
+    for label, speaker in options.items():
+        assert label == f"{speaker.name}, {'known' if speaker in heard_in_training else 'new'}"
+
+
+def test_a_new_voice_is_one_that_training_never_had_also_where_splits_share_no_speaker(shipped: ShippedModel) -> None:
+    corpus = shipped.run.corpus.model_copy(update={"unseen_speakers": True, "speakers": {"train": 648}})
+    run = shipped.run.model_copy(update={"corpus": corpus})
+    new = [speaker for label, speaker in voices(replace(shipped, run=run)) if label.endswith(", new")]
+    assert len(new) == len(ACCENTS)
+    assert "train" not in {split_of(speaker) for speaker in new}
 
 
 def uploaded(name: str, content: bytes) -> tuple[dict[str, Any]]:

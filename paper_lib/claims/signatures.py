@@ -154,9 +154,10 @@ def resemblance(runs: Sequence[Training]) -> Floats:
     """Returns Spearman's ρ of each training's signatures with the end of the others, [trainings, steps].
 
     That is over layers, mean over the attention matrices; the end of the others is the mean of their last signatures.
+    Steps are those that all have recorded.
     """
-    over_time = np.stack([signatures_over_time(run, ATTENTION) for run in runs])  # [trainings, steps, matrices, layers]
-    ends = over_time[:, -1]
+    over_time = signatures_over_time(runs, ATTENTION)
+    ends = np.stack([signature(run, ATTENTION) for run in runs])
     others = np.stack([np.delete(ends, training, axis=0).mean(0) for training in range(len(runs))])
     rhos: Floats = spearman(over_time, others[:, None]).mean(-1)
     return rhos
@@ -182,7 +183,7 @@ def emerges_during_training(trainings: Trainings) -> Finding:
     for size, runs in trainings.items():
         rhos = resemblance(runs)
         gains[size] = (rhos[:, rhos.shape[1] // 2 :].mean(1) - rhos[:, 0]).tolist()
-        path = np.mean([spread(signatures_over_time(run, ATTENTION)).mean(1) for run in runs], axis=0)
+        path = spread(signatures_over_time(runs, ATTENTION)).mean((0, 2))
         evidence.append(f"{size}: spread {path[0]:.2f} at first, {path.max():.2f} at most, {path[-1]:.2f} at the end")
     found = _in_every_size(EMERGES_DURING_TRAINING, gains)
     return replace(found, evidence="; ".join([found.evidence, *evidence]))

@@ -52,7 +52,7 @@ class SynthesiserError(RuntimeError):
 class Voice:
     """An accent of English and a vocal tract."""
 
-    name: str  # ACCENT+VARIANT, which begins with a letter; a variant has one tract in all of a process
+    name: str  # ACCENT+VARIANT, which begins with a letter
     tract: str  # a voice variant as espeak-ng's files describe them
 
     @property
@@ -96,9 +96,7 @@ def _data(voice: Voice) -> str:
         english.cleanup()
         _english.cache_clear()
         english = _english()
-    variant = Path(english.name, _VARIANTS, voice.variant)
-    if not variant.exists():
-        variant.write_text(voice.tract)
+    Path(english.name, _VARIANTS, voice.variant).write_text(voice.tract)
     return english.name
 
 

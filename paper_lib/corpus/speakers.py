@@ -43,7 +43,7 @@ class Speaker:
 def split_of(speaker: Speaker) -> Split:
     """Returns the split for which `speaker` is kept where dev and test speakers must be unheard.
 
-    Every fourth of those with one accent is kept for test, and every tenth of the others for dev.
+    Of those with one accent every fourth is kept for test, and every tenth for dev.
     """
     turn = speaker.number // len(ACCENTS)
     if turn % 4 == 3:

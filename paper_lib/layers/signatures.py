@@ -47,11 +47,16 @@ def signature(training: Mapping[str, Any], matrices: Sequence[str] = MATRICES, s
     return moved / moved.max(-1, keepdims=True)
 
 
-def signatures_over_time(training: Mapping[str, Any], matrices: Sequence[str] = MATRICES) -> Floats:
-    """Returns the signatures of all recorded steps, [steps, matrices, layers]."""
-    moved = np.moveaxis(_distances(training, matrices), -1, 0)
-    over_time: Floats = moved / moved.max(-1, keepdims=True)
-    return over_time
+def common_steps(trainings: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Returns the steps that every one of `trainings` has recorded; some may have ended earlier than others."""
+    recorded = [set(training["distance_steps"]) for training in trainings]
+    return sorted(set.intersection(*recorded))
+
+
+def signatures_over_time(trainings: Sequence[Mapping[str, Any]], matrices: Sequence[str] = MATRICES) -> Floats:
+    """Returns the signatures at the `common_steps` of `trainings`, [trainings, steps, matrices, layers]."""
+    steps = common_steps(trainings)
+    return np.stack([[signature(training, matrices, step) for step in steps] for training in trainings])
 
 
 def spread(signatures: Floats) -> Floats:

@@ -6,8 +6,8 @@ terminal. Studies share what they have in common: a training that two of them na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from paper_lib.layers.ranking import intact_wer
@@ -37,10 +37,11 @@ class ModelPlan:
     kept: ResetStudy | None = None
     modules: ResetStudy | None = None
     activations: ActivationStudy | None = None
+    rewound: Mapping[int, ResetStudy] = field(default_factory=dict)  # by the step that layers are rewound to
 
     @property
     def measurements(self) -> list[Measurement]:
-        wanted = (self.run, self.reset, self.kept, self.modules, self.activations)
+        wanted = (self.run, self.reset, self.kept, self.modules, self.activations, *self.rewound.values())
         return [measurement for measurement in wanted if measurement is not None]
 
 
@@ -56,11 +57,12 @@ class ModelRecords:
     kept: Record | None = None  # the same, BatchNorm's running statistics kept
     modules: Record | None = None  # what is heard with each module of each layer reset
     activations: Record | None = None  # of the norms above a reset layer
+    rewound: Mapping[int, Record] = field(default_factory=dict)  # each layer as at a step, from the first of these
 
     @property
     def records(self) -> list[Record]:
         """What was measured, the training first."""
-        records = (self.training, self.reset, self.kept, self.modules, self.activations)
+        records = (self.training, self.reset, self.kept, self.modules, self.activations, *self.rewound.values())
         return [record for record in records if record is not None]
 
 
@@ -95,6 +97,7 @@ class Study:
                 kept=record_of(model.kept, store) if model.kept else None,
                 modules=record_of(model.modules, store) if model.modules else None,
                 activations=record_of(model.activations, store) if model.activations else None,
+                rewound={step: record_of(study, store) for step, study in model.rewound.items()},
             )
             for model in self.models
         ]
@@ -160,22 +163,25 @@ def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = N
 def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size] = SIZES) -> Study:
     """Adds to the trainings of `model_size` resets of single modules, re-initialised (slides "Numerical Signatures").
 
-    Modules are reset in the profile's `module_repeats` first trainings of every size.
+    Their layers are also rewound to each step whose weights the training keeps. Both in the profile's `module_repeats`
+    first trainings of every size.
     """
     module = profile.reset.model_copy(update={"unit": "module", "draws": 0})
-    layers = model_size(profile, seeds, sizes=sizes)
-    return Study(
-        profile,
-        [
-            ModelPlan(
-                model.size,
-                model.run,
-                model.reset,
-                modules=ResetStudy(run=model.run, reset=module) if model.run.seed < profile.module_repeats else None,
+    models = []
+    for model in model_size(profile, seeds, sizes=sizes).models:
+        run = model.run
+        if run.seed < profile.module_repeats:
+            rewinds = {
+                step: profile.reset.model_copy(update={"rewind": step, "draws": 0})
+                for step in sorted(run.training.snapshots or ())
+            }
+            model = replace(
+                model,
+                modules=ResetStudy(run=run, reset=module),
+                rewound={step: ResetStudy(run=run, reset=rewind) for step, rewind in rewinds.items()},
             )
-            for model in layers.models
-        ],
-    )
+        models.append(model)
+    return Study(profile, models)
 
 
 def explore(profile: Profile) -> Study:

@@ -107,9 +107,11 @@ def voices(shipped: ShippedModel) -> list[tuple[str, Speaker]]:
     """Returns two speakers of each accent by label: one whom the model heard in training, and one whom it did not."""
     corpus = shipped.run.corpus
     assert isinstance(corpus, SyntheticSettings)
-    known, new = speakers_of(corpus, "train")[: len(ACCENTS)], all_speakers()[-len(ACCENTS) :]
-    labelled = {f"{voice.name}, known": voice for voice in known} | {f"{voice.name}, new": voice for voice in new}
-    return list(labelled.items())
+    known = speakers_of(corpus, "train")
+    new = [speaker for speaker in all_speakers() if speaker not in known]
+    count = len(ACCENTS)
+    labelled = [(f"{speaker.name}, known", speaker) for speaker in known[:count]]
+    return labelled + [(f"{speaker.name}, new", speaker) for speaker in new[-count:]]
 
 
 def _compared(reference: str, text: str) -> tuple[Markup, int]:

@@ -1,0 +1,80 @@
+"""Trainings in bfloat16: near single precision where the processor has the instructions, the same bits elsewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_runs import CPU, tiny_run
+
+from paper_lib.conformer.products import multiplies_bf16
+from paper_lib.corpus import Corpus
+from paper_lib.settings import Norm
+from paper_lib.training import Fit, fit
+
+
+def trained(corpus: Corpus, directory: Path, norm: Norm, **training: Any) -> Fit:
+    return fit(tiny_run(norm, steps=2, warmup_steps=0, **training), corpus, directory, CPU)
+
+
+@pytest.fixture(params=["group", "batch"])
+def norm(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def test_a_step_in_bf16_is_near_that_in_single_precision(
+    norm: Norm, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda: True)
+    single = trained(tiny_corpus, tmp_path / "single", norm)
+    half = trained(tiny_corpus, tmp_path / "half", norm, precision="bf16")
+    assert half.history.losses == pytest.approx(single.history.losses, rel=1e-2)
+    assert half.history.losses != single.history.losses
+    assert {tensor.dtype for tensor in half.model.parameters()} == {torch.float32}
+    # Adam's first steps have the size of the rate whatever the gradient's: no more than some signs differ.
+    one, other = moved(single), moved(half)
+    assert torch.cosine_similarity(one, other, 0) > 0.9
+    assert not torch.equal(one, other)
+
+
+def moved(fitted: Fit) -> torch.Tensor:
+    """Returns by how much the training has moved the weights of the layers, all in one vector."""
+    layers = fitted.model.encoder.layers.named_parameters()
+    return torch.cat([(p.detach() - fitted.initial[f"encoder.layers.{name}"]).flatten() for name, p in layers])
+
+
+def test_without_instructions_for_bf16_a_training_is_that_in_single_precision(
+    norm: Norm, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda: False)
+    single = trained(tiny_corpus, tmp_path / "single", norm)
+    asked = trained(tiny_corpus, tmp_path / "asked", norm, precision="bf16")
+    assert asked.history.losses == single.history.losses
+    assert asked.digest == single.digest
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_who_does_not_ask_for_bf16_gets_single_precision(
+    there: bool, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda: there)
+    products = []
+    linear = torch.nn.functional.linear
+
+    def spy(*arguments: Any, **named: Any) -> torch.Tensor:
+        products.append((result := linear(*arguments, **named)).dtype)
+        return result
+
+    monkeypatch.setattr(torch.nn.functional, "linear", spy)
+    trained(tiny_corpus, tmp_path, "group")
+    assert set(products) == {torch.float32}
+
+
+def test_a_processor_has_the_instructions_that_its_flags_name() -> None:
+    flags = Path("/proc/cpuinfo")
+    if not flags.exists():
+        pytest.skip("this system tells no flags")
+    assert multiplies_bf16() == bool(re.search(r"\b(avx512_bf16|amx_tile)\b", flags.read_text()))
