@@ -167,6 +167,28 @@ def run(study: str, profile: str, parameters: dict[str, str]) -> None:
 
 
 @main.command()
+@click.option("--profile", type=profile_names, required=True, help="Whose records.")
+@click.option("--make", "making", is_flag=True, help="Make what is missing; killed and started again it goes on.")
+@click.option("--workers", type=click.IntRange(min=1), help="Measurements at a time; by default one per core, or GPU.")
+def records(profile: ProfileName, making: bool, workers: int | None) -> None:
+    """List what is measured for the chapters, what is missing, and how long that will take; or make it."""
+    from paper_lib.profiles import profile_of
+
+    if not making:
+        from paper_lib.studies.listing import listing
+
+        click.echo("\n".join(listing(profile_of(profile), workers)))
+        return
+
+    from paper_lib.studies.making import MeasurementError, make
+
+    try:
+        make(profile_of(profile), workers, click.echo)
+    except MeasurementError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
 def sizes() -> None:
     """Print the parameters of the paper's model sizes beside the slides' numbers."""
     from paper_lib.conformer.sizes import table

@@ -7,12 +7,17 @@ even when it is alone, for the order of a sum, and so its last bits, depends on 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Any
 
 import joblib
 import torch
+from joblib.externals.loky import ProcessPoolExecutor
 
 from paper_lib.threads import one_thread
 
@@ -21,7 +26,7 @@ from paper_lib.threads import one_thread
 class Job:
     """A call of a module-level `function` with `arguments` and, last, the line of its progress bar.
 
-    `cost` orders jobs: the longest begins first.
+    `cost` orders jobs in `run_jobs`: the longest begins first.
     """
 
     function: Callable[..., Any]
@@ -42,13 +47,47 @@ def run_jobs(jobs: Sequence[Job], workers: int | None = None) -> list[Any]:
     if not jobs:
         return []
     workers = min(workers or default_workers(), len(jobs))
-    order = sorted(range(len(jobs)), key=lambda index: -jobs[index].cost)
+    waiting = iter(sorted(jobs, key=lambda job: -job.cost))
+    results = {id(job): result for job, result in run_chosen(lambda _: next(waiting, None), workers)}
+    return [results[id(job)] for job in jobs]
+
+
+def run_chosen(choose: Callable[[Sequence[Job]], Job | None], workers: int | None = None) -> Iterator[tuple[Job, Any]]:
+    """Yields jobs with their results as they end; `choose` names the next one to begin whenever a worker is free.
+
+    It is told the jobs under way. Where it names none it is asked again when one of these has ended, and with none
+    under way all is done. An exception in a job is raised here, and the others under way are given up.
+    """
+    workers = workers or default_workers()
     if workers == 1:
-        results = [_call(jobs[index], 0) for index in order]
-    else:
-        parallel = joblib.Parallel(n_jobs=workers, batch_size=1, pre_dispatch=workers)
-        results = parallel(joblib.delayed(_call_in_worker)(jobs[index], workers) for index in order)
-    return [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
+        while (job := choose(())) is not None:
+            yield job, _call(job, 0)
+        return
+    executor = ProcessPoolExecutor(
+        workers, initializer=_end_with, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"}
+    )
+    running: dict[Future[Any], Job] = {}
+    try:
+        while True:
+            while len(running) < workers and (job := choose(list(running.values()))) is not None:
+                running[executor.submit(_call_in_worker, job, workers)] = job
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+    finally:
+        executor.shutdown(kill_workers=bool(running))
+
+
+def _end_with(parent: int) -> None:
+    """Lets this process end with its parent, which may be killed: nobody would take its result, or tell it to stop."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _call(job: Job, position: int) -> Any:

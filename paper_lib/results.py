@@ -1,6 +1,7 @@
 """The results store: every training and every measurement is a small JSON record, found by the digest of its settings.
 
-A record carries its own checksum and says how it came to be. One that is damaged is reported and computed again.
+A record carries its own checksum and says how it came to be. One that is damaged is reported and computed again. A
+test that many results are of is stored once, beside them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,8 @@ logger = logging.getLogger("paper_lib")
 
 # The environment's name of the page that is being made: worker processes inherit it.
 PAGE = "PAPER_LIB_PAGE"
+
+TEST = "spoken"  # in a result: the utterances of its test, which other results share
 
 VERSIONED = ("torch", "numpy", "scipy", "sentencepiece", "jiwer", "espeakng-loader")
 
@@ -96,10 +99,15 @@ def computed_with_page(record: Record) -> bool:
 
 
 class Store:
-    """Records in `directory`, one file each."""
+    """Records in `directory`, one file each.
+
+    In the file of a record, "spoken" (who said what in its test) is a digest: tests/DIGEST.json has the utterances of
+    all records of that test. In the record that is returned, they are in their place.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._tests = _Tests(directory / "tests")
 
     def get(self, kind: str, settings: Settings, corpus: str) -> Record | None:
         """Returns the record of `kind` for `settings` on the corpus with the digest `corpus`.
@@ -107,7 +115,7 @@ class Store:
         Nothing is returned where none is stored or the stored one is damaged.
         """
         digest = record_digest(kind, settings, corpus)
-        record = _read(self._path(kind, digest))
+        record = self._read(self._path(kind, digest))
         if record is not None:
             _consulted[kind, digest] = record
         return record
@@ -141,35 +149,74 @@ class Store:
         }
         digest = record_digest(kind, settings, corpus)
         record = Record(kind, digest, settings.model_dump(mode="json"), provenance, result)
-        atomic_write(self._path(kind, digest), _serialize(record))
+        # The test comes first: there is no record without it.
+        shared = {TEST: self._tests.put(result[TEST])} if TEST in result else {}
+        atomic_write(self._path(kind, digest), _serialize(replace(record, result=result | shared)))
         _consulted[kind, digest] = record
         return record
 
+    def _read(self, path: Path) -> Record | None:
+        try:
+            content = json.loads(path.read_text())
+            checksum = content.pop("checksum")
+            if checksum != _checksum(content):
+                reason = "its checksum does not match"
+            elif (content["kind"], content["digest"]) != (path.parent.name, path.stem):
+                reason = f"it is record {content['digest']} of {content['kind']}"
+            else:
+                record = Record(**content)
+                if isinstance(test := record.result.get(TEST), str):
+                    record.result[TEST] = self._tests.get(test)
+                return record
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"it cannot be read: {error}"
+        logger.warning("record %s is damaged (%s): it is computed again", path, reason)
+        return None
+
+
+class _Tests:
+    """Tests in `directory`, one file each, which has the checksum of what it holds as its name."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def get(self, digest: str) -> dict[str, Any]:
+        """Returns the test with this digest; raises ValueError where it is not there or damaged."""
+        path = self._path(digest)
+        try:
+            test: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise ValueError(f"its test {path} is missing") from None
+        except ValueError as error:
+            raise ValueError(f"its test {path}: {error}") from None
+        if _checksum(test)[:16] != digest:
+            raise ValueError(f"its test {path} is not what its name says")
+        return test
+
+    def put(self, test: Mapping[str, Any]) -> str:
+        """Returns the digest of `test`, which is written where no whole file holds it yet."""
+        digest = _checksum(test)[:16]
+        try:
+            self.get(digest)
+        except ValueError:
+            atomic_write(self._path(digest), _line(test))
+        return digest
+
+    def _path(self, digest: str) -> Path:
+        return self.directory / f"{digest}.json"
+
 
 def _checksum(content: Mapping[str, Any]) -> str:
+    # Of serialised JSON, so that a file survives being reformatted and nothing else.
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _line(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
 def _serialize(record: Record) -> bytes:
     content = asdict(record)
-    line = json.dumps({**content, "checksum": _checksum(content)}, sort_keys=True, separators=(",", ":"))
-    return line.encode() + b"\n"
-
-
-def _read(path: Path) -> Record | None:
-    try:
-        content = json.loads(path.read_text())
-        checksum = content.pop("checksum")
-        # Serialised JSON is compared, so that a record survives being reformatted and nothing else.
-        if checksum != _checksum(content):
-            reason = "its checksum does not match"
-        elif (content["kind"], content["digest"]) != (path.parent.name, path.stem):
-            reason = f"it is record {content['digest']} of {content['kind']}"
-        else:
-            return Record(**content)
-    except FileNotFoundError:
-        return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"it cannot be read: {error}"
-    logger.warning("record %s is damaged (%s): it is computed again", path, reason)
-    return None
+    return _line({**content, "checksum": _checksum(content)})

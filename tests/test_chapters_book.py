@@ -15,9 +15,10 @@ from tiny_book import write_chapter, write_configuration
 
 from paper_lib import results
 from paper_lib.chapters.book import BuildError, build_book, render
-from paper_lib.chapters.provenance import duration, how_computed, page_provenance
+from paper_lib.chapters.provenance import how_computed, page_provenance
 from paper_lib.chapters.runner import execute
 from paper_lib.chapters.status import status_page
+from paper_lib.durations import duration
 from paper_lib.settings import ResetSettings
 
 # Two records of the real store, the second of another corpus; worker processes compute them.

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import joblib
 import pytest
 from pydantic import Field
 
@@ -212,11 +213,88 @@ def test_damage_is_never_returned(directory: Path, damage: Callable[[Path], None
     assert Store(directory).get("training", Question(seed=1), CORPUS) is None
 
 
+SPOKEN = {"ids": ["u0", "u1"], "references": ["stop", "café ½"]}
+OF_A_TEST = {"spoken": SPOKEN, "misheard": [[0, 1, "top"]]}
+
+
+def of_a_test(directory: Path, seed: int, spoken: dict[str, Any] = SPOKEN) -> Record:
+    computation = Computation({**OF_A_TEST, "spoken": spoken})
+    return Store(directory).get_or_compute("reset_sweep", Question(seed=seed), computation, corpus=CORPUS)
+
+
+def only_test(directory: Path) -> Path:
+    (path,) = (directory / "tests").iterdir()
+    return path
+
+
+def test_records_of_one_test_share_its_file(directory: Path) -> None:
+    first, second = of_a_test(directory, 1), of_a_test(directory, 2)
+    written = only_test(directory).stat().st_mtime_ns
+    for seed, record in enumerate((first, second), 1):
+        assert record.result == OF_A_TEST
+        assert Store(directory).get("reset_sweep", Question(seed=seed), CORPUS) == record
+    stored = [json.loads(path.read_text())["result"] for path in (directory / "reset_sweep").iterdir()]
+    assert stored == [{**OF_A_TEST, "spoken": only_test(directory).stem}] * 2
+    of_a_test(directory, 3)
+    assert only_test(directory).stat().st_mtime_ns == written
+    # Of another test there is another file.
+    assert of_a_test(directory, 4, {"ids": ["u0"]}).result["spoken"] == {"ids": ["u0"]}
+    assert len(list((directory / "tests").iterdir())) == 2
+
+
+def another_reference(path: Path) -> None:
+    path.write_text(path.read_text().replace("stop", "step"))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, empty, another_reference, not_text, a_list])
+def test_a_record_whose_test_is_damaged_or_gone_is_computed_again(
+    directory: Path, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    of_a_test(directory, 1), of_a_test(directory, 2)
+    path = only_test(directory)
+    whole = path.read_bytes()
+    damage(path)
+    with caplog.at_level(logging.WARNING, "paper_lib"):
+        assert Store(directory).get("reset_sweep", Question(seed=1), CORPUS) is None
+    (line,) = caplog.records
+    assert str(path) in line.getMessage()
+    assert line.getMessage().endswith("it is computed again")
+    assert "\n" not in line.getMessage()
+    assert of_a_test(directory, 1).result == OF_A_TEST
+    # With the test in its place, the other record is whole again.
+    assert path.read_bytes() == whole
+    assert Store(directory).get("reset_sweep", Question(seed=2), CORPUS) is not None
+
+
+def test_the_checksum_of_a_record_covers_which_test_it_is_of(directory: Path) -> None:
+    of_a_test(directory, 1), of_a_test(directory, 2, {"ids": ["u9"]})
+    one, other = (path.stem for path in (directory / "tests").iterdir())
+    for path in (directory / "reset_sweep").iterdir():
+        text = path.read_text()
+        path.write_text(text.replace(one, other) if one in text else text.replace(other, one))
+    for seed in (1, 2):
+        assert Store(directory).get("reset_sweep", Question(seed=seed), CORPUS) is None
+
+
+def test_processes_that_write_one_test_at_a_time_leave_it_whole(directory: Path) -> None:
+    # Long enough that the writing of several overlaps.
+    spoken = {"references": ["turn on the kitchen light"] * 20_000}
+    work = (joblib.delayed(of_a_test)(directory, seed, spoken) for seed in range(24))
+    records = joblib.Parallel(n_jobs=4, batch_size=1)(work)
+    assert [path.name for path in (directory / "tests").iterdir()] == [only_test(directory).name]
+    for seed, record in enumerate(records):
+        assert Store(directory).get("reset_sweep", Question(seed=seed), CORPUS) == record
+        assert record.result["spoken"] == spoken
+
+
 def test_a_reformatted_record_is_still_whole(directory: Path) -> None:
     record = Store(directory).get_or_compute("training", Question(seed=1), Computation(), corpus=CORPUS)
-    content = json.loads(only_file(directory).read_text())
-    only_file(directory).write_text(json.dumps(dict(reversed(content.items())), indent=4))
+    record_of_a_test = of_a_test(directory, 1)
+    for path in list(directory.rglob("*.json")):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps(dict(reversed(content.items())), indent=4))
     assert Store(directory).get("training", Question(seed=1), CORPUS) == record
+    assert Store(directory).get("reset_sweep", Question(seed=1), CORPUS) == record_of_a_test
 
 
 def test_a_computation_that_fails_leaves_nothing(directory: Path) -> None:

@@ -14,6 +14,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from paper_lib.chapters.notebook import PROVENANCE_MIME
+from paper_lib.durations import duration
 
 SMOKE_WARNING = """\
 <div class="admonition warning">
@@ -98,14 +99,6 @@ def with_header(notebook: NotebookNode) -> NotebookNode:
     below = [nbformat.v4.new_markdown_cell(text.strip())] if text.strip() else []
     notebook.cells = [first, *header, *below, *rest]
     return notebook
-
-
-def duration(seconds: float) -> str:
-    """Returns a time to two units at most: "8 s", "3 min 20 s", "2 h 5 min"."""
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def how_computed(page: PageProvenance) -> str:

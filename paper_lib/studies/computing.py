@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from paper_lib.conformer.decoding import transcribe
-from paper_lib.conformer.sizes import count_parameters
 from paper_lib.corpus import Corpus, open_corpus
 from paper_lib.corpus.batches import Item, evaluation_batches
 from paper_lib.evaluation import Spoken, wer
@@ -24,13 +22,16 @@ from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.paths import cache_root
 from paper_lib.results import Record, Store
 from paper_lib.settings import Split, TrainingRun
+from paper_lib.studies.costs import cost
 from paper_lib.studies.measurements import (
     KINDS,
     ActivationStudy,
     AdaptationStudy,
     Measurement,
     ResetStudy,
+    directory_of,
     run_of,
+    seed_of,
 )
 from paper_lib.training import Fit, fit
 
@@ -45,16 +46,7 @@ def compute_device() -> torch.device:
 
 def trained_model(run: TrainingRun, position: int = 0) -> Fit:
     """Returns the model of `run`, trained now or loaded from the cache; `position` is the progress bar's line."""
-    return fit(run, _corpus(run), _directory(run), compute_device(), position)
-
-
-def is_cached(run: TrainingRun) -> bool:
-    """Returns whether the cache has the model of `run`; a published record comes without it."""
-    return (_directory(run) / "checkpoint.safetensors").exists()
-
-
-def _directory(run: TrainingRun) -> Path:
-    return cache_root() / "runs" / f"{run.digest()}-{open_corpus(run.corpus).digest}"
+    return fit(run, _corpus(run), directory_of(run), compute_device(), position)
 
 
 def _train(run: TrainingRun, position: int) -> dict[str, Any]:
@@ -166,34 +158,31 @@ def compute(measurements: Iterable[Measurement], store: Store, workers: int | No
         wanted = jobs.setdefault(owner.digest(), [])
         if measurement not in wanted:
             wanted.append(measurement)
-    corpora = {run.corpus.digest(): run.corpus for run in (run_of(wanted[0]) for wanted in jobs.values())}
+    prepare_corpora(wanted[0] for wanted in jobs.values())
+    run_jobs([Job(_measure_all, (wanted, store), cost(wanted[0])) for wanted in jobs.values()], workers)
+
+
+def prepare_corpora(measurements: Iterable[Measurement]) -> None:
+    """Makes the speech of `measurements` that is not in the cache."""
+    corpora = {run.corpus.digest(): run.corpus for run in map(run_of, measurements)}
     for settings in corpora.values():
         # While a GPU trains, the CPU's cores make the training speech.
         splits: tuple[Split, ...] = ("dev", "test") if compute_device().type == "cuda" else ("train", "dev", "test")
         open_corpus(settings).prepare(splits)
-    run_jobs([Job(_measure_all, (wanted, store), _cost(wanted[0])) for wanted in jobs.values()], workers)
 
 
 def _measure_all(measurements: list[Measurement], store: Store, position: int) -> None:
     for measurement in measurements:
-        _measure(measurement, store, position)
+        measure(measurement, store, position)
 
 
-def _measure(measurement: Measurement, store: Store, position: int) -> Record:
+def measure(measurement: Measurement, store: Store, position: int) -> Record:
+    """Returns the record of a measurement, made now where `store` has none."""
     run = run_of(measurement)
-    seed = measurement.federated.seed if isinstance(measurement, AdaptationStudy) else run.seed
     return store.get_or_compute(
         KINDS[type(measurement)],
         measurement,
         lambda: _COMPUTE[type(measurement)](measurement, position),
         corpus=open_corpus(run.corpus).digest,
-        seeds=sorted({run.seed, seed}),
+        seeds=sorted({run.seed, seed_of(measurement)}),
     )
-
-
-def _cost(measurement: Measurement) -> float:
-    run = run_of(measurement)
-    steps = run.training.steps
-    if isinstance(measurement, AdaptationStudy):
-        steps = measurement.federated.rounds * measurement.federated.clients_per_round
-    return steps * (1e6 + count_parameters(run.model).total)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from paper_lib.federated.comparison import Adapted
@@ -60,18 +61,17 @@ class AdaptationPlan:
 
     @property
     def measurements(self) -> list[Measurement]:
-        """What can be named now: the trainings and their rankings, then the adaptations."""
-        resets = self._resets
-        first: list[Measurement] = [measurement for reset in resets for measurement in (reset.run, reset)]
-        if any(stored(reset, store_of(self.profile)) is None for reset in resets):
-            return first
-        seeds = range(self.seeds)
-        return [
-            *first,
-            *(self._before(seed) for seed in seeds),
-            *(self._adaptation(seed, plan) for seed in seeds for plan in self._plans(seed)),
-            *(self._centralised(seed) for seed in seeds),
-        ]
+        """What can be named now: the trainings and their rankings, then the adaptations of every ranked seed."""
+        first: list[Measurement] = [measurement for reset in self._resets for measurement in (reset.run, reset)]
+        named = (self._adaptations(seed, self._plans(seed)) for seed in range(self.seeds) if self._is_ranked(seed))
+        return [*first, *chain.from_iterable(named)]
+
+    @property
+    def unnamed(self) -> list[Measurement]:
+        """Stands for what can be named when more rankings are stored: no fewer adaptations, all of them by no plan."""
+        plans = [named_plan("none", ())] * (len(self.names) + (self.own is not None))
+        seeds = (seed for seed in range(self.seeds) if not self._is_ranked(seed))
+        return list(chain.from_iterable(self._adaptations(seed, plans) for seed in seeds))
 
     @property
     def is_stored(self) -> bool:
@@ -127,6 +127,9 @@ class AdaptationPlan:
     def _reset(self, seed: int) -> ResetStudy:
         return ResetStudy(run=self._settings.run(seed), reset=self._settings.reset)
 
+    def _is_ranked(self, seed: int) -> bool:
+        return stored(self._reset(seed), store_of(self.profile)) is not None
+
     def _ranking(self, seed: int) -> list[int]:
         record = stored(self._reset(seed), store_of(self.profile))
         if record is None:
@@ -137,6 +140,10 @@ class AdaptationPlan:
         ranking = self._ranking(seed)
         plans = [named_plan(name, ranking, seed, self.elsewhere) for name in self.names]
         return plans if self.own is None else [*plans, own_plan(self.own, len(ranking))]
+
+    def _adaptations(self, seed: int, plans: Sequence[DropoutPlan]) -> list[Measurement]:
+        by_plan = (self._adaptation(seed, plan) for plan in plans)
+        return [self._before(seed), *by_plan, self._centralised(seed)]
 
     def _adaptation(self, seed: int, plan: DropoutPlan) -> AdaptationStudy:
         return AdaptationStudy(

@@ -8,6 +8,7 @@ needs none.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 from pydantic import Field
@@ -74,9 +75,24 @@ def store_of(profile: Profile) -> Store:
     return Store(published_records(profile.name))
 
 
+def directory_of(run: TrainingRun) -> Path:
+    """Returns where in the cache the model of `run` is, or will be."""
+    return cache_root() / "runs" / f"{run.digest()}-{open_corpus(run.corpus).digest}"
+
+
+def is_cached(run: TrainingRun) -> bool:
+    """Returns whether the cache has the model of `run`; a published record comes without it."""
+    return (directory_of(run) / "checkpoint.safetensors").exists()
+
+
 def run_of(measurement: Measurement) -> TrainingRun:
     """Returns the training that a measurement is about."""
     return measurement if isinstance(measurement, TrainingRun) else measurement.run
+
+
+def seed_of(measurement: Measurement) -> int:
+    """Returns the seed of an adaptation, or that of the training that a measurement is about."""
+    return measurement.federated.seed if isinstance(measurement, AdaptationStudy) else run_of(measurement).seed
 
 
 def stored(measurement: Measurement, store: Store) -> Record | None:

@@ -20,6 +20,7 @@ from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.tokens import CharacterTokenizer, Tokenizer
 from paper_lib.profiles import shipped_run
 from paper_lib.settings import TrainingRun
+from paper_lib.studies.measurements import is_cached
 from paper_lib.training import Fit
 
 PLACE = Path(__file__).with_name("streaming.safetensors")
@@ -50,7 +51,7 @@ def load_shipped(path: Path = PLACE) -> ShippedModel:
 
 def model_at_hand(run: TrainingRun) -> tuple[Transducer, Tokenizer] | None:
     """Returns the model of `run` where it needs no training: from the cache, or the shipped one if it is that one."""
-    from paper_lib.studies.computing import is_cached, trained_model
+    from paper_lib.studies.computing import trained_model
 
     if is_cached(run):
         fitted = trained_model(run)

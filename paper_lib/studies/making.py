@@ -1,0 +1,57 @@
+"""Makes the records that a profile lacks, in the order in which the chapters need them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
+
+from paper_lib.durations import duration
+from paper_lib.jobs import Job, run_chosen
+from paper_lib.profiles import Profile
+from paper_lib.results import Store
+from paper_lib.studies.computing import measure, prepare_corpora
+from paper_lib.studies.inventory import Inventory, Wanted, can_begin, in_order_of_need
+
+
+class MeasurementError(RuntimeError):
+    """A measurement failed; the message says which and why."""
+
+
+def make(profile: Profile, workers: int | None = None, tell: Callable[[str], object] = print) -> None:
+    """Makes what the store lacks, `workers` at a time; `tell` gets a line for every record that is made.
+
+    What a record makes nameable is made, too. Killed and started again it goes on: a record is stored as soon as it is
+    measured, and a training or an adaptation goes on where it was. Raises MeasurementError; what was made stays.
+    """
+    inventory = Inventory(profile)
+    prepare_corpora(one.measurement for one in inventory.wanted() if one.record is None)
+    begun: set[tuple[str, str]] = set()
+
+    def choose(running: Sequence[Job]) -> Job | None:
+        under_way = [job.arguments[0].measurement for job in running]
+        for one in in_order_of_need(inventory.wanted()):
+            if one.record is None and one.key not in begun and can_begin(one.measurement, under_way):
+                begun.add(one.key)
+                return Job(_make, (one, inventory.store))
+        return None
+
+    try:
+        for job, seconds in run_chosen(choose, workers):
+            left = sum(one.record is None for one in inventory.wanted())
+            more = ", and what depends on their rankings" if inventory.unnamed else ""
+            tell(f"{job.arguments[0].name}: {duration(seconds)}; {left} left{more}")
+    except BrokenExecutor as error:
+        raise MeasurementError(f"a process that measured ended, perhaps for want of memory: {error}") from error
+    if lost := [one for one in inventory.wanted() if one.record is None]:
+        raise MeasurementError(f"{lost[0].name}: it was measured, but {inventory.store.directory} has no record of it")
+
+
+def _make(wanted: Wanted, store: Store, position: int) -> float:
+    """Returns the seconds that it took."""
+    began = time.perf_counter()
+    try:
+        measure(wanted.measurement, store, position)
+    except Exception as error:
+        raise MeasurementError(f"{wanted.name}: {type(error).__name__}: {error}") from error
+    return time.perf_counter() - began
