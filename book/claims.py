@@ -29,7 +29,6 @@ from paper_lib.claims.findings import (
     CLAIMS,
     PUBLISHED,
     findings,
-    measured_findings,
     survivors,
 )
 from paper_lib.profiles import profile_of
@@ -38,12 +37,10 @@ profiles = [
     chapter.parameters.profile,
     *(name for name in PUBLISHED if name != chapter.parameters.profile),
 ]
-here, *others = profiles
+here = chapter.parameters.profile
 found = {
-    here: {finding.claim.id: finding for finding in findings(profile_of(here))}
-} | {
-    name: {finding.claim.id: finding for finding in measured_findings(profile_of(name))}
-    for name in others
+    name: {finding.claim.id: finding for finding in findings(profile_of(name))}
+    for name in profiles
 }
 
 # %% tags=["hide-input"]
@@ -108,6 +105,7 @@ table(
             p_value(found[here][claim.id].p),
         )
         for claim in CLAIMS
+        if claim.id in found[here]
     ],
     ["The paper says", f"Measured at profile {here}", "p"],
     "The numbers behind the verdicts. Brackets are 95 % intervals, over trainings, speakers or both as the rule says. "

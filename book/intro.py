@@ -46,10 +46,16 @@ from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
 from paper_lib.studies import model_size
 
-*_, largest = model_size(profile_of(chapter.parameters.profile), seeds=1).records()
+profile = profile_of(chapter.parameters.profile)
+largest = max(
+    (record for record in model_size(profile).records() if record.seed == 0),
+    key=lambda record: profile.models[record.size].encoder.dim,
+)
 sweep = Sweeps.of([largest.reset.result])
 show(
-    reset_columns({"L": layer_effects(sweep)}, {"L": intact_wer(sweep)}),
+    reset_columns(
+        {largest.size: layer_effects(sweep)}, {largest.size: intact_wer(sweep)}
+    ),
     caption=f"The largest model of this profile, one training. Whiskers: 95 % intervals over {sweep.varied}. The "
     "chapter on model size explains the figure and has the other sizes.",
     alt="A pair of columns for each encoder layer: word error rate with that layer re-initialised or re-randomised.",

@@ -224,3 +224,20 @@ def test_a_chapter_that_failed_is_run_again(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(ChapterError, match="ZeroDivisionError"):
             fresh("intro", {"profile": "quick"}, tmp_path)
+
+
+def test_a_page_ends_where_nobody_has_measured_what_it_would_show(tmp_path: Path) -> None:
+    cells = [
+        "from paper_lib.profiles import profile_of\nfrom paper_lib.studies import group_norm\n\nprint('begun')",
+        "group_norm(profile_of(chapter.parameters.profile)).records()",
+        "print('never')",
+    ]
+    write_chapter(tmp_path, "intro", "\n\n# %%\n".join(cells))
+    executed = execute("intro", {"profile": "librispeech"}, tmp_path)
+    page = nbformat.read(executed, as_version=4)
+    assert "begun" in outputs(executed)
+    assert "never" not in outputs(executed)
+    told = [cell.source for cell in page.cells if "Not measured yet" in cell.source]
+    assert len(told) == 1
+    assert "`python -m paper_lib records --profile librispeech --make` measures what is missing" in told[0]
+    assert not any("group_norm(profile_of" in cell.source for cell in page.cells)

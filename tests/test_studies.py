@@ -6,6 +6,7 @@ import inspect
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +17,7 @@ from tiny_runs import CPU
 
 from paper_lib import jobs, studies
 from paper_lib.chapters.parameters import CHAPTERS
-from paper_lib.claims.findings import CLAIMS, findings, measured_findings
+from paper_lib.claims.findings import CLAIMS, findings
 from paper_lib.cli import main
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.batches import evaluation_batches
@@ -36,8 +37,10 @@ from paper_lib.studies import (
     model_size,
     signatures,
 )
+from paper_lib.studies import measurements as studies_measurements
 from paper_lib.studies.computing import trained_model
-from paper_lib.studies.measurements import ResetStudy
+from paper_lib.studies.inventory import Inventory
+from paper_lib.studies.measurements import NotMeasuredError, ResetStudy, store_of
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +64,14 @@ def toy(name: ProfileName) -> Profile:
     vocabulary = profile.tokens.vocabulary
     encoder = EncoderSettings(dim=16, layers=2, heads=2, kernel=8, channels=4, groups=2, dropout=0.1)
     model = TransducerSettings(encoder=encoder, vocabulary=vocabulary, embedding=8, prediction=8, joint=8)
-    steps = {"steps": 3, "batch_frames": 1000, "warmup_steps": 1, "distance_every": 1, "checkpoint_every": 2}
+    steps = {
+        "steps": 3,
+        "batch_frames": 1000,
+        "warmup_steps": 1,
+        "distance_every": 1,
+        "checkpoint_every": 2,
+        "snapshots": None,
+    }
     return profile.model_copy(
         update={
             "corpus": profile.corpus.model_copy(update={**corpus, "shard_utterances": 10}),
@@ -99,7 +109,9 @@ def test_a_profile_runs_from_speech_to_ranked_layers(
     name: ProfileName, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(studies, "store_of", lambda _: Store(cache / "records"))
-    (records,) = model_size(toy(name), sizes=["M"], seeds=1).records(workers=1)
+    study = model_size(toy(name), sizes=["M"], seeds=1)
+    study.measure(workers=1)
+    (records,) = study.records()
     assert (records.size, records.seed) == ("M", 0)
     assert len(records.training.result["losses"]) == 3
     assert records.training.result["distance_steps"] == [1, 2, 3]
@@ -112,10 +124,48 @@ def test_a_profile_runs_from_speech_to_ranked_layers(
     assert [(e.layer, e.kind) for e in effects] == [(layer, kind) for kind in KINDS for layer in (1, 2)]
 
 
-@pytest.mark.parametrize("study", STUDIES)
-def test_all_of_laptop_is_published(study: str) -> None:
-    # What a change of settings left without records would be trained for hours where the book is published.
-    assert STUDIES[study](profile_of("laptop")).is_stored
+def test_every_published_record_of_laptop_is_one_that_a_chapter_wants() -> None:
+    # A change of settings would leave records that nothing reads.
+    inventory = Inventory(profile_of("laptop"))
+    wanted = {(*one.key,) for one in inventory.wanted()}
+    published = {(path.parent.name, path.stem) for path in inventory.store.directory.glob("*/*.json")}
+    assert {key for key in published if key[0] != "tests"} <= wanted
+    assert all(one.record for one in inventory.wanted() if one.key in published)
+
+
+@pytest.fixture
+def published(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
+    """A toy profile whose records are published, all of them missing."""
+    monkeypatch.setattr(studies_measurements, "published_records", lambda name: cache / "published" / name)
+    profile = toy("smoke")
+    models = {
+        size: profile.models[size].model_copy(update={"joint": joint})
+        for size, joint in zip(SIZES, (8, 9, 10), strict=True)
+    }
+    return profile.model_copy(update={"name": "laptop", "models": models})
+
+
+def test_of_a_published_profile_pages_have_what_is_there_and_measure_nothing(published: Profile) -> None:
+    with pytest.raises(NotMeasuredError, match="records --profile laptop --make"):
+        model_size(published).records()
+    model_size(published, seeds=1, sizes=["S"]).measure(workers=1)
+    model_size(published, seeds=2, sizes=["M"]).measure(workers=1)
+    assert [(records.size, records.seed) for records in model_size(published).records()] == [
+        ("S", 0),
+        ("M", 0),
+        ("M", 1),
+    ]
+    # Modules of none were reset: the trainings are there without them.
+    assert {records.modules for records in signatures(published).records()} == {None}
+
+
+def test_models_that_are_compared_by_seed_count_where_all_of_a_seed_are_there(published: Profile) -> None:
+    study = group_norm(published, seeds=2)
+    batch, *others = (model for model in study.models if model.run.seed == 0)
+    replace(study, models=[batch, *(model for model in study.models if model.run.seed == 1)]).measure(workers=1)
+    assert {records.seed for records in study.records()} == {1}
+    replace(study, models=others).measure(workers=1)
+    assert {records.seed for records in study.records()} == {0, 1}
 
 
 def test_what_is_stored_is_not_computed_again(cache: Path) -> None:
@@ -208,15 +258,15 @@ def test_the_explorers_show_what_the_other_chapters_have_measured() -> None:
     }
 
 
-def test_verdicts_of_a_profile_follow_from_its_records(cache: Path) -> None:
-    profile = toy("smoke")
-    assert measured_findings(profile) == []
-    compute_missing([STUDIES["model_size"](profile)], Store(cache / "records"), workers=1)
-    assert {finding.claim.chapter for finding in measured_findings(profile)} == {"model_size", "stability"}
-    compute_missing([study(profile) for study in STUDIES.values()], Store(cache / "records"), workers=1)
-    found = findings(profile)
+def test_verdicts_of_a_profile_follow_from_its_records(published: Profile) -> None:
+    store = store_of(published)
+    assert findings(published) == []
+    compute_missing([STUDIES["model_size"](published, seeds=1)], store, workers=1)
+    assert {finding.claim.chapter for finding in findings(published)} == {"model_size", "stability"}
+    compute_missing([study(published) for study in STUDIES.values()], store, workers=1)
+    found = findings(published)
     assert [finding.claim for finding in found] == list(CLAIMS)
-    assert measured_findings(profile) == found
+    assert findings(published) == found
 
 
 def test_adaptations_follow_the_ranking_of_their_training(cache: Path) -> None:

@@ -27,7 +27,7 @@ from paper_lib.chapters.sources import source_of
 from paper_lib.chapters.status import status_page
 from paper_lib.profiles import ProfileName, profile_of
 from paper_lib.studies import STUDIES
-from paper_lib.studies.measurements import compute_missing, store_of
+from paper_lib.studies.measurements import compute_missing, is_published, store_of
 
 COLAB_CELL = """\
 import os
@@ -53,10 +53,11 @@ def build_book(profile: ProfileName, root: Path) -> Path:
         BuildError: see there; where no book can be put, before anything is computed.
     """
     _place(root)
-    # The trainings of all chapters come first and share the cores; then the chapters, with little left to do.
     settings = profile_of(profile)
-    with contextlib.chdir(root):
-        compute_missing([study(settings) for study in STUDIES.values()], store_of(settings))
+    if not is_published(settings):
+        # The trainings of all chapters come first and share the cores; then the chapters, with little left to do.
+        with contextlib.chdir(root):
+            compute_missing([study(settings) for study in STUDIES.values()], store_of(settings))
     run = joblib.Parallel(n_jobs=min(len(CHAPTERS), joblib.cpu_count()))
     return render(run(joblib.delayed(fresh)(chapter, {"profile": profile}, root) for chapter in CHAPTERS), root)
 

@@ -14,13 +14,16 @@ import nbformat
 import papermill
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
+from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from pydantic import BaseModel
 from traitlets import default
 
 from paper_lib.chapters.freshness import inputs_digest, is_fresh
 from paper_lib.chapters.parameters import check
 from paper_lib.chapters.provenance import take_provenance, with_header
 from paper_lib.chapters.sources import source_of
+from paper_lib.studies.measurements import NotMeasuredError
 
 REPORT_CELL = "from paper_lib.chapters.notebook import report_provenance\n\nreport_provenance()"
 
@@ -68,16 +71,21 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path, inputs: str
         ChapterError: a cell raised an exception.
     """
     checked = check(chapter, parameters)
-    finished = page_of(chapter, root)
-    finished.parent.mkdir(parents=True, exist_ok=True)
     # Some editors put a byte-order mark first.
     source = jupytext.reads(source_of(chapter, root).read_text(encoding="utf-8-sig"), fmt="py")
-    source.cells.append(nbformat.v4.new_code_cell(REPORT_CELL))
+    return _execute(chapter, checked, source, root, inputs)
+
+
+def _execute(chapter: str, checked: BaseModel, source: NotebookNode, root: Path, inputs: str) -> Path:
+    """Runs the cells of `source`. Where one asks for records that nobody has measured, the page ends before it."""
+    finished = page_of(chapter, root)
+    finished.parent.mkdir(parents=True, exist_ok=True)
+    reported = nbformat.from_dict({**source, "cells": [*source.cells, nbformat.v4.new_code_cell(REPORT_CELL)]})
     with TemporaryDirectory(dir=finished.parent, prefix=f".{chapter}-") as scratch:
         executed = Path(scratch) / finished.name
         try:
             papermill.execute_notebook(
-                source,
+                reported,
                 executed,
                 # As JSON: papermill writes a list into the notebook, but a tuple as one string.
                 parameters=checked.model_dump(mode="json"),
@@ -94,6 +102,9 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path, inputs: str
                 ],
             )
         except PapermillExecutionError as error:
+            if error.ename == NotMeasuredError.__name__:
+                shorter = _until(source, error.source, error.evalue)
+                return _execute(chapter, checked, shorter, root, inputs)
             os.replace(executed, finished)
             failure = ChapterError(
                 f"chapter {chapter} failed in cell [{error.exec_count}] with {error.ename}: {error.evalue}\n"
@@ -106,3 +117,10 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path, inputs: str
         nbformat.write(with_header(notebook), executed)
         os.replace(executed, finished)
     return finished
+
+
+def _until(source: NotebookNode, code: str, reason: str) -> NotebookNode:
+    """Returns the cells of `source` before the one with this `code`, and then what is missing."""
+    place = [cell.source for cell in source.cells].index(code)
+    told = nbformat.v4.new_markdown_cell(f"```{{admonition}} Not measured yet\n{reason}.\n```")
+    return nbformat.from_dict({**source, "cells": [*source.cells[:place], told]})

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 from paper_lib.claims import Claim, Finding, federated_dropout, group_norm, model_size, signatures, stability
+from paper_lib.claims.signatures import TooFewTrainingsError
 from paper_lib.federated.comparison import Adapted
 from paper_lib.inference import survives_holm
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import Profile, ProfileName
 from paper_lib.studies import STUDIES, ModelRecords
 from paper_lib.studies.federated import AdaptationRecords
+from paper_lib.studies.measurements import NotMeasuredError
 
 # The profiles whose records are published with the book.
 PUBLISHED: tuple[ProfileName, ...] = ("laptop", "gpu", "librispeech")
@@ -26,19 +29,20 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def findings(profile: Profile) -> list[Finding]:
-    """Returns what `profile` finds on every claim, measured now where it is not stored."""
-    return [finding for study in _JUDGES for finding in findings_of(study, profile)]
+    """Returns what `profile` finds on every claim; of a profile whose records are published, on those measured."""
+    found: list[Finding] = []
+    for study in _JUDGES:
+        with suppress(NotMeasuredError, TooFewTrainingsError):
+            found += findings_of(study, profile)
+    return found
 
 
 def findings_of(study: str, profile: Profile) -> list[Finding]:
-    """Returns what one study of `profile` finds on its claims, measured now where it is not stored."""
+    """Returns what one study of `profile` finds on its claims.
+
+    Raises NotMeasuredError or TooFewTrainingsError where its records do not suffice.
+    """
     return _JUDGES[study](STUDIES[study](profile).records())
-
-
-def measured_findings(profile: Profile) -> list[Finding]:
-    """Returns the findings of those studies that are stored."""
-    stored = [study for study in _JUDGES if STUDIES[study](profile).is_stored]
-    return [finding for study in stored for finding in findings_of(study, profile)]
 
 
 def survivors(findings: Collection[Finding]) -> set[str]:
@@ -54,11 +58,18 @@ def judge_norms(records: Sequence[ModelRecords]) -> list[Finding]:
 
 
 def judge_signatures(records: Sequence[ModelRecords]) -> list[Finding]:
-    """Returns the findings on the claims about signatures from the records of the study of them."""
+    """Returns the findings on the claims about signatures from the records of the study of them.
+
+    They are those of the sizes that were trained more than once. Raises TooFewTrainingsError where none was.
+    """
     trainings: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         trainings.setdefault(record.size, []).append(record.training.result)
-    return signatures.judge(trainings, sweeps_by(records, "size"))
+    several = {size: runs for size, runs in trainings.items() if len(runs) > 1}
+    if not several:
+        raise TooFewTrainingsError("intervals over trainings need at least 2 seeds; of every size there is one")
+    sweeps = sweeps_by(records, "size")
+    return signatures.judge(several, {size: sweeps[size] for size in several})
 
 
 def judge_federated_dropout(records: AdaptationRecords) -> list[Finding]:

@@ -6,6 +6,7 @@ terminal. Studies share what they have in common: a training that two of them na
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -13,7 +14,7 @@ from itertools import chain
 from paper_lib.layers.ranking import intact_wer
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import SIZES, Profile
-from paper_lib.results import Record
+from paper_lib.results import Record, Store
 from paper_lib.settings import EncoderSettings, ResetSettings, Size, TrainingRun
 from paper_lib.studies.federated import AdaptationPlan, federated_dropout
 from paper_lib.studies.measurements import (
@@ -21,7 +22,8 @@ from paper_lib.studies.measurements import (
     Measurement,
     ResetStudy,
     compute_missing,
-    record_of,
+    is_published,
+    not_measured,
     store_of,
     stored,
 )
@@ -68,10 +70,14 @@ class ModelRecords:
 
 @dataclass(frozen=True)
 class Study:
-    """What a chapter wants to know, of which models."""
+    """What a chapter wants to know, of which models.
+
+    `paired` models of one seed are compared with each other: a seed counts once all its models have been measured.
+    """
 
     profile: Profile
     models: Sequence[ModelPlan]
+    paired: bool = False
 
     @property
     def measurements(self) -> list[Measurement]:
@@ -83,27 +89,31 @@ class Study:
         store = store_of(self.profile)
         return all(stored(measurement, store) is not None for measurement in self.measurements)
 
+    def measure(self, workers: int | None = None) -> None:
+        """Measures what is not stored, `workers` models at a time."""
+        compute_missing([self], store_of(self.profile), workers)
+
     def records(self, workers: int | None = None) -> list[ModelRecords]:
-        """Returns the records of every model, measured now where they are not stored, `workers` models at a time."""
+        """Returns the records of every model, measured now where they are not stored, `workers` models at a time.
+
+        Of a profile whose records are published, nothing is measured here: it returns what is there. Raises
+        NotMeasuredError where that is nothing.
+        """
         store = store_of(self.profile)
-        compute_missing([self], store, workers)
-        return [
-            ModelRecords(
-                size=model.size,
-                norm=norm_name(model.run.model.encoder),
-                seed=model.run.seed,
-                training=record_of(model.run, store),
-                reset=record_of(model.reset, store),
-                kept=record_of(model.kept, store) if model.kept else None,
-                modules=record_of(model.modules, store) if model.modules else None,
-                activations=record_of(model.activations, store) if model.activations else None,
-                rewound={step: record_of(study, store) for step, study in model.rewound.items()},
-            )
-            for model in self.models
-        ]
+        if not is_published(self.profile):
+            self.measure(workers)
+        found = [records for model in self.models if (records := _stored_records(model, store))]
+        if self.paired:
+            counts = Counter(model.run.seed for model in self.models)
+            there = Counter(records.seed for records in found)
+            found = [records for records in found if there[records.seed] == counts[records.seed]]
+        if not found:
+            raise not_measured(self.profile)
+        return found
 
     def summary(self) -> list[str]:
         """Returns a line per model with its intact WER and its records' names, measured now where not stored."""
+        self.measure()
         lines = []
         for records in self.records():
             wer = intact_wer(Sweeps.of([records.reset.result]))
@@ -113,6 +123,29 @@ class Study:
                 + " ".join(f"{record.kind}/{record.digest}.json" for record in records.records)
             )
         return lines
+
+
+def _stored_records(model: ModelPlan, store: Store) -> ModelRecords | None:
+    """Returns what the store has of `model`, or nothing where a record is missing that no page does without."""
+
+    def of(measurement: Measurement | None) -> Record | None:
+        return stored(measurement, store) if measurement else None
+
+    training, reset, kept, activations = map(of, (model.run, model.reset, model.kept, model.activations))
+    if training is None or reset is None or (model.kept and not kept) or (model.activations and not activations):
+        return None
+    rewound = {step: record for step, study in model.rewound.items() if (record := of(study))}
+    return ModelRecords(
+        size=model.size,
+        norm=norm_name(model.run.model.encoder),
+        seed=model.run.seed,
+        training=training,
+        reset=reset,
+        kept=kept,
+        modules=of(model.modules),
+        activations=activations,
+        rewound=rewound if len(rewound) == len(model.rewound) else {},
+    )
 
 
 def norm_name(encoder: EncoderSettings) -> str:
@@ -157,7 +190,7 @@ def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = N
                     activations=ActivationStudy(run=run),
                 )
             )
-    return Study(profile, models)
+    return Study(profile, models, paired=True)
 
 
 def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size] = SIZES) -> Study:
@@ -181,7 +214,7 @@ def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size]
                 rewound={step: ResetStudy(run=run, reset=rewind) for step, rewind in rewinds.items()},
             )
         models.append(model)
-    return Study(profile, models)
+    return Study(profile, models, paired=True)
 
 
 def explore(profile: Profile) -> Study:

@@ -68,11 +68,24 @@ KINDS: dict[type[Measurement], str] = {
 }
 
 
+class NotMeasuredError(RuntimeError):
+    """A page asks for records of a published profile that are not there; the message says how they are made."""
+
+
+def is_published(profile: Profile) -> bool:
+    """Returns whether records of `profile` are measured by hours of work and kept; others are computed by the pages."""
+    return profile.name not in ("smoke", "quick")
+
+
+def not_measured(profile: Profile) -> NotMeasuredError:
+    """Returns the error for a page of a published profile that has nothing to show."""
+    make = f"python -m paper_lib records --profile {profile.name} --make"
+    return NotMeasuredError(f"profile {profile.name} has no records of this yet; `{make}` measures what is missing")
+
+
 def store_of(profile: Profile) -> Store:
     """Returns the profile's store: in the cache where the book computes afresh, in git where results are published."""
-    if profile.name in ("smoke", "quick"):
-        return Store(cache_root() / "records")
-    return Store(published_records(profile.name))
+    return Store(published_records(profile.name)) if is_published(profile) else Store(cache_root() / "records")
 
 
 def directory_of(run: TrainingRun) -> Path:
