@@ -214,7 +214,7 @@ def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size]
                 rewound={step: ResetStudy(run=run, reset=rewind) for step, rewind in rewinds.items()},
             )
         models.append(model)
-    return Study(profile, models, paired=True)
+    return Study(profile, models)
 
 
 def explore(profile: Profile) -> Study:
