@@ -60,6 +60,9 @@ def test_chapters_lists_every_parameter_with_type_range_default_and_help() -> No
         (("chapter", "model_size", "-p", "profile", "fast"), "one of smoke, quick, laptop, gpu, librispeech"),
         (("chapter", "modelsize"), "did you mean 'model_size'?"),
         (("book", "--profile", "fast"), "'smoke', 'quick'"),
+        (("records",), "Missing option '--profile'"),
+        (("records", "--profile", "fast"), "'smoke', 'quick'"),
+        (("records", "--profile", "smoke", "--make", "--workers", "0"), "0 is not in the range x>=1"),
         (("run", "--study", "model_size"), "Missing option '--profile'"),
         (("run", "--study", "model_sizes", "--profile", "smoke"), "did you mean 'model_size'?"),
         (

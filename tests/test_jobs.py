@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import joblib
 import pytest
 import torch
 
-from paper_lib.jobs import Job, default_workers, run_jobs
+from paper_lib.jobs import Job, default_workers, run_chosen, run_jobs
 
 
 def echo(value: int, position: int) -> tuple[int, int, int, int]:
@@ -85,6 +88,64 @@ def test_the_longest_job_begins_first() -> None:
 
     run_jobs([Job(begin, (value,), cost) for value, cost in enumerate([2.0, 5.0, 1.0, 5.0])], workers=1)
     assert begun == [1, 3, 0, 2]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_is_chosen_whenever_a_worker_is_free(workers: int, tmp_path: Path) -> None:
+    jobs = [Job(echo, (value,)) for value in range(5)]
+    under_way: list[int] = []
+
+    def choose(running: Sequence[Job]) -> Job | None:
+        # The third waits until nothing else is under way, and those behind it wait, too.
+        if len(under_way) == 5 or (len(under_way) == 2 and running):
+            return None
+        assert all(job in jobs[: len(under_way)] for job in running)
+        under_way.append(len(running))
+        return jobs[len(under_way) - 1]
+
+    done = [job for job, result in run_chosen(choose, workers) if result[0] == job.arguments[0]]
+    assert sorted(job.arguments[0] for job in done) == list(range(5))
+    assert under_way == ([0] * 5 if workers == 1 else [0, 1, 0, 1, 1])
+    assert {job.arguments[0] for job in done[:2]} == {0, 1}
+
+
+def sleep(directory: Path, position: int) -> None:
+    (directory / str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def fail_beside_another(directory: Path, position: int) -> None:
+    wait_until(lambda: any(directory.iterdir()))
+    raise KeyError("no")
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 300
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "failed"])
+def test_workers_end_when_what_they_work_for_has_ended(killed: bool, tmp_path: Path) -> None:
+    jobs = [Job(sleep, (tmp_path,))] * 2 if killed else [Job(sleep, (tmp_path,)), Job(fail_beside_another, (tmp_path,))]
+    process = multiprocessing.get_context("spawn").Process(target=run_jobs, args=(jobs, 2))
+    process.start()
+    assert wait_until(lambda: len(list(tmp_path.iterdir())) == (2 if killed else 1))
+    if killed:
+        process.kill()
+    process.join()
+    assert process.exitcode == (-signal.SIGKILL if killed else 1)
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    assert wait_until(lambda: not any(map(is_running, workers)))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -38,9 +38,9 @@ from paper_lib.studies import (
     signatures,
 )
 from paper_lib.studies import measurements as studies_measurements
-from paper_lib.studies.computing import trained_model
+from paper_lib.studies.computing import compute, trained_model
 from paper_lib.studies.inventory import Inventory
-from paper_lib.studies.measurements import NotMeasuredError, ResetStudy, store_of
+from paper_lib.studies.measurements import NotMeasuredError, ResetStudy, seed_of, store_of
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +299,18 @@ def test_adaptations_follow_the_ranking_of_their_training(cache: Path) -> None:
     # Common random numbers: every plan meets the same clients.
     clients = [[r["clients"] for r in plan.adaptations[1].result["reports"]] for plan in records.plans]
     assert clients[0] == clients[1] == clients[2]
+
+
+def test_adaptations_wait_for_the_ranking_of_their_own_seed_alone(cache: Path) -> None:
+    profile = toy("smoke")
+    profile = profile.model_copy(update={"adaptation": profile.adaptation.model_copy(update={"trainings": 2})})
+    study = federated_dropout(profile, plans=["none", "amb-1"], seeds=2, rounds=1)
+    compute(study.measurements[:2], Store(cache / "records"), workers=1)
+    assert [type(measurement) for measurement in study.measurements[:4]] == [TrainingRun, ResetStudy] * 2
+    named = study.measurements[4:]
+    assert [seed_of(measurement) for measurement in named] == [0] * 4  # before, two plans, the pooled reference
+    assert [seed_of(measurement) for measurement in study.unnamed] == [1] * 4
+    assert not study.is_stored
 
 
 def test_plans_that_drop_in_the_same_layers_are_measured_once(cache: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from paper_lib.durations import duration
 from paper_lib.profiles import Profile
 from paper_lib.settings import TrainingRun
 from paper_lib.studies.inventory import Inventory, Wanted
 from paper_lib.studies.measurements import Measurement, is_cached, run_of
+
+if TYPE_CHECKING:  # It takes torch, which a list of what is all there does without.
+    from paper_lib.studies.costs import Times
 
 # Seconds of measurements, None where they are not known.
 Seconds = Callable[[Measurement], float | None]
@@ -28,7 +32,7 @@ def listing(profile: Profile, workers: int | None = None) -> list[str]:
 
     from paper_lib.jobs import default_workers
     from paper_lib.studies.computing import compute_device
-    from paper_lib.studies.costs import TIMED_STEPS, Times
+    from paper_lib.studies.costs import Times
 
     times = Times(((one.measurement, one.record) for one in wanted if one.record), compute_device())
     lines = _chapters(inventory, wanted, times.seconds)
@@ -41,10 +45,13 @@ def listing(profile: Profile, workers: int | None = None) -> list[str]:
         names = ", ".join(f"{run.model.encoder.dim} × {run.model.encoder.layers} seed {run.seed}" for run in again)
         lines.append(f"and trained again, as only their records are here: {names}{_time(again, times.seconds)}")
     lines.append(f"{len(wanted) - len(missing)} of {len(wanted)} records are there, {len(missing)} are missing")
+    return [*lines, *_left([*missing, *unnamed, *again], times, workers or default_workers())]
 
-    left = [times.seconds(measurement) for measurement in (*missing, *unnamed, *again)]
-    known = [seconds for seconds in left if seconds is not None]
-    workers = workers or default_workers()
+
+def _left(measurements: Sequence[Measurement], times: Times, workers: int) -> list[str]:
+    """Returns how long `workers` will take for `measurements`, and how that is known."""
+    known = [seconds for seconds in map(times.seconds, measurements) if seconds is not None]
+    lines = []
     if known:
         # More workers do not shorten the longest of them.
         wall = max(sum(known) / workers, *known)
@@ -52,14 +59,13 @@ def listing(profile: Profile, workers: int | None = None) -> list[str]:
             f"about {sum(known) / 3600:.1f} core-hours, {wall / 3600:.1f} hours with {workers} "
             f"worker{'s' if workers > 1 else ''}; less where trainings end early"
         )
-    if len(known) < len(left):
-        more = len(left) - len(known)
+    if more := len(measurements) - len(known):
         lines.append(f"and {more} measurements whose time is not known before one of their sort is made here")
     if times.made:
         lines.append(f"times are those of {times.made} records that this machine made, scaled by cost")
     if times.timed:
         lines.append(
-            f"trainings of {len(times.timed)} models were timed just now, by {TIMED_STEPS} steps on noise each: "
+            f"trainings of {len(times.timed)} models were timed just now, by some steps on noise each: "
             "this machine has made none to judge by"
         )
     return lines
