@@ -24,9 +24,11 @@ class Adapted:
     errors: Floats
 
     @classmethod
-    def of(cls, results: Sequence[Mapping[str, Any]], domains: Collection[str]) -> Adapted:
-        """Reads the results of adaptation records, one per seed, on the test utterances of `domains`.
+    def of(cls, results: Sequence[Mapping[str, Any]], domains: Collection[str], draws: int = 1) -> Adapted:
+        """Reads the results of adaptation records on the test utterances of `domains`.
 
+        They are one per seed, or, by a plan whose layers are drawn several times, `draws` in a row per seed: then the
+        errors are the mean over draws.
         Raises ValueError where they are not of the same test.
         """
         spoken = Spoken.read(results[0])
@@ -35,7 +37,8 @@ class Adapted:
                 "adaptations are compared on the same test utterances; these were tested on different ones"
             )
         chosen = spoken.of_domains(domains)
-        errors = np.array([spoken.errors(result["misheard"]) for result in results])
+        heard = np.array([spoken.errors(result["misheard"]) for result in results])
+        errors = heard.reshape(-1, draws, heard.shape[1]).mean(1)
         return cls(spoken.by_speaker(spoken.words, chosen), spoken.by_speaker(errors, chosen))
 
     def less(self, other: Adapted) -> Adapted:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, Literal
 
 from paper_lib.federated.comparison import Adapted
-from paper_lib.federated.plans import BASE_RATE, PLANS, named_plan, own_plan, ranking_of
+from paper_lib.federated.plans import BASE_RATE, PLANS, draws_of, named_plan, own_plan, ranking_of
 from paper_lib.layers.sweeps import harm_of
 from paper_lib.profiles import AdaptationProfile, Profile
-from paper_lib.results import Record
+from paper_lib.results import Record, Store
 from paper_lib.settings import DropoutPlan, FederatedSettings
 from paper_lib.studies.measurements import (
     AdaptationStudy,
@@ -23,6 +24,12 @@ from paper_lib.studies.measurements import (
 )
 
 CENTRALISED = "centralised"
+# What the paper does not tell, and on which the answer may hang. These plans are adapted again with
+SENSITIVE_PLANS = ("crit-3", "amb-3", "flat-3")
+BASE_RATES = (0.0, 0.1, 0.2)  # dropped in the layers that a plan does not name,
+RESCALING = (False, True)  # kept units as they are, and scaled;
+SERVER_SHARES = (1.0, 0.5, 0.25)  # and FedAvg with these shares of the profile's server learning rate.
+Varied = Literal["base rate", "rescaling", "server rate"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,9 @@ class PlanRecords:
     """One plan, from every seed: what was dropped where, and how the adaptations went."""
 
     name: str
-    plans: tuple[DropoutPlan, ...]  # by seed: the ranking, and so the layers, may differ
-    adaptations: tuple[Record, ...]  # by seed
+    draws: int  # of the plan's layers by each seed: 1 but for random-N
+    plans: tuple[DropoutPlan, ...]  # by seed, and by draw: the ranking, and so the layers, may differ
+    adaptations: tuple[Record, ...]  # likewise
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,21 @@ class AdaptationRecords:
     before: tuple[Record, ...]  # by seed
     centralised: tuple[Record, ...]  # by seed
     plans: tuple[PlanRecords, ...]
+    # By what is varied and its value (a rate, whether units are scaled, a share), from the first seeds alone.
+    sensitivity: Mapping[Varied, Mapping[float, tuple[PlanRecords, ...]]]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """The adaptations by one plan, as PlanRecords has them."""
+
+    name: str
+    plans: tuple[DropoutPlan, ...]
+    studies: tuple[AdaptationStudy, ...]
+
+    def records(self, store: Store) -> PlanRecords:
+        records = tuple(record_of(study, store) for study in self.studies)
+        return PlanRecords(self.name, draws_of(self.name), self.plans, records)
 
 
 @dataclass(frozen=True)
@@ -66,11 +89,14 @@ class AdaptationPlan:
         if any(stored(reset, store_of(self.profile)) is None for reset in resets):
             return first
         seeds = range(self.seeds)
+        rankings = self._rankings()
+        varied = chain.from_iterable(of.values() for of in self._sensitivity(rankings).values())
         return [
             *first,
             *(self._before(seed) for seed in seeds),
-            *(self._adaptation(seed, plan) for seed in seeds for plan in self._plans(seed)),
+            *(study for planned in self._plans(rankings) for study in planned.studies),
             *(self._centralised(seed) for seed in seeds),
+            *(study for group in varied for planned in group for study in planned.studies),
         ]
 
     @property
@@ -85,35 +111,37 @@ class AdaptationPlan:
         compute_missing([self], store, workers)
         seeds = range(self.seeds)
         resets = self._resets
-        plans = [self._plans(seed) for seed in seeds]  # [seeds][plans]
+        rankings = self._rankings()
         return AdaptationRecords(
             held_out=self._settings.held_out,
             trainings=tuple(record_of(reset.run, store) for reset in resets),
             resets=tuple(record_of(reset, store) for reset in resets),
-            rankings=tuple(tuple(self._ranking(seed)) for seed in seeds),
+            rankings=tuple(map(tuple, rankings)),
             before=tuple(record_of(self._before(seed), store) for seed in seeds),
             centralised=tuple(record_of(self._centralised(seed), store) for seed in seeds),
-            plans=tuple(
-                PlanRecords(
-                    name=of_seeds[0].name,
-                    plans=tuple(of_seeds),
-                    adaptations=tuple(
-                        record_of(self._adaptation(seed, plan), store) for seed, plan in enumerate(of_seeds)
-                    ),
-                )
-                for of_seeds in zip(*plans, strict=True)
-            ),
+            plans=tuple(planned.records(store) for planned in self._plans(rankings)),
+            sensitivity={
+                varied: {value: tuple(planned.records(store) for planned in group) for value, group in groups.items()}
+                for varied, groups in self._sensitivity(rankings).items()
+            },
         )
 
     def summary(self) -> list[str]:
         """Returns a line per plan with its WER on the held-out domain and the names of its records."""
         records = self.records()
+        named = {plan.name: plan for plan in records.plans} | {
+            f"{varied} {value:g}, {plan.name}": plan
+            for varied, groups in records.sensitivity.items()
+            for value, plans in groups.items()
+            for plan in plans
+        }
         lines = []
-        for plan in records.plans:
-            wer = Adapted.of([record.result for record in plan.adaptations], (records.held_out,)).mean.estimate()
+        for name, plan in named.items():
+            results = [record.result for record in plan.adaptations]
+            wer = Adapted.of(results, (records.held_out,), plan.draws).mean.estimate()
             interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
             names = " ".join(f"{record.kind}/{record.digest}.json" for record in plan.adaptations)
-            lines.append(f"{plan.name}: WER on {records.held_out} {interval}  {names}")
+            lines.append(f"{name}: WER on {records.held_out} {interval}  {names}")
         return lines
 
     @property
@@ -127,36 +155,66 @@ class AdaptationPlan:
     def _reset(self, seed: int) -> ResetStudy:
         return ResetStudy(run=self._settings.run(seed), reset=self._settings.reset)
 
-    def _ranking(self, seed: int) -> list[int]:
-        record = stored(self._reset(seed), store_of(self.profile))
-        if record is None:
-            raise RuntimeError(f"the ranking of seed {seed} is needed before its adaptations; it is not stored")
-        return ranking_of(harm_of(record.result).tolist())
+    def _rankings(self) -> list[list[int]]:
+        """Returns the layers of every seed's training, from the most ambient; the resets are stored by now."""
+        store = store_of(self.profile)
+        of_trainings = [ranking_of(harm_of(record_of(reset, store).result).tolist()) for reset in self._resets]
+        return [of_trainings[seed % self._settings.trainings] for seed in range(self.seeds)]
 
-    def _plans(self, seed: int) -> list[DropoutPlan]:
-        ranking = self._ranking(seed)
-        plans = [named_plan(name, ranking, seed, self.elsewhere) for name in self.names]
-        return plans if self.own is None else [*plans, own_plan(self.own, len(ranking))]
+    def _plans(self, rankings: Sequence[Sequence[int]]) -> list[_Planned]:
+        planned = [self._planned(name, rankings, self.elsewhere, self.federated) for name in self.names]
+        if self.own is None:
+            return planned
+        own = [own_plan(self.own, len(ranking)) for ranking in rankings]
+        studies = [self._adaptation(seed, plan, self.federated) for seed, plan in enumerate(own)]
+        return [*planned, _Planned("own", tuple(own), tuple(studies))]
 
-    def _adaptation(self, seed: int, plan: DropoutPlan) -> AdaptationStudy:
+    def _planned(
+        self, name: str, rankings: Sequence[Sequence[int]], elsewhere: float, federated: FederatedSettings
+    ) -> _Planned:
+        """Returns the adaptations by the plan called `name` from the seeds that `rankings` are of."""
+        drawn = [(seed, draw) for seed in range(len(rankings)) for draw in range(draws_of(name))]
+        plans = [named_plan(name, rankings[seed], seed, elsewhere, draw) for seed, draw in drawn]
+        studies = [self._adaptation(seed, plan, federated) for (seed, _), plan in zip(drawn, plans, strict=True)]
+        return _Planned(name, tuple(plans), tuple(studies))
+
+    def _sensitivity(self, rankings: Sequence[Sequence[int]]) -> dict[Varied, dict[float, list[_Planned]]]:
+        few = rankings[: self._settings.sensitivity_seeds]
+
+        def planned(names: Sequence[str], elsewhere: float = self.elsewhere, **changes: Any) -> list[_Planned]:
+            federated = self.federated.model_copy(update=changes)
+            return [self._planned(name, few, elsewhere, federated) for name in names]
+
+        rate = self.federated.server.learning_rate
+        servers = {
+            share: self.federated.server.model_copy(update={"learning_rate": share * rate}) for share in SERVER_SHARES
+        }
+        return {
+            "base rate": {base: planned(SENSITIVE_PLANS, base) for base in BASE_RATES},
+            "rescaling": {
+                scaled: planned(SENSITIVE_PLANS, kept_units="scaled" if scaled else None) for scaled in RESCALING
+            },
+            "server rate": {share: planned(("none",), server=server) for share, server in servers.items()},
+        }
+
+    def _adaptation(self, seed: int, plan: DropoutPlan, federated: FederatedSettings) -> AdaptationStudy:
         return AdaptationStudy(
             run=self._settings.run(seed),
             held_out=self._settings.held_out,
             plan=plan.by_rates(),  # crit-2 and high-2, where they drop in the same layers, are one measurement
-            federated=self.federated.model_copy(update={"seed": seed}),
+            federated=federated.model_copy(update={"seed": seed}),
             measure_every=self._settings.measure_every,
             batch_frames=self._settings.reset.batch_frames,
         )
 
     def _centralised(self, seed: int) -> AdaptationStudy:
         pooled = {"server": self._settings.centralised, "local_batch_frames": self._settings.centralised_batch_frames}
-        federated = self.federated.model_copy(update={"seed": seed, **pooled})
-        study = self._adaptation(seed, named_plan("none", ()))
-        return study.model_copy(update={"method": CENTRALISED, "federated": federated})
+        study = self._adaptation(seed, named_plan("none", ()), self.federated.model_copy(update=pooled))
+        return study.model_copy(update={"method": CENTRALISED})
 
     def _before(self, seed: int) -> AdaptationStudy:
-        settings = self.federated.model_copy(update={"rounds": 0, "seed": seed % self._settings.trainings})
-        return self._adaptation(seed, named_plan("none", ())).model_copy(update={"federated": settings})
+        without = self.federated.model_copy(update={"rounds": 0})
+        return self._adaptation(seed % self._settings.trainings, named_plan("none", ()), without)
 
 
 def federated_dropout(
