@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -50,6 +50,10 @@ class Adapted:
         """Returns the mean of the errors of `several`, seed by seed and speaker by speaker."""
         return cls(several[0].words, np.mean([one.errors for one in several], axis=0))
 
+    def first(self, seeds: int) -> Adapted:
+        """Returns what the first seeds made, for a comparison with what was run from these alone."""
+        return Adapted(self.words, self.errors[:seeds])
+
     @property
     def by_seed(self) -> Floats:
         """The WER (or difference of WERs) of every seed, [seeds]."""
@@ -60,3 +64,25 @@ class Adapted:
     def mean(self) -> Mean:
         """The mean WER, or difference, over seeds and speakers."""
         return rate(self.errors, self.words)
+
+
+def late_gain(curves: Sequence[Mapping[int, float]]) -> float | None:
+    """Returns which share of all that the rounds brought came in their last quarter; None where they brought nothing.
+
+    `curves` hold by run WERs by the number of rounds; the means over runs count. Where nothing was measured at three
+    quarters of the rounds, the measurement before stands for it: then the share is too large rather than too small.
+    """
+    rounds = sorted(curves[0])
+    late = max(at for at in rounds if at <= 0.75 * rounds[-1])
+    first, then, last = (float(np.mean([curve[at] for curve in curves])) for at in (rounds[0], late, rounds[-1]))
+    return (then - last) / (first - last) if last < first else None
+
+
+def updates_of(results: Sequence[Mapping[str, Any]], kind: Literal["update_norms", "disagreements"]) -> Floats:
+    """Returns what adaptation records say of the clients' updates, mean over rounds, [records, layers].
+
+    Rounds that no client answered do not count.
+    """
+    rounds = ([report[kind] for report in result["reports"] if report[kind]] for result in results)
+    means: Floats = np.array([np.mean(of_record, axis=0) for of_record in rounds])
+    return means
