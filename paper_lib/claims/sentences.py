@@ -101,7 +101,7 @@ def updates_by_layer(norms: Floats, disagreements: Floats, harm: Floats, clients
     ratio = f", {longest / shortest:.1f} times as far as layer {near} ({shortest:.3g})" if shortest else ""
     return (
         f"The clients move layer {far} farthest (norm {longest:.3g}){ratio}. They disagree most in layer {most} "
-        f"({apart:.2f}) and least in layer {least} ({together:.2f}); {clients:.1f} updates of one size that have "
+        f"({apart:.2f}) and least in layer {least} ({together:.2f}); {clients:.3g} updates of one size that have "
         f"nothing in common would give {1 - 1 / clients:.2f}. Spearman's ρ of a layer's harm when it is reset with the "
         f"norm is {_signed(rho['norm'])}, with the disagreement {_signed(rho['disagreement'])}, mean over seeds."
     )

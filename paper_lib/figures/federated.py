@@ -172,8 +172,8 @@ def wer_by_dropped(ours: Mapping[str, tuple[float, Estimate]], slide: Mapping[st
 
 
 @book_style()
-def updates_by_layer(norms: Floats, disagreements: Floats) -> Figure:
-    """Returns how far clients move each layer and how far they disagree there, [runs, layers]: thin, and mean, thick."""
+def update_curves(norms: Floats, disagreements: Floats) -> Figure:
+    """Returns how far clients move each layer, and how far they disagree, [runs, layers]; thick: mean over runs."""
     figure = new_figure(height=2.8)
     panels = figure.subplots(1, 2)
     layers = np.arange(1, norms.shape[1] + 1)
@@ -194,7 +194,7 @@ def updates_by_layer(norms: Floats, disagreements: Floats) -> Figure:
 
 
 @book_style()
-def learnt_and_forgotten(points: Mapping[str, tuple[Estimate, Estimate]]) -> Figure:
+def forgetting(points: Mapping[str, tuple[Estimate, Estimate]]) -> Figure:
     """Returns the WER on the held-out domain over that on the others, with the intervals of both, a point per model.
 
     `points` hold both WERs (fractions) by label, the model before the adaptation first; a line leads through them.
