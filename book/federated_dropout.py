@@ -68,7 +68,7 @@ from paper_lib.claims.findings import adapted_by, adapted_by_plan
 from paper_lib.claims.sentences import ambient_layers, domain_learnt
 from paper_lib.federated.comparison import Adapted
 from paper_lib.figures.markup import paragraph
-from paper_lib.layers.ranking import reinitialised
+from paper_lib.layers.ranking import intact_wer, reinitialised
 from paper_lib.layers.sweeps import Sweeps
 
 SF = second.held_out
@@ -84,7 +84,7 @@ together = reinitialised(Sweeps.of(resets))
 paragraph(
     "The pay-off: if some layers hardly matter, phones that help to train a recogniser need not train all of it. That "
     "takes a model that has such layers.",
-    ambient_layers(together),
+    ambient_layers(together, intact_wer(Sweeps.of(resets))),
     domain_learnt(before, adapted[reference.name].mean, reference.name),
 )
 
@@ -754,7 +754,7 @@ points = {
     label: tuple(errors.mean.estimate() for errors in of)
     for label, of in {
         "before": came_with,
-        **{f"rate × {share:g}": of for share, of in after.items()},
+        **{f"rate × {share:g}": after[share] for share in sorted(after)},
     }.items()
 }
 show(

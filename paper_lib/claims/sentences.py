@@ -9,7 +9,7 @@ import numpy as np
 from paper_lib.claims import points
 from paper_lib.federated.comparison import Adapted, late_gain
 from paper_lib.federated.plans import COUNTS
-from paper_lib.inference import Floats, Mean
+from paper_lib.inference import Estimate, Floats, Mean
 from paper_lib.layers.agreement import spearman
 from paper_lib.layers.ranking import CLASSES, MARGIN, LayerEffect
 
@@ -19,29 +19,37 @@ UNKNOWN = 0.5
 LATE_GAIN = 0.1
 
 
-def ambient_layers(effects: Sequence[LayerEffect]) -> str:
-    """Says how many of a model's layers are ambient, and whether the paper's question can be asked of it."""
+def ambient_layers(effects: Sequence[LayerEffect], intact: Estimate) -> str:
+    """Says how many of a model's layers are ambient, and whether the paper's question can be asked of it.
+
+    `intact` is the WER without a reset, on the same speech.
+    """
     by_class = {name: [e.layer for e in effects if e.classification == name] for name in CLASSES}
     counts = {name: len(layers) for name, layers in by_class.items()}
-    rest = f"{counts['critical']} are critical and {counts['unresolved']} unresolved"
-    definition = f"a reset adds surely less than {100 * MARGIN:g} points of WER"
-    ambient = counts["ambient"]
-    if not ambient:
-        return (
-            f"None of the {len(effects)} layers of this streaming model is ambient by the definition of this book "
-            f"({definition}); {rest}. The paper's question cannot be asked of this model: below, Amb-N means its N "
-            "least critical layers, and no comparison of plans on this page speaks for or against the paper."
-        )
-    which = ", ".join(map(str, by_class["ambient"]))
+    which = f": {', '.join(map(str, by_class['ambient']))}" if by_class["ambient"] else ""
     found = (
-        f"Of the {len(effects)} layers of this streaming model {ambient} {'is' if ambient == 1 else 'are'} ambient by "
-        f"the definition of this book ({definition}): {which}; {rest}."
+        f"By the definition of this book (a reset adds less than {100 * MARGIN:g} points of WER on dev speech, with "
+        f"confidence) {counts['ambient'] or 'none'} of the {len(effects)} layers of this streaming model "
+        f"{'are' if counts['ambient'] > 1 else 'is'} ambient{which}; {counts['critical']} critical, "
+        f"{counts['unresolved']} unresolved. Without a reset the model's WER on that speech is "
+        f"{_percent(intact)}."
     )
-    if ambient >= max(COUNTS):
-        return f"{found} So the paper's question can be asked of it."
-    return (
-        f"{found} So the paper's question can be asked of it for N up to {ambient}: Amb-N with more takes others too."
-    )
+    if intact.value > UNKNOWN:
+        return (
+            f"{found} With most words wrong as it is, resets tell nothing of its layers, and the paper's question "
+            "cannot be asked of this model."
+        )
+    if not counts["ambient"]:
+        return (
+            f"{found} The paper's question cannot be asked of this model: below, Amb-N means its N least critical "
+            "layers, and no comparison of plans on this page speaks for or against the paper."
+        )
+    if counts["ambient"] < max(COUNTS):
+        return (
+            f"{found} So the paper's question can be asked of it for N up to {counts['ambient']}: Amb-N with more "
+            "takes layers that are not ambient too."
+        )
+    return f"{found} So the paper's question can be asked of it."
 
 
 def domain_learnt(before: Mean, after: Mean, plan: str) -> str:
@@ -53,8 +61,8 @@ def domain_learnt(before: Mean, after: Mean, plan: str) -> str:
         else "So this is the fine-tuning of a recogniser, as in the paper."
     )
     return (
-        f"On the held-out domain (SF) its WER is {_percent(before)} before the adaptation and {_percent(after)} after "
-        f"it, {how}. {known}"
+        f"On the held-out domain (SF) its WER is {_percent(before.estimate())} before the adaptation and "
+        f"{_percent(after.estimate())} after it, {how}. {known}"
     )
 
 
@@ -108,10 +116,10 @@ def updates_by_layer(norms: Floats, disagreements: Floats, harm: Floats, clients
 
 
 def learnt_and_forgotten(before: tuple[Adapted, Adapted], after: Mapping[float, tuple[Adapted, Adapted]]) -> str:
-    """Says what smaller server learning rates learn less and forget less.
+    """Says by how much smaller server learning rates learn less and forget less.
 
-    `after` holds by the share of the profile's rate the errors on the held-out domain and on the others, the whole
-    rate first; `before` holds those of the model before.
+    `after` holds by the share of the profile's rate the errors on the held-out domain and on the others, the largest
+    first; `before` holds those of the model before.
     """
     (whole, (learnt, kept)), *smaller = after.items()
     changes = [
@@ -137,8 +145,7 @@ def by_lot(drawn: Floats, ambient: Floats, critical: Floats) -> str:
     )
 
 
-def _percent(mean: Mean) -> str:
-    estimate = mean.estimate()
+def _percent(estimate: Estimate) -> str:
     return f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]".replace("-", "−")
 
 
