@@ -97,8 +97,8 @@ paragraph(
 #
 # **Method.** The paper's second experiment in miniature: train on MD − SF, rank the layers by resets, adapt to SF by
 # every {term}`plan` with common random numbers, compare in pairs where plans drop the same number of parameters. The
-# paragraph above is computed from the {term}`records <record>`, as all sentences with numbers on this page are. Where
-# it finds fewer than *N* ambient layers, "Amb-*N*" means the *N* least critical ones.
+# paragraph above is computed from the {term}`records <record>`, as all sentences on this page that tell what was
+# measured are. Where it finds fewer than *N* ambient layers, "Amb-*N*" means the *N* least critical ones.
 #
 # **One primary comparison, named before the numbers.** *Crit-N less Amb-N*, the WER on SF averaged over *N* = 2, 3
 # and 4: one contrast for every {term}`seed`, one test. All other comparisons are secondary. They are tested together

@@ -135,7 +135,7 @@ def test_secondary_comparisons_are_of_equal_parameters_and_tested_together() -> 
     assert [one.survives for one in found] == survives_holm([p for p in ps if p is not None])
     assert found[0].survives
     assert not all(one.survives for one in found)
-    alone = secondary_comparisons({name: plan.first(1) for name, plan in plans.items()})
+    alone = secondary_comparisons({name: Adapted(plan.words, plan.errors[:1]) for name, plan in plans.items()})
     assert {(one.p, one.survives) for one in alone} == {(None, False)}
 
 

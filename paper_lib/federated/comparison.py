@@ -50,10 +50,6 @@ class Adapted:
         """Returns the mean of the errors of `several`, seed by seed and speaker by speaker."""
         return cls(several[0].words, np.mean([one.errors for one in several], axis=0))
 
-    def first(self, seeds: int) -> Adapted:
-        """Returns what the first seeds made, for a comparison with what was run from these alone."""
-        return Adapted(self.words, self.errors[:seeds])
-
     @property
     def by_seed(self) -> Floats:
         """The WER (or difference of WERs) of every seed, [seeds]."""
