@@ -668,8 +668,8 @@ table(
 # ## What the clients change
 #
 # The server sees more than a mean: how far each client moved each layer, and whether the clients moved it the same way.
-# {term}`Disagreement` is the share of the clients' squared updates that their mean does not keep: 0 where all clients
-# move alike, near 1 where they cancel. It is counted over the coordinates that a client has trained.
+# {term}`Disagreement <disagreement>` is the share of the clients' squared updates that their mean does not keep: 0
+# where all clients move alike, near 1 where they cancel. It is counted over the coordinates that a client has trained.
 
 # %% tags=["hide-input"]
 from paper_lib.claims.sentences import updates_by_layer

@@ -24,11 +24,12 @@ from paper_lib.studies.measurements import (
 )
 
 CENTRALISED = "centralised"
-# What the paper does not tell, and on which the answer may hang. These plans are adapted again with
+# What the paper does not tell, and on which the answer may hang, is varied with these plans: the rates dropped in the
+# layers that a plan does not name, whether kept units are scaled, and, of FedAvg, the share of the server's rate.
 SENSITIVE_PLANS = ("crit-3", "amb-3", "flat-3")
-BASE_RATES = (0.0, 0.1, 0.2)  # dropped in the layers that a plan does not name,
-RESCALING = (False, True)  # kept units as they are, and scaled;
-SERVER_SHARES = (1.0, 0.5, 0.25)  # and FedAvg with these shares of the profile's server learning rate.
+BASE_RATES = (0.0, 0.1, 0.2)
+RESCALING = (False, True)
+SERVER_SHARES = (1.0, 0.5, 0.25)
 Varied = Literal["base rate", "rescaling", "server rate"]
 
 
