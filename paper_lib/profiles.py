@@ -118,6 +118,9 @@ class AdaptationProfile(Settings):
     measure_every: Positive = Field(description="rounds between measurements of the dev WER")
     trainings: Positive = Field(description="models that are trained before, from seeds 0, 1, ...")
     seeds: Positive = Field(description="adaptations by every plan, from seeds 0, 1, ...; they share the trainings")
+    sensitivity_seeds: Positive = Field(
+        description="of these seeds, the first, from which plans are adapted again with settings varied"
+    )
 
     def run(self, seed: int) -> TrainingRun:
         """Returns the training without the held-out domain (MD - SF), of the model that adaptation `seed` begins with.
@@ -275,6 +278,7 @@ def _smoke() -> Profile:
             measure_every=5,
             trainings=1,
             seeds=2,
+            sensitivity_seeds=1,
         ),
     )
 
@@ -319,6 +323,7 @@ def _quick() -> Profile:
             measure_every=5,
             trainings=1,
             seeds=2,
+            sensitivity_seeds=1,
         ),
     )
 
@@ -362,6 +367,7 @@ def _laptop() -> Profile:
             measure_every=8,
             trainings=5,
             seeds=5,
+            sensitivity_seeds=3,
         ),
     )
 
@@ -419,6 +425,7 @@ def _full_adaptation() -> AdaptationProfile:
         measure_every=10,
         trainings=1,
         seeds=3,
+        sensitivity_seeds=1,
     )
 
 

@@ -271,4 +271,9 @@ class FederatedSettings(Settings):
     )
     failure_rate: Fraction = Field(default=0.0, description="share of the sampled clients that never answer")
     masks: Literal["client", "round"] = Field(default="client", description="what draws its own dropped units")
+    kept_units: Literal["scaled"] | None = Field(
+        default=None,
+        description="scaled: a client multiplies the hidden units that it keeps by hidden / kept, as in inverted "
+        "dropout; none: they stay as they are",
+    )
     seed: int = Field(default=0, ge=0)

@@ -22,7 +22,7 @@ from paper_lib.corpus import Corpus
 from paper_lib.federated.adaptation import Adaptation, adapt
 from paper_lib.federated.algorithm import federated_dropout
 from paper_lib.federated.clients import Client, ClientError, clients_of
-from paper_lib.federated.comparison import Adapted
+from paper_lib.federated.comparison import Adapted, late_gain, updates_of
 from paper_lib.federated.plans import named_plan
 from paper_lib.inference import Estimate
 from paper_lib.layers.matrices import ATTENTION
@@ -74,6 +74,8 @@ def test_rounds_go_on_where_they_were_stopped(model: Transducer, clients: list[C
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert resumed.reports == met.reports
+    assert all(len(report.update_norms) == len(report.disagreements) == 2 for report in met.reports if report.clients)
+    assert any(report.clients for report in met.reports)
     assert resumed.dev_wer == met.dev_wer
     assert list(met.dev_wer) == [0, 2, 4]
     assert len(met.reports) == 4
@@ -215,6 +217,37 @@ def test_an_average_is_of_the_plans_seed_by_seed_and_speaker_by_speaker() -> Non
     assert average.words.tolist() == several[0].words.tolist()
     assert average.mean.value == pytest.approx(np.mean([one.mean.value for one in several]))
     assert Adapted.average(several[:1]).errors.tolist() == several[0].errors.tolist()
+
+
+def test_the_errors_of_several_draws_are_their_mean_seed_by_seed() -> None:
+    rng = np.random.default_rng(8)
+    seeds = [made_up(rng, rate, 2) for rate in (0.1, 0.2, 0.6)]  # two draws of each of three seeds
+    drawn = Adapted.of([result for draws in seeds for result in draws], ("short_form",), draws=2)
+    first, second = (Adapted.of([draws[k] for draws in seeds], ("short_form",)) for k in (0, 1))
+    assert drawn.errors.tolist() == ((first.errors + second.errors) / 2).tolist()
+    assert drawn.words.tolist() == first.words.tolist()
+
+
+@pytest.mark.parametrize(
+    ("curves", "share"),
+    [
+        ([{0: 0.9, 20: 0.3, 30: 0.2, 40: 0.1}], 0.1 / 0.8),
+        ([{0: 0.9, 16: 0.3, 40: 0.1}], 0.2 / 0.8),  # nothing was measured after 30 rounds: the share is too large
+        ([{0: 0.8, 3: 0.3, 4: 0.3}, {0: 1.0, 3: 0.5, 4: 0.3}], 0.1 / 0.6),
+        ([{40: 0.2, 30: 0.1, 0: 0.4}], -0.1 / 0.2),  # it rises at the end; the order of measurements plays no part
+        ([{0: 0.5, 30: 0.4, 40: 0.5}], None),
+    ],
+)
+def test_what_the_last_quarter_of_the_rounds_brought(curves: list[dict[int, float]], share: float | None) -> None:
+    found = late_gain(curves)
+    assert found == (share if share is None else pytest.approx(share))
+
+
+def test_updates_of_records_are_means_over_the_rounds_that_had_clients() -> None:
+    rounds = [([1.0, 2.0], [0.5, 0.1]), ([], []), ([3.0, 6.0], [0.7, 0.2])]
+    results = [{"reports": [{"update_norms": norms, "disagreements": apart} for norms, apart in rounds]}] * 2
+    assert updates_of(results, "update_norms").tolist() == [[2.0, 4.0]] * 2
+    assert updates_of(results, "disagreements") == pytest.approx(np.array([[0.6, 0.15]] * 2))
 
 
 def training(layers: list[float]) -> dict[str, Any]:

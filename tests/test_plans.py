@@ -11,7 +11,7 @@ from paper_lib.conformer.sizes import count_parameters
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.federated.accounting import account, dropped_parameters, dropped_units, forward_flops, step_memory
 from paper_lib.federated.dropout import draw_mask, sub_model
-from paper_lib.federated.plans import COUNTS, PLANS, PlanError, named_plan, own_plan, ranking_of
+from paper_lib.federated.plans import COUNTS, PLANS, PlanError, draws_of, named_plan, own_plan, ranking_of
 from paper_lib.federated.readings import SLIDE_DROPPED, readings
 from paper_lib.profiles import mini_streaming, streaming_size
 from paper_lib.settings import DropoutPlan, StreamingSettings, TransducerSettings
@@ -100,6 +100,15 @@ def test_a_random_plan_is_drawn_by_its_seed_whatever_the_ranking() -> None:
     assert drawn[7] == tuple(named_plan("random-3", layers[::-1], 7).rates)
     assert all(len(set(chosen)) == 3 for chosen in drawn)
     assert set().union(*drawn) == set(layers)
+
+
+def test_a_random_plan_has_several_draws_a_seed_and_others_have_one() -> None:
+    layers = list(range(1, 18))
+    assert {name: draws_of(name) for name in PLANS if draws_of(name) > 1} == {"random-3": 5}
+    drawn = {tuple(named_plan("random-3", layers, 1, draw=draw).rates) for draw in range(5)}
+    assert len(drawn) == 5
+    assert tuple(named_plan("random-3", layers, 1, draw=2).rates) in drawn
+    assert named_plan("amb-3", layers, draw=2) == named_plan("amb-3", layers)
 
 
 @pytest.mark.parametrize("name", ["amb-0", "amb", "crit-x", "Flat", "amb-2 ", ""])

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,11 +17,12 @@ from tiny_runs import CPU
 
 from paper_lib import jobs, studies
 from paper_lib.chapters.parameters import CHAPTERS
-from paper_lib.claims.findings import CLAIMS, findings
+from paper_lib.claims.findings import CLAIMS, adapted_by, findings
 from paper_lib.cli import main
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.batches import evaluation_batches
 from paper_lib.evaluation import Spoken, word_errors
+from paper_lib.federated.plans import named_plan
 from paper_lib.layers.ranking import layer_effects
 from paper_lib.layers.sweeps import Sweeps, harm_of
 from paper_lib.layers.variants import KINDS, MODULES
@@ -39,6 +40,7 @@ from paper_lib.studies import (
 )
 from paper_lib.studies import measurements as studies_measurements
 from paper_lib.studies.computing import compute, trained_model
+from paper_lib.studies.federated import Varied
 from paper_lib.studies.inventory import Inventory
 from paper_lib.studies.measurements import NotMeasuredError, ResetStudy, seed_of, store_of
 
@@ -321,8 +323,42 @@ def test_plans_that_drop_in_the_same_layers_are_measured_once(cache: Path) -> No
     crit, high, low, own = (plan.adaptations for plan in records.plans)
     assert crit == high == low  # of four layers
     assert own != crit
-    # Beside these two there are the model before, and the reference that pools all speech.
-    assert len(list((cache / "records" / "adaptation").iterdir())) == 2 + 2
+    # Beside these there are the model before, the reference that pools all speech, and settings varied.
+    of_plans = {record.digest for plan in records.plans for record in plan.adaptations}
+    assert len(of_plans) == 2
+    others = {record.digest for record in (*records.before, *records.centralised)}
+    groups = [plan for values in records.sensitivity.values() for plans in values.values() for plan in plans]
+    varied = {record.digest for plan in groups for record in plan.adaptations}
+    assert len(list((cache / "records" / "adaptation").iterdir())) == len(of_plans | others | varied)
+
+
+def test_settings_are_varied_one_at_a_time_and_what_is_not_varied_is_measured_once(cache: Path) -> None:
+    study = federated_dropout(toy("smoke"), plans=["none", "crit-3", "amb-3", "flat-3", "random-2"], seeds=2, rounds=1)
+    records = study.records(workers=1)
+    by_name = {plan.name: plan for plan in records.plans}
+    # The profile varies settings from one seed of the two.
+    for varied, value in (("base rate", 0.1), ("rescaling", False), ("server rate", 1.0)):
+        for plan in records.sensitivity[varied][value]:
+            assert plan.adaptations == by_name[plan.name].adaptations[:1]
+    assert [list(values) for values in records.sensitivity.values()] == [[0.0, 0.1, 0.2], [False, True], [1, 0.5, 0.25]]
+
+    def settings(varied: Varied, value: float) -> list[dict[str, Any]]:
+        return [plan.adaptations[0].settings for plan in records.sensitivity[varied][value]]
+
+    for base in (0.0, 0.1, 0.2):
+        assert [of["plan"]["elsewhere"] for of in settings("base rate", base)[:2]] == [base] * 2
+        flat = settings("base rate", base)[2]["plan"]
+        assert (flat["rates"], flat["elsewhere"]) == ({}, pytest.approx((3 * 0.5 + base) / 4))
+    assert [of["federated"]["kept_units"] for of in settings("rescaling", True)] == ["scaled"] * 3
+    rates = [settings("server rate", share)[0]["federated"]["server"]["learning_rate"] for share in (1.0, 0.5, 0.25)]
+    assert rates == pytest.approx([0.002, 0.001, 0.0005])
+    random = by_name["random-2"]
+    assert (random.draws, len(random.plans), len(random.adaptations)) == (5, 10, 10)
+    drawn = [named_plan("random-2", range(1, 5), seed, draw=draw) for seed in (0, 1) for draw in range(5)]
+    assert list(random.plans) == drawn
+    assert [record.settings["federated"]["seed"] for record in random.adaptations] == [0] * 5 + [1] * 5
+    whole = adapted_by(random, ("short_form",))
+    assert whole.errors.shape[0] == 2
 
 
 def test_who_reads_finished_records_needs_no_torch(cache: Path) -> None:

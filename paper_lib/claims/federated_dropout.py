@@ -1,14 +1,18 @@
 """The claims of the slides on Federated Dropout and on the streaming model's signature, judged from adaptations.
 
 Plans are compared where they drop the same number of parameters: crit-N, amb-N, low-N, high-N, random-N and flat-N of
-one N. On the slide Amb-2 stands against Crit-3 and Amb-3 against Crit-4, "same number of parameters trained"; by its
-column of parameters the ambient plans drop in one layer more than their name says (`readings`), so that these are three
-and four layers of either kind.
+one N. One comparison is primary, named before the numbers: crit-N less amb-N, mean over N = 2, 3 and 4. It is one
+contrast a seed and one test. All others are secondary, and tested together (Holm).
+
+On the slide Amb-2 stands against Crit-3 and Amb-3 against Crit-4, "same number of parameters trained"; by its column of
+parameters the ambient plans drop in one layer more than their name says (`readings`), so that these are three and four
+layers of either kind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,7 @@ import numpy as np
 from paper_lib.claims import TOO_FEW, Claim, Finding, Part, above, conclude, p_text, plain, points, tested
 from paper_lib.federated.comparison import Adapted
 from paper_lib.federated.plans import COUNTS
-from paper_lib.inference import Floats, mean_over_trainings, orders_of, permutation_p
+from paper_lib.inference import Floats, mean_over_trainings, orders_of, permutation_p, survives_holm
 from paper_lib.layers.matrices import ATTENTION
 from paper_lib.layers.signatures import signature
 from paper_lib.layers.sweeps import Sweeps
@@ -32,7 +36,7 @@ AMBIENT_COSTS_LESS = Claim(
     chapter="federated_dropout",
     figure="plan-wers",
     statement="Dropping in the N most ambient layers costs less WER than dropping as much in the N most critical ones.",
-    statistic=f"{_PAIRED}; mean over N = 2, 3 and 4",
+    statistic=f"{_PAIRED}; mean over N = 2, 3 and 4: one contrast a seed. The primary comparison of its chapter",
     part="The WERs of the Crit-N are above those of the Amb-N",
     parts="on average over N and seeds",
     records="adaptations by both plans",
@@ -100,6 +104,40 @@ def judge(adapted: Mapping[str, Adapted], trainings: Sequence[Mapping[str, Any]]
         _worse(AMB3_AGAINST_CRIT4, adapted, 4),
         amb4_equals_flat(adapted),
         dips_at_least_critical(trainings, sweeps),
+    ]
+
+
+# Of two plans of one N, the one that is expected to be worse first.
+_SECONDARY = (
+    ("crit", "amb"),
+    ("flat", "amb"),
+    ("random", "amb"),
+    ("low", "amb"),
+    ("crit", "random"),
+    ("high", "crit"),
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two plans at equal parameters dropped; `p` is two-sided, None with one seed, which says nothing of another."""
+
+    worse: str
+    better: str
+    difference: Adapted
+    p: float | None
+    survives: bool  # whether it differs from 0 when all secondary comparisons are tested together
+
+
+def secondary_comparisons(adapted: Mapping[str, Adapted]) -> list[Comparison]:
+    """Returns the comparisons of the plans of one N that were run, tested together by Holm's procedure."""
+    pairs = [(f"{worse}-{count}", f"{better}-{count}") for worse, better in _SECONDARY for count in COUNTS]
+    differences = {pair: compare(adapted, *pair) for pair in pairs if set(pair) <= adapted.keys()}
+    ps = [d.mean.p_value(0.0) if len(d.errors) > 1 else None for d in differences.values()]
+    survivors = survives_holm([1.0 if p is None else p for p in ps])
+    return [
+        Comparison(*pair, difference, p, survives)
+        for (pair, difference), p, survives in zip(differences.items(), ps, survivors, strict=True)
     ]
 
 

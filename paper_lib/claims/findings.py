@@ -13,7 +13,7 @@ from paper_lib.inference import survives_holm
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import Profile, ProfileName
 from paper_lib.studies import STUDIES, ModelRecords
-from paper_lib.studies.federated import AdaptationRecords
+from paper_lib.studies.federated import AdaptationRecords, PlanRecords
 from paper_lib.studies.measurements import NotMeasuredError
 
 # The profiles whose records are published with the book.
@@ -81,7 +81,12 @@ def judge_federated_dropout(records: AdaptationRecords) -> list[Finding]:
 
 def adapted_by_plan(records: AdaptationRecords, domains: Collection[str]) -> dict[str, Adapted]:
     """Returns the word errors on `domains` after the adaptation by every plan."""
-    return {plan.name: Adapted.of([record.result for record in plan.adaptations], domains) for plan in records.plans}
+    return {plan.name: adapted_by(plan, domains) for plan in records.plans}
+
+
+def adapted_by(plan: PlanRecords, domains: Collection[str]) -> Adapted:
+    """Returns the word errors on `domains` after the adaptation by one plan, mean over its draws."""
+    return Adapted.of([record.result for record in plan.adaptations], domains, plan.draws)
 
 
 def sweeps_by(records: Sequence[ModelRecords], attribute: Literal["size", "norm"]) -> dict[str, Sweeps]:

@@ -21,11 +21,15 @@ from paper_lib.settings import EncoderSettings
 
 
 class FeedForward(nn.Module):
-    """LayerNorm, d → 4 d, Swish, 4 d → d (Gulati et al. 2020, figure 4); a sub-model has fewer `hidden` units."""
+    """LayerNorm, d → 4 d, Swish, 4 d → d (Gulati et al. 2020, figure 4); a sub-model has fewer `hidden` units.
 
-    def __init__(self, dim: int, dropout: float, hidden: int | None = None) -> None:
+    It may multiply them by a `scale`, to make up for those that it lacks.
+    """
+
+    def __init__(self, dim: int, dropout: float, hidden: int | None = None, scale: float = 1.0) -> None:
         super().__init__()
         hidden = 4 * dim if hidden is None else hidden
+        self.scale = scale
         self.norm = nn.LayerNorm(dim)
         self.w1 = nn.Linear(dim, hidden)
         self.w2 = nn.Linear(hidden, dim)
@@ -33,7 +37,10 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `x` [batch, time, dim] to the same shape."""
-        return self.dropout(self.w2(self.dropout(nn.functional.silu(self.w1(self.norm(x))))))
+        units = nn.functional.silu(self.w1(self.norm(x)))
+        if self.scale != 1:
+            units = self.scale * units
+        return self.dropout(self.w2(self.dropout(units)))
 
 
 class Convolution(nn.Module):

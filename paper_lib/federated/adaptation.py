@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import filelock
 import torch
@@ -94,14 +95,19 @@ def _restore(place: Path, start: ServerState) -> tuple[ServerState, Adaptation] 
         logger.warning("%s: the rounds begin anew", error)
         return None
     kept = json.loads(metadata["adaptation"])
-    reports = [
-        RoundReport(**{**report, "clients": tuple(report["clients"]), "refused": tuple(report["refused"])})
-        for report in kept["reports"]
-    ]
-    met = Adaptation(reports, {int(rounds): wer for rounds, wer in kept["dev_wer"].items()}, kept["seconds"])
+    met = Adaptation(
+        [_report(report) for report in kept["reports"]],
+        {int(rounds): wer for rounds, wer in kept["dev_wer"].items()},
+        kept["seconds"],
+    )
     moments = {moment: _unflatten(flat[moment], of_weights) for moment, of_weights in start.moments.items()}
     weights, fixed = _unflatten(flat["weights"], start.weights), _unflatten(flat["fixed"], start.fixed)
     return ServerState(weights, moments, fixed, int(metadata["rounds"])), met
+
+
+def _report(kept: Mapping[str, Any]) -> RoundReport:
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()}
+    return RoundReport(**fields)
 
 
 def _unflatten(flat: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:

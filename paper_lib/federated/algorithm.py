@@ -45,6 +45,7 @@ from paper_lib.federated.dropout import (
     shapes_of,
 )
 from paper_lib.federated.plans import check_plan
+from paper_lib.federated.updates import LayerUpdates
 from paper_lib.settings import DropoutPlan, FederatedSettings, TransducerSettings
 from paper_lib.threads import one_thread
 
@@ -60,6 +61,9 @@ class RoundReport:
     utterances: int
     bytes_down: int
     bytes_up: int
+    # By encoder layer, as `updates` defines them; empty where no client's update was averaged.
+    update_norms: tuple[float, ...] = ()
+    disagreements: tuple[float, ...] = ()
 
 
 class FederatedAlgorithm(NamedTuple):
@@ -96,6 +100,7 @@ def federated_dropout(
             for client, mask in zip(training, masks, strict=True)
         )
         mean, accepted = CoordinateMean(), []
+        updates = LayerUpdates(model_settings.encoder.layers)
         down = up = 0
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch=workers)
         for client, mask, update in zip(training, masks, parallel(jobs), strict=True):
@@ -106,9 +111,11 @@ def federated_dropout(
                 refused.append(f"{client.name}: {reason}")
             else:
                 mean.add(scatter(update, mask, state.weights), coverage(mask, state.weights), len(client.items))
+                updates.add(update, len(client.items))
                 accepted.append(client)
         moved = server_step(settings.server, state, mean, rate_scale(settings, state.rounds))
-        return moved, _report(state.rounds, accepted, refused, down, up)
+        report = _report(state.rounds, accepted, refused, down, up)
+        return moved, replace(report, update_norms=updates.norms(), disagreements=updates.disagreements(mean))
 
     return FederatedAlgorithm(partial(_init, settings), apply)
 

@@ -87,7 +87,7 @@ def client_update(
     `received` is the state of the client's (sub-)model, buffers included. Plain SGD on the transducer loss. `seed` is
     that of the dropout; nothing else is random.
     """
-    model = reused_sub_model(model_settings, mask)
+    model = reused_sub_model(model_settings, mask, scaled=settings.kept_units == "scaled")
     model.load_state_dict({name: tensor.clone() for name, tensor in received.items()}, assign=True)
     model.train()
     with torch.random.fork_rng(devices=[]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,9 +24,11 @@ class Adapted:
     errors: Floats
 
     @classmethod
-    def of(cls, results: Sequence[Mapping[str, Any]], domains: Collection[str]) -> Adapted:
-        """Reads the results of adaptation records, one per seed, on the test utterances of `domains`.
+    def of(cls, results: Sequence[Mapping[str, Any]], domains: Collection[str], draws: int = 1) -> Adapted:
+        """Reads the results of adaptation records on the test utterances of `domains`.
 
+        They are one per seed, or, by a plan whose layers are drawn several times, `draws` in a row per seed: then the
+        errors are the mean over draws.
         Raises ValueError where they are not of the same test.
         """
         spoken = Spoken.read(results[0])
@@ -35,7 +37,8 @@ class Adapted:
                 "adaptations are compared on the same test utterances; these were tested on different ones"
             )
         chosen = spoken.of_domains(domains)
-        errors = np.array([spoken.errors(result["misheard"]) for result in results])
+        heard = np.array([spoken.errors(result["misheard"]) for result in results])
+        errors = heard.reshape(-1, draws, heard.shape[1]).mean(1)
         return cls(spoken.by_speaker(spoken.words, chosen), spoken.by_speaker(errors, chosen))
 
     def less(self, other: Adapted) -> Adapted:
@@ -57,3 +60,25 @@ class Adapted:
     def mean(self) -> Mean:
         """The mean WER, or difference, over seeds and speakers."""
         return rate(self.errors, self.words)
+
+
+def late_gain(curves: Sequence[Mapping[int, float]]) -> float | None:
+    """Returns which share of all that the rounds brought came in their last quarter; None where they brought nothing.
+
+    `curves` hold by run WERs by the number of rounds; the means over runs count. Where nothing was measured at three
+    quarters of the rounds, the measurement before stands for it: then the share is too large rather than too small.
+    """
+    rounds = sorted(curves[0])
+    late = max(at for at in rounds if at <= 0.75 * rounds[-1])
+    first, then, last = (float(np.mean([curve[at] for curve in curves])) for at in (rounds[0], late, rounds[-1]))
+    return (then - last) / (first - last) if last < first else None
+
+
+def updates_of(results: Sequence[Mapping[str, Any]], kind: Literal["update_norms", "disagreements"]) -> Floats:
+    """Returns what adaptation records say of the clients' updates, mean over rounds, [records, layers].
+
+    Rounds that no client answered do not count.
+    """
+    rounds = ([report[kind] for report in result["reports"] if report[kind]] for result in results)
+    means: Floats = np.array([np.mean(of_record, axis=0) for of_record in rounds])
+    return means

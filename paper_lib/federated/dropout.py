@@ -1,8 +1,12 @@
 """Federated Dropout (Caldas et al. 2018): a client trains a physically smaller model.
 
 Hidden units of the two feed-forward modules of a layer are dropped: rows of W1 and b1, columns of W2. b2, the norms and
-everything else stay. Units are dropped, not scaled: the sub-model computes what the full model would with those units
-at zero.
+everything else stay. The sub-model computes what the full model would with those units at zero.
+
+Optionally it multiplies the units that it keeps by hidden / kept, that is 1 / (1 - rate), as inverted dropout does:
+W2 s h + b2, of which the mean over masks is the whole module's output. The scale s belongs to the sub-model's forward
+pass and to no weight: weights are sent out and come back as they are, and the update of a weight is that of the same
+weight of the full model. By the chain rule the gradient of a kept unit's weights is s times as large.
 """
 
 from __future__ import annotations
@@ -108,29 +112,33 @@ def coverage(mask: Mask, full: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return covered
 
 
-def sub_model(settings: TransducerSettings, mask: Mask) -> Transducer:
-    """Returns a transducer with the smaller feed-forward modules of `mask`; its weights are not initialised."""
-    return _smaller(settings, _widths(mask))
+def sub_model(settings: TransducerSettings, mask: Mask, scaled: bool = False) -> Transducer:
+    """Returns a transducer with the smaller feed-forward modules of `mask`; its weights are not initialised.
+
+    Where it is `scaled`, it multiplies the units that it keeps by hidden / kept.
+    """
+    return _smaller(settings, _widths(mask), scaled)
 
 
-def reused_sub_model(settings: TransducerSettings, mask: Mask) -> Transducer:
+def reused_sub_model(settings: TransducerSettings, mask: Mask, scaled: bool = False) -> Transducer:
     """Returns what `sub_model` does, and the same object for every mask of these widths.
 
     To build one takes an eighth of the time that a client of a mini model trains. Whoever asks loads the weights.
     """
-    return _kept(settings, _widths(mask))
+    return _kept(settings, _widths(mask), scaled)
 
 
 def _widths(mask: Mask) -> tuple[tuple[str, int], ...]:
     return tuple((name, len(kept)) for name, kept in mask.kept.items())
 
 
-def _smaller(settings: TransducerSettings, widths: tuple[tuple[str, int], ...]) -> Transducer:
+def _smaller(settings: TransducerSettings, widths: tuple[tuple[str, int], ...], scaled: bool) -> Transducer:
+    dim, dropout = settings.encoder.dim, settings.encoder.dropout
     with skeleton():
         model = Transducer(settings)
-        for name, hidden in widths:
+        for name, kept in widths:
             parent, _, module = name.rpartition(".")
-            smaller = FeedForward(settings.encoder.dim, settings.encoder.dropout, hidden=hidden)
+            smaller = FeedForward(dim, dropout, hidden=kept, scale=4 * dim / kept if scaled and kept else 1.0)
             setattr(model.get_submodule(parent), module, smaller)
     return model
 

@@ -1,4 +1,4 @@
-"""Plans of Federated Dropout by name, without torch: the slide's crit-N, amb-N and flat, FedAvg, and a control.
+"""Plans of Federated Dropout by name, without torch: the slide's crit-N, amb-N and flat, FedAvg, and controls.
 
     none       nothing is dropped: FedAvg
     flat       20 % of every layer
@@ -10,9 +10,10 @@ Controls, which the paper has not; they drop as much as amb-N and crit-N:
     flat-N     the same rate in every layer
     low-N      50 % of the N layers nearest to the input, and a base rate of the others
     high-N     the same of the N nearest to the output
-    random-N   the same of N layers drawn by lot
+    random-N   the same of N layers drawn by lot, five times: one such plan is the mean of its draws
 
-That the slide's plans have a base rate elsewhere is a reading of its column of parameters; see `readings`.
+A base rate is what is dropped in the layers that a plan does not name. That the slide's plans have one is a reading of
+its column of parameters; see `readings`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _WITH_COUNT = ("amb", "crit", "flat", "low", "high", "random")
 PLAN_NAME = rf"^(none|flat|({'|'.join(_WITH_COUNT)})-[1-9][0-9]*)$"
 OWN_PLAN = r"^\s*([0-9]{1,9}|rest):[0-9.]+(\s+([0-9]{1,9}|rest):[0-9.]+)*\s*$"
 RATE, FLAT_RATE, BASE_RATE = 0.5, 0.2, 0.1
+DRAWS = 5  # of the layers of random-N
 
 
 class PlanError(ValueError):
@@ -48,9 +50,17 @@ def check_plan(plan: DropoutPlan, layers: int) -> None:
         raise PlanError(f"plan {plan.name}: there is no layer {missing[0]}; the model has layers 1 to {layers}")
 
 
-def named_plan(name: str, ranking: Sequence[int], seed: int = 0, elsewhere: float = BASE_RATE) -> DropoutPlan:
-    """Returns the plan called `name` for a model whose layers are ranked so; `seed` draws the layers of random-N.
+def draws_of(name: str) -> int:
+    """Returns how many times the layers of the plan called `name` are drawn: once where no lot is in it."""
+    return DRAWS if name.startswith("random") else 1
 
+
+def named_plan(
+    name: str, ranking: Sequence[int], seed: int = 0, elsewhere: float = BASE_RATE, draw: int = 0
+) -> DropoutPlan:
+    """Returns the plan called `name` for a model whose layers are ranked so.
+
+    `seed` and `draw`, from 0, draw the layers of random-N, whatever the ranking.
     `ranking` holds the layers, from 1, from the most ambient to the most critical. Raises PlanError.
     """
     if not re.match(PLAN_NAME, name):
@@ -72,7 +82,7 @@ def named_plan(name: str, ranking: Sequence[int], seed: int = 0, elsewhere: floa
         "crit": ranking[layers - count :],
         "low": by_depth[:count],
         "high": by_depth[layers - count :],
-        "random": Random(f"{seed} {count}").sample(by_depth, count),
+        "random": Random(f"{seed} {count} {draw}").sample(by_depth, count),
     }[kind]
     return DropoutPlan(name=name, rates=dict.fromkeys(sorted(chosen), RATE), elsewhere=elsewhere)
 

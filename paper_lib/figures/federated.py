@@ -1,4 +1,4 @@
-"""Figures of Federated Dropout: what is dropped where, WERs round by round, and WER against what was dropped."""
+"""Figures of Federated Dropout: what is dropped where, WERs by rounds and by what was dropped, what clients change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from paper_lib.figures.style import (
     book_style,
     new_figure,
 )
-from paper_lib.inference import Estimate
+from paper_lib.inference import Estimate, Floats
 from paper_lib.settings import DropoutPlan
 
 _COLOURS = {
@@ -84,15 +84,16 @@ def dropped_shares(plans: Sequence[DropoutPlan], ranking: Sequence[int]) -> Figu
 
 @book_style()
 def adaptation_curves(curves: Mapping[str, Sequence[Mapping[int, float]]]) -> Figure:
-    """Returns the dev WER by rounds, of every plan and seed (thin) with the mean over seeds (thick).
+    """Returns the dev WER by rounds, of every run by a plan (thin) with the mean over its runs (thick).
 
-    `curves` holds by plan, one per seed, WERs (fractions) by the number of rounds. Panels share their scale.
+    `curves` holds by plan, one per run (seed and draw), WERs (fractions) by the number of rounds. Panels share their
+    scale.
     """
     figure = new_figure(height=5.6)
-    for plan, seeds in curves.items():
-        for seed, values in enumerate(seeds):
+    for plan, runs in curves.items():
+        for run, values in enumerate(runs):
             for rounds, value in values.items():
-                figure.note(plan=plan, seed=seed, rounds=rounds, wer_percent=100 * value)
+                figure.note(plan=plan, run=run, rounds=rounds, wer_percent=100 * value)
     panels = figure.subplots(2, 2, sharex=True, sharey=True)
     for axes, (title, families) in zip(panels.flat, _PANELS.items(), strict=True):
         for plan in curves:
@@ -128,12 +129,12 @@ def own_curves(runs: Mapping[str, Mapping[int, float]]) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, plan: str, seeds: Sequence[Mapping[int, float]]) -> None:
-    rounds = list(seeds[0])
-    values = 100 * np.array([[seed[at] for at in rounds] for seed in seeds])
+def _curve(axes: Axes, plan: str, runs: Sequence[Mapping[int, float]]) -> None:
+    rounds = list(runs[0])
+    values = 100 * np.array([[run[at] for at in rounds] for run in runs])
     colour = _COLOURS[_family(plan)]
     style = {"2": "-", "3": "--", "4": ":"}.get(plan[-1], "-.") if "-" in plan else "-"
-    if len(seeds) > 1:
+    if len(runs) > 1:
         axes.plot(rounds, values.T, style, color=colour, linewidth=0.6, alpha=0.5)
     axes.plot(rounds, values.mean(0), style, color=colour, label=plan)
 
@@ -167,6 +168,63 @@ def wer_by_dropped(ours: Mapping[str, tuple[float, Estimate]], slide: Mapping[st
         axes.set_ylabel("WER on the held-out domain, %")
         axes.grid(color=LIGHT)
         axes.margins(x=0.12, y=0.12)
+    return figure
+
+
+@book_style()
+def update_curves(norms: Floats, disagreements: Floats) -> Figure:
+    """Returns how far clients move each layer, and how far they disagree, [runs, layers]; thick: mean over runs."""
+    figure = new_figure(height=2.8)
+    panels = figure.subplots(1, 2)
+    layers = np.arange(1, norms.shape[1] + 1)
+    for run, (moved, apart) in enumerate(zip(norms, disagreements, strict=True)):
+        for layer, norm, disagreement in zip(layers, moved, apart, strict=True):
+            figure.note(run=run, layer=int(layer), norm=float(norm), disagreement=float(disagreement))
+    titles = ("norm of a client's update", "disagreement of the clients")
+    for axes, title, values in zip(panels, titles, (norms, disagreements), strict=True):
+        if len(values) > 1:
+            axes.plot(layers, values.T, color=BLUE, linewidth=0.6, alpha=0.5)
+        axes.plot(layers, values.mean(0), "o-", color=BLUE, markersize=4)
+        axes.set_title(title)
+        axes.set_xlabel("layer, from the input")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y")
+    return figure
+
+
+@book_style()
+def forgetting(points: Mapping[str, tuple[Estimate, Estimate]]) -> Figure:
+    """Returns the WER on the held-out domain over that on the others, with the intervals of both, a point per model.
+
+    `points` hold both WERs (fractions) by label, the model before the adaptation first; a line leads through them.
+    """
+    figure = new_figure(height=3.4, width=0.75 * WIDTH)
+    axes = figure.subplots()
+    for label, (held_out, others) in points.items():
+        values = {"held_out": held_out, "others": others}
+        figure.note(
+            model=label,
+            **{
+                f"{name}_wer_percent{end}": 100 * value
+                for name, wer in values.items()
+                for end, value in (("", wer.value), ("_low", wer.low), ("_high", wer.high))
+            },
+        )
+    axes.plot(
+        *([100 * pair[k].value for pair in points.values()] for k in (1, 0)), color=LIGHT, linewidth=1.2, zorder=1
+    )
+    for place, (label, (held_out, others)) in enumerate(points.items()):
+        colour = BLACK if place == 0 else PALETTE[(place - 1) % len(PALETTE)]
+        x, y = 100 * others.value, 100 * held_out.value
+        axes.hlines(y, 100 * others.low, 100 * others.high, color=colour, linewidth=1, alpha=0.6)
+        axes.vlines(x, 100 * held_out.low, 100 * held_out.high, color=colour, linewidth=1, alpha=0.6)
+        axes.plot(x, y, "D" if place == 0 else "o", color=colour, markersize=6, label=label)
+    axes.set_xlabel("WER on the other domains, %")
+    axes.set_ylabel("WER on the held-out domain, %")
+    axes.grid(color=LIGHT)
+    axes.margins(0.12)
+    figure.legend(loc="outside right upper")
     return figure
 
 

@@ -20,6 +20,12 @@ class Markup:
         return self.text
 
 
+def paragraph(*sentences: str) -> Markup:
+    """Returns sentences that were computed as a paragraph of the page."""
+    text = " ".join(sentences)
+    return Markup(f"<p>{html.escape(text)}</p>", text=text)
+
+
 def escaped(value: object) -> str:
     """Returns the HTML of a table's cell or a caption: markup as it is, whole numbers with commas, text escaped."""
     if isinstance(value, Markup):

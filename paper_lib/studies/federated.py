@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any
+from itertools import chain, count, takewhile
+from typing import Any, Literal
 
 from paper_lib.federated.comparison import Adapted
-from paper_lib.federated.plans import BASE_RATE, PLANS, named_plan, own_plan, ranking_of
+from paper_lib.federated.plans import BASE_RATE, PLANS, draws_of, named_plan, own_plan, ranking_of
 from paper_lib.layers.sweeps import harm_of
 from paper_lib.profiles import AdaptationProfile, Profile
-from paper_lib.results import Record
+from paper_lib.results import Record, Store
 from paper_lib.settings import DropoutPlan, FederatedSettings
 from paper_lib.studies.measurements import (
     AdaptationStudy,
     Measurement,
     ResetStudy,
     compute_missing,
+    is_published,
+    not_measured,
     record_of,
     store_of,
     stored,
 )
 
 CENTRALISED = "centralised"
+# What the paper does not tell, and on which the answer may hang, is varied with these plans: the rates dropped in the
+# layers that a plan does not name, whether kept units are scaled, and, of FedAvg, the share of the server's rate.
+SENSITIVE_PLANS = ("crit-3", "amb-3", "flat-3")
+BASE_RATES = (0.0, 0.1, 0.2)
+RESCALING = (False, True)
+SERVER_SHARES = (1.0, 0.5, 0.25)
+Varied = Literal["base rate", "rescaling", "server rate"]
+Rankings = Mapping[int, Sequence[int]]  # by seed: layers, from 1, from the most ambient
 
 
 @dataclass(frozen=True)
@@ -31,8 +41,9 @@ class PlanRecords:
     """One plan, from every seed: what was dropped where, and how the adaptations went."""
 
     name: str
-    plans: tuple[DropoutPlan, ...]  # by seed: the ranking, and so the layers, may differ
-    adaptations: tuple[Record, ...]  # by seed
+    draws: int  # of the plan's layers by each seed: 1 but for random-N
+    plans: tuple[DropoutPlan, ...]  # by seed, and by draw: the ranking, and so the layers, may differ
+    adaptations: tuple[Record, ...]  # likewise
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,27 @@ class AdaptationRecords:
     before: tuple[Record, ...]  # by seed
     centralised: tuple[Record, ...]  # by seed
     plans: tuple[PlanRecords, ...]
+    # By what is varied and its value (a rate, whether units are scaled, a share), from the first seeds alone.
+    sensitivity: Mapping[Varied, Mapping[float, tuple[PlanRecords, ...]]]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """The adaptations by one plan, as PlanRecords has them."""
+
+    name: str
+    plans: tuple[DropoutPlan, ...]
+    studies: tuple[AdaptationStudy, ...]
+
+    def records(self, store: Store) -> PlanRecords:
+        records = tuple(record_of(study, store) for study in self.studies)
+        return PlanRecords(self.name, draws_of(self.name), self.plans, records)
+
+
+def _first_stored(by_seed: Mapping[int, Sequence[Measurement]], store: Store) -> list[int]:
+    """Returns the seeds 0, 1, ... up to the first of which something is not stored."""
+    there = (seed in by_seed and all(stored(one, store) for one in by_seed[seed]) for seed in count())
+    return [seed for seed, _ in enumerate(takewhile(bool, there))]
 
 
 @dataclass(frozen=True)
@@ -63,15 +95,15 @@ class AdaptationPlan:
     def measurements(self) -> list[Measurement]:
         """What can be named now: the trainings and their rankings, then the adaptations of every ranked seed."""
         first: list[Measurement] = [measurement for reset in self._resets for measurement in (reset.run, reset)]
-        named = (self._adaptations(seed, self._plans(seed)) for seed in range(self.seeds) if self._is_ranked(seed))
-        return [*first, *chain.from_iterable(named)]
+        rankings = self._rankings()
+        return [*first, *chain.from_iterable(self._of_seed(seed, ranking) for seed, ranking in rankings.items())]
 
     @property
     def unnamed(self) -> list[Measurement]:
-        """Stands for what can be named when more rankings are stored: no fewer adaptations, all of them by no plan."""
-        plans = [named_plan("none", ())] * (len(self.names) + (self.own is not None))
-        seeds = (seed for seed in range(self.seeds) if not self._is_ranked(seed))
-        return list(chain.from_iterable(self._adaptations(seed, plans) for seed in seeds))
+        """Stands for what can be named when more rankings are stored: as many adaptations, of layers in any order."""
+        anyhow = range(1, self._settings.model.encoder.layers + 1)
+        seeds = set(range(self.seeds)) - self._rankings().keys()
+        return list(chain.from_iterable(self._of_seed(seed, anyhow) for seed in sorted(seeds)))
 
     @property
     def is_stored(self) -> bool:
@@ -79,41 +111,57 @@ class AdaptationPlan:
         store = store_of(self.profile)
         return all(stored(measurement, store) is not None for measurement in self.measurements)
 
+    def measure(self, workers: int | None = None) -> None:
+        """Measures what is not stored, `workers` at a time."""
+        compute_missing([self], store_of(self.profile), workers)
+
     def records(self, workers: int | None = None) -> AdaptationRecords:
-        """Returns all records, measured now where they are not stored, `workers` at a time."""
+        """Returns all records, measured now where they are not stored, `workers` at a time.
+
+        Of a profile whose records are published, nothing is measured here: it returns those of the first seeds of which
+        all are there. Raises NotMeasuredError where there is none.
+        """
         store = store_of(self.profile)
-        compute_missing([self], store, workers)
-        seeds = range(self.seeds)
-        resets = self._resets
-        plans = [self._plans(seed) for seed in seeds]  # [seeds][plans]
+        if not is_published(self.profile):
+            self.measure(workers)
+        rankings = self._rankings()
+        whole = _first_stored({seed: self._compared(seed, ranking) for seed, ranking in rankings.items()}, store)
+        few = _first_stored({seed: self._varied(seed, rankings[seed]) for seed in whole if seed in self._few}, store)
+        if not few:
+            raise not_measured(self.profile)
+        resets = self._resets[: len(whole)]
+        by_seed = [rankings[seed] for seed in whole]
         return AdaptationRecords(
             held_out=self._settings.held_out,
             trainings=tuple(record_of(reset.run, store) for reset in resets),
             resets=tuple(record_of(reset, store) for reset in resets),
-            rankings=tuple(tuple(self._ranking(seed)) for seed in seeds),
-            before=tuple(record_of(self._before(seed), store) for seed in seeds),
-            centralised=tuple(record_of(self._centralised(seed), store) for seed in seeds),
-            plans=tuple(
-                PlanRecords(
-                    name=of_seeds[0].name,
-                    plans=tuple(of_seeds),
-                    adaptations=tuple(
-                        record_of(self._adaptation(seed, plan), store) for seed, plan in enumerate(of_seeds)
-                    ),
-                )
-                for of_seeds in zip(*plans, strict=True)
-            ),
+            rankings=tuple(map(tuple, by_seed)),
+            before=tuple(record_of(self._before(seed), store) for seed in whole),
+            centralised=tuple(record_of(self._centralised(seed), store) for seed in whole),
+            plans=tuple(planned.records(store) for planned in self._plans(dict(zip(whole, by_seed, strict=True)))),
+            sensitivity={
+                varied: {value: tuple(planned.records(store) for planned in group) for value, group in groups.items()}
+                for varied, groups in self._sensitivity({seed: rankings[seed] for seed in few}).items()
+            },
         )
 
     def summary(self) -> list[str]:
-        """Returns a line per plan with its WER on the held-out domain and the names of its records."""
+        """Returns a line per plan with its WER on the held-out domain and the names of its records, measured now."""
+        self.measure()
         records = self.records()
+        named = {plan.name: plan for plan in records.plans} | {
+            f"{varied} {value:g}, {plan.name}": plan
+            for varied, groups in records.sensitivity.items()
+            for value, plans in groups.items()
+            for plan in plans
+        }
         lines = []
-        for plan in records.plans:
-            wer = Adapted.of([record.result for record in plan.adaptations], (records.held_out,)).mean.estimate()
+        for name, plan in named.items():
+            results = [record.result for record in plan.adaptations]
+            wer = Adapted.of(results, (records.held_out,), plan.draws).mean.estimate()
             interval = f"{100 * wer.value:.2f} % [{100 * wer.low:.2f}, {100 * wer.high:.2f}]"
             names = " ".join(f"{record.kind}/{record.digest}.json" for record in plan.adaptations)
-            lines.append(f"{plan.name}: WER on {records.held_out} {interval}  {names}")
+            lines.append(f"{name}: WER on {records.held_out} {interval}  {names}")
         return lines
 
     @property
@@ -127,43 +175,80 @@ class AdaptationPlan:
     def _reset(self, seed: int) -> ResetStudy:
         return ResetStudy(run=self._settings.run(seed), reset=self._settings.reset)
 
-    def _is_ranked(self, seed: int) -> bool:
-        return stored(self._reset(seed), store_of(self.profile)) is not None
+    @property
+    def _few(self) -> range:
+        """The seeds from which what the paper does not tell is varied."""
+        return range(min(self.seeds, self._settings.sensitivity_seeds))
 
-    def _ranking(self, seed: int) -> list[int]:
-        record = stored(self._reset(seed), store_of(self.profile))
-        if record is None:
-            raise RuntimeError(f"the ranking of seed {seed} is needed before its adaptations; it is not stored")
-        return ranking_of(harm_of(record.result).tolist())
+    def _rankings(self) -> dict[int, list[int]]:
+        """Returns the layers, from the most ambient, of the training of every seed whose resets are stored."""
+        store = store_of(self.profile)
+        found = [stored(reset, store) for reset in self._resets]
+        ranked = [ranking_of(harm_of(record.result).tolist()) if record else None for record in found]
+        of_seed = {seed: ranked[seed % self._settings.trainings] for seed in range(self.seeds)}
+        return {seed: ranking for seed, ranking in of_seed.items() if ranking}
 
-    def _plans(self, seed: int) -> list[DropoutPlan]:
-        ranking = self._ranking(seed)
-        plans = [named_plan(name, ranking, seed, self.elsewhere) for name in self.names]
-        return plans if self.own is None else [*plans, own_plan(self.own, len(ranking))]
+    def _of_seed(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
+        return [*self._compared(seed, ranking), *(self._varied(seed, ranking) if seed in self._few else ())]
 
-    def _adaptations(self, seed: int, plans: Sequence[DropoutPlan]) -> list[Measurement]:
-        by_plan = (self._adaptation(seed, plan) for plan in plans)
+    def _compared(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
+        by_plan = chain.from_iterable(planned.studies for planned in self._plans({seed: ranking}))
         return [self._before(seed), *by_plan, self._centralised(seed)]
 
-    def _adaptation(self, seed: int, plan: DropoutPlan) -> AdaptationStudy:
+    def _varied(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
+        groups = chain.from_iterable(of.values() for of in self._sensitivity({seed: ranking}).values())
+        return [study for group in groups for planned in group for study in planned.studies]
+
+    def _plans(self, rankings: Rankings) -> list[_Planned]:
+        planned = [self._planned(name, rankings, self.elsewhere, self.federated) for name in self.names]
+        if self.own is None:
+            return planned
+        own = {seed: own_plan(self.own, len(ranking)) for seed, ranking in rankings.items()}
+        studies = [self._adaptation(seed, plan, self.federated) for seed, plan in own.items()]
+        return [*planned, _Planned("own", tuple(own.values()), tuple(studies))]
+
+    def _planned(self, name: str, rankings: Rankings, elsewhere: float, federated: FederatedSettings) -> _Planned:
+        """Returns the adaptations by the plan called `name` from the seeds that `rankings` are of."""
+        drawn = [(seed, draw) for seed in rankings for draw in range(draws_of(name))]
+        plans = [named_plan(name, rankings[seed], seed, elsewhere, draw) for seed, draw in drawn]
+        studies = [self._adaptation(seed, plan, federated) for (seed, _), plan in zip(drawn, plans, strict=True)]
+        return _Planned(name, tuple(plans), tuple(studies))
+
+    def _sensitivity(self, rankings: Rankings) -> dict[Varied, dict[float, list[_Planned]]]:
+        def planned(names: Sequence[str], elsewhere: float = self.elsewhere, **changes: Any) -> list[_Planned]:
+            federated = self.federated.model_copy(update=changes)
+            return [self._planned(name, rankings, elsewhere, federated) for name in names]
+
+        rate = self.federated.server.learning_rate
+        servers = {
+            share: self.federated.server.model_copy(update={"learning_rate": share * rate}) for share in SERVER_SHARES
+        }
+        return {
+            "base rate": {base: planned(SENSITIVE_PLANS, base) for base in BASE_RATES},
+            "rescaling": {
+                scaled: planned(SENSITIVE_PLANS, kept_units="scaled" if scaled else None) for scaled in RESCALING
+            },
+            "server rate": {share: planned(("none",), server=server) for share, server in servers.items()},
+        }
+
+    def _adaptation(self, seed: int, plan: DropoutPlan, federated: FederatedSettings) -> AdaptationStudy:
         return AdaptationStudy(
             run=self._settings.run(seed),
             held_out=self._settings.held_out,
             plan=plan.by_rates(),  # crit-2 and high-2, where they drop in the same layers, are one measurement
-            federated=self.federated.model_copy(update={"seed": seed}),
+            federated=federated.model_copy(update={"seed": seed}),
             measure_every=self._settings.measure_every,
             batch_frames=self._settings.reset.batch_frames,
         )
 
     def _centralised(self, seed: int) -> AdaptationStudy:
         pooled = {"server": self._settings.centralised, "local_batch_frames": self._settings.centralised_batch_frames}
-        federated = self.federated.model_copy(update={"seed": seed, **pooled})
-        study = self._adaptation(seed, named_plan("none", ()))
-        return study.model_copy(update={"method": CENTRALISED, "federated": federated})
+        study = self._adaptation(seed, named_plan("none", ()), self.federated.model_copy(update=pooled))
+        return study.model_copy(update={"method": CENTRALISED})
 
     def _before(self, seed: int) -> AdaptationStudy:
-        settings = self.federated.model_copy(update={"rounds": 0, "seed": seed % self._settings.trainings})
-        return self._adaptation(seed, named_plan("none", ())).model_copy(update={"federated": settings})
+        without = self.federated.model_copy(update={"rounds": 0})
+        return self._adaptation(seed % self._settings.trainings, named_plan("none", ()), without)
 
 
 def federated_dropout(

@@ -46,10 +46,10 @@ class ActivationStudy(Settings):
 class AdaptationStudy(Settings):
     """A trained model, adapted to the domain that its training held out: WERs on the way, what it hears at the end.
 
-    Without rounds, the model as it was.
+    Without rounds, the model as it was. `version` is raised too when a record holds more than before.
     """
 
-    version: int = 2
+    version: int = 3
     run: TrainingRun
     held_out: Domain
     method: Literal["federated", "centralised"] = "federated"
