@@ -269,6 +269,9 @@ class FederatedSettings(Settings):
     decay_fraction: float = Field(
         default=0.0, ge=0, le=1, description="share of the rounds, the last, in which the server's rate falls to 0"
     )
+    precision: Literal["bf16"] | None = Field(
+        default=None, description="of the clients' products, as in TrainingSettings; on CUDA too, where it is named"
+    )
     failure_rate: Fraction = Field(default=0.0, description="share of the sampled clients that never answer")
     masks: Literal["client", "round"] = Field(default="client", description="what draws its own dropped units")
     kept_units: Literal["scaled"] | None = Field(

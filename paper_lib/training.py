@@ -87,14 +87,14 @@ class Objective(nn.Module):
     def __init__(self, run: TrainingRun) -> None:
         super().__init__()
         self.settings = run.training
-        self.bf16 = run.training.precision == "bf16" and multiplies_bf16()
         self.model = Transducer(run.model)
         self.ctc = nn.Linear(run.model.encoder.dim, run.model.vocabulary)
 
     def forward(self, batch: Batch, masks: torch.Generator) -> Tensor:
         """Returns the loss, nats per utterance; where the networks run in bf16, the losses are in float32."""
-        device_type = batch.features.device.type
-        with torch.autocast(device_type, torch.bfloat16, enabled=device_type == "cuda" or self.bf16):
+        device = batch.features.device
+        bf16 = device.type == "cuda" or (self.settings.precision == "bf16" and multiplies_bf16(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             features = self.model.normalize(batch.features)
             features = spec_augment(features, batch.frames, self.settings.augment, masks)
             encoded, frames = self.model.encoder(features, batch.frames)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from tiny_runs import CPU, tiny_run
 
 from paper_lib.conformer.products import multiplies_bf16
+from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus
-from paper_lib.settings import Norm
+from paper_lib.corpus.tokens import CharacterTokenizer
+from paper_lib.federated.clients import client_update, clients_of, local_batches
+from paper_lib.federated.dropout import Mask
+from paper_lib.settings import FederatedSettings, Norm
 from paper_lib.training import Fit, fit
 
 
@@ -28,7 +32,7 @@ def norm(request: pytest.FixtureRequest) -> Any:
 def test_a_step_in_bf16_is_near_that_in_single_precision(
     norm: Norm, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda: True)
+    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda _: True)
     single = trained(tiny_corpus, tmp_path / "single", norm)
     half = trained(tiny_corpus, tmp_path / "half", norm, precision="bf16")
     assert half.history.losses == pytest.approx(single.history.losses, rel=1e-2)
@@ -49,7 +53,7 @@ def moved(fitted: Fit) -> torch.Tensor:
 def test_without_instructions_for_bf16_a_training_is_that_in_single_precision(
     norm: Norm, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda: False)
+    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda _: False)
     single = trained(tiny_corpus, tmp_path / "single", norm)
     asked = trained(tiny_corpus, tmp_path / "asked", norm, precision="bf16")
     assert asked.history.losses == single.history.losses
@@ -60,7 +64,7 @@ def test_without_instructions_for_bf16_a_training_is_that_in_single_precision(
 def test_who_does_not_ask_for_bf16_gets_single_precision(
     there: bool, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda: there)
+    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda _: there)
     products = []
     linear = torch.nn.functional.linear
 
@@ -73,8 +77,28 @@ def test_who_does_not_ask_for_bf16_gets_single_precision(
     assert set(products) == {torch.float32}
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_client_trains_in_bf16_where_that_is_asked_for_and_there(
+    there: bool, tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paper_lib.federated.clients.multiplies_bf16", lambda _: there)
+    run, client = tiny_run(), clients_of(tiny_corpus, "train")[0]
+    torch.manual_seed(0)
+    received = Transducer(run.model).state_dict()
+
+    def update(precision: Literal["bf16"] | None) -> torch.Tensor:
+        settings = FederatedSettings(rounds=1, clients_per_round=1, precision=precision)
+        batches = local_batches(settings, client, (0,))
+        moved = client_update(settings, run.model, received, Mask({}), batches, CharacterTokenizer(), 0)
+        return torch.cat([tensor.flatten() for tensor in moved.values()])
+
+    single, half = update(None), update("bf16")
+    assert torch.cosine_similarity(single, half, 0) > 0.99
+    assert torch.equal(single, half) is not there
+
+
 def test_a_processor_has_the_instructions_that_its_flags_name() -> None:
     flags = Path("/proc/cpuinfo")
     if not flags.exists():
         pytest.skip("this system tells no flags")
-    assert multiplies_bf16() == bool(re.search(r"\b(avx512_bf16|amx_tile)\b", flags.read_text()))
+    assert multiplies_bf16(CPU) == bool(re.search(r"\b(avx512_bf16|amx_tile)\b", flags.read_text()))

@@ -27,6 +27,6 @@ def use_fast_products() -> None:
         matmul.fp32_precision = before
 
 
-def multiplies_bf16() -> bool:
-    """Returns whether this CPU has instructions for products of bfloat16; without them they would be slower."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+def multiplies_bf16(device: torch.device) -> bool:
+    """Returns whether `device` has instructions for products of bfloat16; a CPU without them would be slower."""
+    return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

@@ -137,7 +137,7 @@ def centralised(
             for items in local_batches(settings, everyone, (seed,)):
                 model = reused_sub_model(model_settings, Mask({}))
                 model.load_state_dict({n: t.clone() for n, t in (moved.weights | moved.fixed).items()}, assign=True)
-                compute_gradient(model.train(), items, tokenizer, settings.clip_norm)
+                compute_gradient(settings, model.train(), items, tokenizer)
                 downhill = {name: -p.grad for name, p in model.named_parameters() if p.grad is not None}
                 mean = CoordinateMean()
                 mean.add(downhill, coverage(Mask({}), downhill), 1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from paper_lib.conformer.loss import transducer_loss
+from paper_lib.conformer.products import multiplies_bf16
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import Item, bucket, collate
@@ -93,7 +94,7 @@ def client_update(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for items in batches:
-            compute_gradient(model, items, tokenizer, settings.clip_norm)
+            compute_gradient(settings, model, items, tokenizer)
             with torch.no_grad():
                 for parameter in model.parameters():
                     if parameter.grad is not None:
@@ -101,15 +102,20 @@ def client_update(
     return {name: tensor - received[name] for name, tensor in trainable(model).items()}
 
 
-def compute_gradient(model: Transducer, items: Sequence[Item], tokenizer: Tokenizer, clip_norm: float) -> None:
+def compute_gradient(
+    settings: FederatedSettings, model: Transducer, items: Sequence[Item], tokenizer: Tokenizer
+) -> None:
     """Leaves in `model` the gradient of the transducer loss on one batch, clipped."""
-    batch = collate(items, tokenizer).to(model.feature_mean.device)
-    encoded, frames = model.encode(batch.features, batch.frames)
-    logits = model.logits(encoded, batch.targets)
+    device = model.feature_mean.device
+    batch = collate(items, tokenizer).to(device)
+    bf16 = settings.precision == "bf16" and multiplies_bf16(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        encoded, frames = model.encode(batch.features, batch.frames)
+        logits = model.logits(encoded, batch.targets)
     loss = transducer_loss(logits, batch.targets, frames, batch.lengths, BLANK).mean()
     model.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
 
 
 def refusal(update: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> str | None:
