@@ -69,12 +69,12 @@ corpus = open_corpus(profile.corpus)
 seed = chapter.parameters.seed
 
 # %% [markdown]
-# ## What is said: four domains
+# ## What is said: five domains
 #
 # **Question.** The paper's experiment 2 adapts a recogniser to a domain that it has never heard. What are our domains?
 #
-# **Method.** Four grammars write sentences of four kinds: voice commands (*short form*), novels (*prose*), messages
-# spoken to a phone (*dictation*) and calls to a service (*telephone*). To show all of them here, whatever the profile
+# **Method.** Five grammars write sentences of five kinds: voice commands (*short form*), novels (*prose*), messages
+# spoken to a phone (*dictation*), calls to a service (*telephone*) and things said at home (*conversation*). To show all of them here, whatever the profile
 # trains on, the next cell makes 64 utterances of its own by 64 speakers, all domains in equal parts.
 
 # %%
@@ -124,18 +124,18 @@ elsewhere = frozenset.union(
 )
 show(
     speech.overlap(vocabularies),
-    caption=f"Words that the domains share, counted in the grammars themselves. All four together have "
+    caption=f"Words that the domains share, counted in the grammars themselves. All five together have "
     f"{len(every_word)} words. Of the {len(commands)} words of voice commands, {len(commands & elsewhere)} are said in "
     "another domain too.",
-    alt=f"Heat map of four by four domains. On the diagonal 100 percent; elsewhere from {min(pairs):.0%} to "
+    alt=f"Heat map of five by five domains. On the diagonal 100 percent; elsewhere from {min(pairs):.0%} to "
     f"{max(pairs):.0%} of a domain's words are also words of another domain.",
     name="shared-words",
 )
 
 # %% [markdown]
-# **What it shows.** Messages and calls speak of what voice commands are about: rooms, devices, times, names, shops. A
-# model that has never heard a voice command knows most of its words from them. It lacks the rest, and does not know
-# how commands put them together: experiment 2 needs such a gap, and one that clients with little speech can close.
+# **What it shows.** Messages, calls and conversations speak of what voice commands are about: rooms, devices, times,
+# names, shops. A model that has never heard a voice command knows most of its words from them. It does not know how
+# commands put them together: experiment 2 needs such a gap, and one that clients with little speech can close.
 #
 # **What it does not show.** These are small, closed languages. Real speech has tens of thousands of words, slips and
 # restarts, and sentences that no grammar foresees.
@@ -177,7 +177,7 @@ samples(
         )
         for domain, said in by_domain.items()
     ],
-    caption=f"One utterance of each domain, by four of the {len(all_speakers())} speakers. Log-mel spectrograms: 80 "
+    caption=f"One utterance of each domain, each by one of {len(all_speakers())} speakers. Log-mel spectrograms: 80 "
     "bands, windows of 25 ms every 10 ms. The colour is the natural logarithm of the power in a band.",
 )
 
@@ -379,7 +379,7 @@ show(
 # **Question.** Characters or word-pieces?
 #
 # **Method.** The paper's models write about a thousand {term}`word-pieces <word-piece>`. The cell learns 512 pieces
-# from sentences of all four domains and counts labels.
+# from sentences of all domains and counts labels.
 
 # %%
 words = np.random.default_rng(seed)
