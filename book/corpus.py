@@ -74,8 +74,9 @@ seed = chapter.parameters.seed
 # **Question.** The paper's experiment 2 adapts a recogniser to a domain that it has never heard. What are our domains?
 #
 # **Method.** Five grammars write sentences of five kinds: voice commands (*short form*), novels (*prose*), messages
-# spoken to a phone (*dictation*), calls to a service (*telephone*) and things said at home (*conversation*). To show all of them here, whatever the profile
-# trains on, the next cell makes 64 utterances of its own by 64 speakers, all domains in equal parts.
+# spoken to a phone (*dictation*), calls to a service (*telephone*) and things said at home (*conversation*). To show
+# all of them here, whatever the profile trains on, the next cell makes 64 utterances of its own by 64 speakers, all
+# domains in equal parts.
 
 # %%
 shown = open_corpus(
