@@ -280,7 +280,7 @@ show(
 # that count: too few for its signature to have shown anything.
 
 # %% tags=["hide-input"]
-from paper_lib.figures.markup import Markup
+from paper_lib.figures.markup import paragraph
 from paper_lib.figures.rewinding import rewinding_maps
 from paper_lib.layers.ranking import CLASSES, reinitialised
 
@@ -295,9 +295,8 @@ for size, group in of_size.items():
             step: reinitialised(Sweeps.of([record.result for record in of_step]))
             for step, of_step in by_step.items()
         }
-nothing = (
-    f"The trainings of profile {chosen.profile} keep no weights of steps on their way: there is nothing to rewind to, "
-    "and this question stays open here."
+nothing = paragraph(
+    f"Of profile {chosen.profile} no layer has been rewound: this question stays open here."
 )
 
 
@@ -320,7 +319,7 @@ show(
     alt="For each model size a heat map of layers by the step that a layer is rewound to, with the change in word "
     f"error rate. Ambient are: {ambient}.",
     name="rewinding",
-) if rewound else Markup(f"<p>{nothing}</p>", nothing)
+) if rewound else nothing
 
 # %% tags=["hide-input"]
 table(
@@ -360,8 +359,9 @@ from paper_lib.figures.signatures import module_maps
 from paper_lib.layers.ranking import layer_effects
 
 of_modules = {
-    size: [record for record in group if record.modules]
+    size: reset
     for size, group in of_size.items()
+    if (reset := [record for record in group if record.modules])
 }
 module_effects = {
     size: layer_effects(Sweeps.of([record.modules.result for record in group]))
@@ -372,6 +372,8 @@ show(
     caption="WER change, in points, by the re-initialisation of one module of one layer, everything else as trained.",
     alt="For each model size a heat map of modules by layers with the change in word error rate.",
     name="module-resets",
+) if module_effects else paragraph(
+    f"Of profile {chosen.profile} no module has been reset alone."
 )
 
 # %% tags=["hide-input"]
@@ -406,7 +408,7 @@ table(
     "Modules by class, over the layers, with intervals that hold together for all modules of a model (Bonferroni), and "
     "the mean WER change beside that of the whole layer's reset in the same trainings.",
     row_headers=2,
-)
+) if rows else None
 
 # %% [markdown]
 # If the modules of a layer harmed independently, the last column would add up to 1 within a size. Less: the modules

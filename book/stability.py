@@ -40,10 +40,10 @@ chapter = begin("stability", globals())
 # %%
 from paper_lib.claims.findings import sweeps_by
 from paper_lib.profiles import profile_of
-from paper_lib.studies import model_size
+from paper_lib.studies import stability
 
 chosen = chapter.parameters
-records = model_size(
+records = stability(
     profile_of(chosen.profile), chosen.seeds, chosen.draws, chosen.sizes
 ).records()
 sweeps = sweeps_by(records, "size")

@@ -72,12 +72,14 @@ class ModelRecords:
 class Study:
     """What a chapter wants to know, of which models.
 
-    `paired` models of one seed are compared with each other: a seed counts once all its models have been measured.
+    Records of a published profile come one by one. Where models of one seed are `paired`, to be compared with each
+    other, a seed counts once all its models have been measured; and a size once it has `least` trainings.
     """
 
     profile: Profile
     models: Sequence[ModelPlan]
     paired: bool = False
+    least: int = 1
 
     @property
     def measurements(self) -> list[Measurement]:
@@ -107,6 +109,8 @@ class Study:
             counts = Counter(model.run.seed for model in self.models)
             there = Counter(records.seed for records in found)
             found = [records for records in found if there[records.seed] == counts[records.seed]]
+        trainings = Counter(records.size for records in found)
+        found = [records for records in found if trainings[records.size] >= self.least]
         if not found:
             raise not_measured(self.profile)
         return found
@@ -167,6 +171,13 @@ def model_size(
     return Study(profile, [ModelPlan(size, run, ResetStudy(run=run, reset=reset)) for size, run in runs])
 
 
+def stability(
+    profile: Profile, seeds: int | None = None, draws: int | None = None, sizes: Sequence[Size] = SIZES
+) -> Study:
+    """Compares the trainings of `model_size` of a size with each other (slide "Stability")."""
+    return replace(model_size(profile, seeds, draws, sizes), least=2)
+
+
 def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = None, size: Size = "S") -> Study:
     """Trains one size with BatchNorm, GroupNorm of one group and GroupNorm of the profile's groups, all else equal.
 
@@ -214,7 +225,7 @@ def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size]
                 rewound={step: ResetStudy(run=run, reset=rewind) for step, rewind in rewinds.items()},
             )
         models.append(model)
-    return Study(profile, models)
+    return Study(profile, models, least=2)
 
 
 def explore(profile: Profile) -> Study:
@@ -228,7 +239,7 @@ def explore(profile: Profile) -> Study:
 STUDIES: dict[str, Callable[..., Study | AdaptationPlan]] = {
     "model_size": model_size,
     "group_norm": group_norm,
-    "stability": model_size,
+    "stability": stability,
     "signatures": signatures,
     "federated_dropout": federated_dropout,
     "explore": explore,
