@@ -251,9 +251,11 @@ show(
 #
 # **Question.** What is trained where a GPU is not at hand?
 #
-# **Method.** The mini sizes keep the proportions of the paper's: widths of about 1 : 1.8 : 3.6, and L one layer deeper.
-# They have a shorter kernel, characters instead of {term}`word-pieces <word-piece>`, and at every size the same
-# subsampling of 32 channels: it is no layer that is reset.
+# **Method.** Profile `laptop` trains the paper's own encoders: their widths, heads, kernels and layers. Its models write
+# characters instead of {term}`word-pieces <word-piece>`, which makes the embedding and the joint network smaller.
+# `quick` has minutes for everything. Its mini sizes keep the proportions of the paper's (widths of about 1 : 1.8 : 3.6,
+# and L one layer deeper), but they have six or seven layers, a shorter kernel, and at every size the same subsampling
+# of 32 channels: it is no layer that is reset.
 
 # %% tags=["hide-input"]
 own = {size: count_parameters(settings) for size, settings in profile.models.items()}
@@ -295,8 +297,9 @@ table(
 # **What it shows.** How large the models of this profile are, and that most of their weights are in the Conformer
 # layers.
 #
-# **What it does not show.** That what holds for a layer of a small model holds for a layer of the paper's. Profiles
-# `gpu` and `librispeech` train the paper's sizes.
+# **What it does not show.** That what holds for a layer of a mini model holds for a layer of the paper's. A layer of six
+# does more of the work than a layer of sixteen. `laptop` trains the paper's encoders, `gpu` and `librispeech` its whole
+# models.
 
 # %% [markdown]
 # ## What it means to reset a layer
@@ -531,7 +534,7 @@ table(
 # %% [markdown]
 # - **The auxiliary CTC loss** is a second head on the encoder. It makes a small transducer learn sooner. It is thrown
 #   away after training and not counted in any size, but it may well change what the upper layers learn.
-# - **Characters** instead of word-pieces, for the mini sizes: see the chapter on the corpus.
+# - **Characters** instead of word-pieces, where models learn on a CPU: see the chapter on the corpus.
 # - **The {term}`streaming model`** of the paper's experiment 2 is not on this page. It has causal convolutions and a
 #   limited {term}`left context`, and its exact shape was never published.
 #
