@@ -117,5 +117,5 @@ table(
 #
 # - The criteria are ours. The slides give pictures and no thresholds; another reader may draw the line elsewhere, and
 #   the numbers are there to do so.
-# - *Not reproduced* at a {term}`profile` of mini models says nothing against the paper's models, which have ten to a
-#   thousand times as many weights and learnt from more speech.
+# - *Not reproduced* at {term}`profile` `quick` says nothing against the paper's models, which have ten to a thousand
+#   times as many weights; at any profile they learnt from more speech.

@@ -420,9 +420,10 @@ table(
 # **What it shows.** Word-pieces (“▁” begins a word) need far fewer labels, so the {term}`transducer`'s lattice is
 # shorter. But every piece is a class of its own that has to be seen often enough.
 #
-# The mini sizes write **characters**, 28 of them and the blank. In trials before this book (one run each, width 48, six
-# layers, an hour of commands), characters reached 10.8 % WER after 500 steps and 1.5 % after 1000. With 320 word-pieces
-# it was 75 % after 250 steps and still 44 % after 1500. The paper's sizes write the paper's **word-pieces**.
+# Models that learn on a CPU write **characters**, 28 of them and the blank. In trials before this book (one run each,
+# width 48, six layers, an hour of commands), characters reached 10.8 % WER after 500 steps and 1.5 % after 1000. With
+# 320 word-pieces it was 75 % after 250 steps and still 44 % after 1500. Profiles `gpu` and `librispeech` write the
+# paper's **word-pieces**. (These trainings were of voices that the book no longer has.)
 #
 # **What it does not show.** Whether the kind of label moves the importance of layers. No experiment of this book
 # separates the two.

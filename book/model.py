@@ -251,8 +251,8 @@ show(
 #
 # **Question.** What is trained where a GPU is not at hand?
 #
-# **Method.** Profile `laptop` trains the paper's own encoders: their widths, heads, kernels and layers. Its models write
-# characters instead of {term}`word-pieces <word-piece>`, which makes the embedding and the joint network smaller.
+# **Method.** Profile `laptop` trains the paper's own encoders: their widths, heads, kernels and layers. Its models
+# write characters instead of {term}`word-pieces <word-piece>`, which makes the embedding and the joint network smaller.
 # `quick` has minutes for everything. Its mini sizes keep the proportions of the paper's (widths of about 1 : 1.8 : 3.6,
 # and L one layer deeper), but they have six or seven layers, a shorter kernel, and at every size the same subsampling
 # of 32 channels: it is no layer that is reset.
@@ -297,9 +297,9 @@ table(
 # **What it shows.** How large the models of this profile are, and that most of their weights are in the Conformer
 # layers.
 #
-# **What it does not show.** That what holds for a layer of a mini model holds for a layer of the paper's. A layer of six
-# does more of the work than a layer of sixteen. `laptop` trains the paper's encoders, `gpu` and `librispeech` its whole
-# models.
+# **What it does not show.** That what holds for a layer of a mini model holds for a layer of the paper's. A layer of
+# six does more of the work than a layer of sixteen. `laptop` trains the paper's encoders, `gpu` and `librispeech` its
+# whole models.
 
 # %% [markdown]
 # ## What it means to reset a layer

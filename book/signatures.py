@@ -265,7 +265,7 @@ show(
 )
 
 # %% [markdown]
-# Six or seven layers make coarse ranks: |ρ| exceeds 0.8 by chance about one time in twenty, and at fixed depth three
+# Six layers make coarse ranks: |ρ| exceeds 0.8 by chance about one time in twenty, and at fixed depth three
 # or four degrees of freedom are left, which tell next to nothing. Step 1 has a ρ too, of differences that are far too
 # small to see: Adam moves all layers alike there. A line that is high soon after, and stays so, says that the order of
 # the layers is *there from the beginning*, as it would be if it came from where a layer stands and not from what it

@@ -241,10 +241,10 @@ claims_table(
 # ## What this does not show
 #
 # - Trainings differ in initial weights and batches, not in data. Another corpus may rank layers differently.
-# - With two trainings of six layers there are 720 orders, and even perfect agreement is met by chance once in as many.
+# - Layers that do no harm rank by chance: the more ambient layers a model has, the less its ranks can agree.
 # - Harm of very different size in two layers weighs more in the deviation than in ranks: it is mostly about the
 #   critical ones.
-# - The paper counts on 16 and 17 layers, and on five runs. {term}`Profile <profile>` `laptop` has five.
+# - The paper trains five times. The first table says how many trainings of each size were made here.
 #
 # ## Run it again
 #
