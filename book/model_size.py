@@ -223,8 +223,8 @@ claims_table(
 # %% [markdown]
 # ## What this does not show
 #
-# - The models recognise synthetic speech; {doc}`corpus` says what that leaves out. The table above has the size of their
-#   encoders: at {term}`profile` `laptop` that of the paper's, at `quick` a fiftieth of it and six layers.
+# - The models recognise synthetic speech; {doc}`corpus` says what that leaves out. The first table has the size of
+#   their encoders: at {term}`profile` `laptop` that of the paper's, at `quick` a fiftieth of it and six layers.
 # - All sizes hear the same few hours of speech. The paper's had 960 hours, and there larger models have more to learn.
 # - With one training a size, the intervals say what *these* trained models do, and no verdict on sizes is given.
 # - The effect of a reset is measured one layer at a time. Two layers that can each be reset for free need not be free
