@@ -139,7 +139,7 @@ def test_the_table_of_contents_is_the_list_of_chapters() -> None:
         (
             "signatures",
             {"step": "30"},
-            "step 30 was not recorded; the 30 that were go from 25 to 750, the nearest is 25",
+            "step 30 was not recorded; the 31 that were go from 1 to 750, the nearest is 25",
         ),
         ("signatures", {"step": "800"}, "the nearest is 750"),  # L trains longer than S
         ("signatures", {"step": "3", "profile": "laptop"}, "step 3 was not recorded"),

@@ -102,8 +102,9 @@ class AdaptationPlan:
     def unnamed(self) -> list[Measurement]:
         """Stands for what can be named when more rankings are stored: as many adaptations, of layers in any order."""
         anyhow = range(1, self._settings.model.encoder.layers + 1)
-        seeds = set(range(self.seeds)) - self._rankings().keys()
-        return list(chain.from_iterable(self._of_seed(seed, anyhow) for seed in sorted(seeds)))
+        seeds = sorted(set(range(self.seeds)) - self._rankings().keys())
+        named = chain.from_iterable(self._of_seed(seed, anyhow) for seed in seeds)
+        return list({study.digest(): study for study in named}.values())
 
     @property
     def is_stored(self) -> bool:
