@@ -14,9 +14,9 @@
 # # Ask the model yourself
 #
 # This notebook is for JupyterLab (`make lab`). It asks the questions of the book's explorers of a real model while you
-# wait: the streaming model of profile `laptop`, training 0, which comes with the library. It has learnt two kinds of
-# speech from the synthesiser, dictation and telephone calls, and spells what it hears letter by letter. Run all cells
-# (*Run*, *Run All Cells*), then use the controls.
+# wait: a small streaming model, which comes with the library. It has learnt two kinds of speech from the synthesiser,
+# dictation and telephone calls, and spells what it hears letter by letter. Run all cells (*Run*, *Run All Cells*), then
+# use the controls.
 
 # %%
 from paper_lib.widgets.shipped import load_shipped

@@ -17,10 +17,11 @@ import pytest
 import soundfile
 import torch
 from numpy.typing import NDArray
+from tiny_runs import tiny_run
 
 from paper_lib.checkpoint import DamagedFileError
 from paper_lib.conformer.decoding import greedy_decode, transcribe
-from paper_lib.corpus import open_corpus
+from paper_lib.corpus import Corpus, open_corpus
 from paper_lib.corpus.batches import evaluation_batches
 from paper_lib.corpus.features import log_mel
 from paper_lib.corpus.speakers import ACCENTS, all_speakers, split_of
@@ -34,8 +35,9 @@ from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.signatures import signature
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
-from paper_lib.profiles import profile_of
+from paper_lib.profiles import shipped_run
 from paper_lib.settings import ResetSettings
+from paper_lib.studies.computing import trained_model
 from paper_lib.training import Fit
 from paper_lib.widgets.federated import FederatedPanel, spoken_commands
 from paper_lib.widgets.hearing import HearingPanel, voices
@@ -98,15 +100,18 @@ def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
         load_shipped(damaged)
 
 
-def test_the_model_of_its_training_is_at_hand_without_a_cache_and_no_other(
-    shipped: ShippedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_where_the_cache_has_no_model_of_a_training_the_shipped_one_is_at_hand(
+    shipped: ShippedModel, tiny_corpus: Corpus, tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path))
-    at_hand = model_at_hand(profile_of("laptop").adaptation.run(0))
-    assert at_hand is not None
-    for name, tensor in at_hand[0].state_dict().items():
-        assert torch.equal(tensor, shipped.model.state_dict()[name])
-    assert model_at_hand(profile_of("laptop").adaptation.run(1)) is None
+    (tmp_path / "corpora").symlink_to(tiny_cache / "corpora")
+    run, model, _ = model_at_hand(tiny_run())
+    assert run == shipped.run == shipped_run()
+    assert all(torch.equal(tensor, shipped.model.state_dict()[name]) for name, tensor in model.state_dict().items())
+    fitted = trained_model(tiny_run())
+    run, model, _ = model_at_hand(tiny_run())
+    assert run == tiny_run()
+    assert all(torch.equal(tensor, fitted.model.state_dict()[name]) for name, tensor in model.state_dict().items())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -49,15 +49,15 @@ def load_shipped(path: Path = PLACE) -> ShippedModel:
     )
 
 
-def model_at_hand(run: TrainingRun) -> tuple[Transducer, Tokenizer] | None:
-    """Returns the model of `run` where it needs no training: from the cache, or the shipped one if it is that one."""
+def model_at_hand(run: TrainingRun) -> tuple[TrainingRun, Transducer, Tokenizer]:
+    """Returns the model of `run` if the cache has it, else the shipped one; and the training that it is of."""
     from paper_lib.studies.computing import trained_model
 
     if is_cached(run):
         fitted = trained_model(run)
-        return fitted.model.cpu(), fitted.tokenizer
+        return run, fitted.model.cpu(), fitted.tokenizer
     shipped = load_shipped()
-    return (shipped.model, shipped.tokenizer) if shipped.run == run else None
+    return shipped.run, shipped.model, shipped.tokenizer
 
 
 def save_shipped(run: TrainingRun, fitted: Fit, path: Path = PLACE) -> None:
