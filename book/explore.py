@@ -37,10 +37,11 @@ chapter = begin("explore", globals())
 
 # %%
 from paper_lib.profiles import profile_of
-from paper_lib.studies import explore
+from paper_lib.studies import explore, norm_name
 
 chosen = chapter.parameters
-records = explore(profile_of(chosen.profile)).records()
+settings = profile_of(chosen.profile)
+records = explore(settings).records()
 
 # %% tags=["hide-input"]
 from paper_lib.explorers.layers import ExploredModel, layer_explorer
@@ -83,9 +84,9 @@ from paper_lib.explorers.hearing import HeardUtterance, Transcripts, hearing
 sweeps = {
     model.size: model.reset.result
     for model in records
-    if model.seed == 0 and model.modules
+    if model.seed == 0 and model.norm == norm_name(settings.models[model.size].encoder)
 }
-corpus = open_corpus(profile_of(chosen.profile).corpus)
+corpus = open_corpus(settings.corpus)
 spoken = Spoken.read(next(iter(sweeps.values())))
 names = sorted(spoken.ids)[: chosen.utterances]
 places = [spoken.ids.index(name) for name in names]
