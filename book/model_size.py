@@ -108,15 +108,18 @@ table(
 from paper_lib.figures.convergence import dev_wer_curves
 from paper_lib.figures.style import show
 
+schedule = profile_settings.training[records[0].size]
+latest = round((1 - schedule.decay_fraction) * schedule.steps)
 show(
     dev_wer_curves(trained),
-    caption="WER of dev speech on the way, %, on a logarithmic scale; one line per training, a dot where it ends. "
+    caption="WER of dev speech on the way, %, on a logarithmic scale; one line per training, a dot where it ends. The "
+    "learning rate begins to fall "
     + (
-        f"The learning rate begins to fall after {patience} measurements without a new lowest WER, and the training "
-        "ends when it has fallen."
-        if (patience := profile_settings.training[records[0].size].patience)
-        else "The number of steps was fixed before."
-    ),
+        f"after {schedule.patience} measurements without a new lowest WER, at the latest after {latest:,} steps. "
+        if schedule.patience
+        else f"after {latest:,} steps. "
+    )
+    + "The WER falls with it, and the training ends at a rate of 0.",
     alt="For each model size falling lines of the word error rate of dev speech against the training step.",
     name="convergence",
 )
