@@ -20,6 +20,7 @@ import soundfile
 from matplotlib.figure import Figure
 
 from paper_lib.explorers.signature import signature_slider
+from paper_lib.figures.convergence import dev_wer_curves
 from paper_lib.figures.download import csv_text
 from paper_lib.figures.lattice import lattice
 from paper_lib.figures.markup import Markup
@@ -240,3 +241,20 @@ def test_a_matrix_is_filled_where_its_correlation_is_significant() -> None:
     assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, True, True, False]
     ends = [path.vertices[:, 0].tolist() for lines in figure.axes[0].collections for path in lines.get_paths()]
     assert ends == [[0.8, 1.0], [-0.1, 0.6]]
+
+
+def test_the_way_to_convergence_is_that_of_the_records_in_the_order_of_steps() -> None:
+    # JSON has its keys as texts: sorted as such, 1000 would come before 150.
+    results = [{"dev_wer": {"1000": 0.05, "150": 0.9, "300": 0.4}}, {"dev_wer": {"150": 1.0, "300": 0.0}}]
+    figure = dev_wer_curves({"S": results[:1], "M": results})
+    small, middle = figure.axes
+    assert small.get_yscale() == middle.get_yscale() == "log"
+    (curve, _), (first, _, second, _) = small.get_lines(), middle.get_lines()
+    for line in (curve, first):
+        assert line.get_xdata().tolist() == [150, 300, 1000]  # type: ignore[union-attr]
+        assert line.get_ydata() == pytest.approx([90, 40, 5])
+    # An error rate of 0 stands at the edge of the logarithmic scale, and is noted as it is.
+    assert second.get_ydata() == pytest.approx([100, 0.1])
+    rows = figure.rows  # type: ignore[attr-defined]
+    assert [(row["size"], row["seed"], row["step"]) for row in rows][-2:] == [("M", 1, 150), ("M", 1, 300)]
+    assert rows[-1]["dev_wer_percent"] == 0
