@@ -30,8 +30,8 @@ from paper_lib.federated.averaging import ServerState
 from paper_lib.federated.clients import Client, client_update, clients_of, local_batches, trainable
 from paper_lib.federated.dropout import coverage, extract, scatter
 from paper_lib.federated.plans import named_plan
+from paper_lib.models import mini_streaming
 from paper_lib.paths import cache_root
-from paper_lib.profiles import mini_streaming
 from paper_lib.settings import FederatedSettings, ServerOptimizerSettings, SyntheticSettings
 from paper_lib.threads import one_thread
 

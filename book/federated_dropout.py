@@ -362,7 +362,7 @@ paragraph(enough_rounds({reference.name: curves[reference.name], **curves}))
 from paper_lib.federated.accounting import account
 from paper_lib.federated.plans import named_plan
 from paper_lib.federated.readings import SLIDE_DROPPED, SLIDE_WER
-from paper_lib.profiles import streaming_size
+from paper_lib.models import streaming_size
 
 paper = streaming_size()
 SECONDS, LABELS = 1.5, 25  # a short utterance

@@ -44,7 +44,8 @@ from paper_lib.figures.lattice import lattice
 from paper_lib.figures.parameters import stacked_shares
 from paper_lib.figures.style import show
 from paper_lib.figures.tables import table
-from paper_lib.profiles import SIZES, paper_size, profile_of
+from paper_lib.models import paper_size
+from paper_lib.profiles import SIZES, profile_of
 from paper_lib.settings import SyntheticSettings
 
 profile = profile_of(chapter.parameters.profile)

@@ -7,19 +7,27 @@ from typing import Literal
 
 from pydantic import Field
 
+from paper_lib.models import (
+    CHARACTERS,
+    WORD_PIECES,
+    laptop_streaming,
+    mini_size,
+    mini_streaming,
+    paper_size,
+    streaming_size,
+)
+from paper_lib.recipes import MINI_AUGMENT, NO_AUGMENT, deep_training, mini_training, paper_training
 from paper_lib.settings import (
     CorpusSettings,
     Domain,
     EncoderSettings,
     FederatedSettings,
     LibriSpeechSettings,
-    Norm,
     Positive,
     ResetSettings,
     ServerOptimizerSettings,
     Settings,
     Size,
-    SpecAugmentSettings,
     StreamingSettings,
     SyntheticSettings,
     TokenSettings,
@@ -29,75 +37,6 @@ from paper_lib.settings import (
 )
 
 ProfileName = Literal["smoke", "quick", "laptop", "gpu", "librispeech"]
-
-CHARACTERS = TokenSettings(kind="characters", vocabulary=29)
-WORD_PIECES = TokenSettings(kind="word_pieces", vocabulary=1024)
-
-
-def paper_size(size: Size, norm: Norm = "group", vocabulary: int = 1024) -> TransducerSettings:
-    """Returns the paper's ConformerS, M or L (Gulati et al. 2020, table 1), which reproduce the slides' counts."""
-    dim, heads, layers = {"S": (144, 4, 16), "M": (256, 4, 16), "L": (512, 8, 17)}[size]
-    embedding, units = (320, 320) if size == "S" else (128, 640)
-    encoder = EncoderSettings(dim=dim, heads=heads, layers=layers, kernel=32, norm=norm, groups=8, dropout=0.1)
-    return TransducerSettings(
-        encoder=encoder, vocabulary=vocabulary, embedding=embedding, prediction=units, joint=units
-    )
-
-
-def streaming_size(vocabulary: int = 4096) -> TransducerSettings:
-    """Returns the paper's streaming model as far as it is public (Li et al. 2021; Guliani et al., arXiv 2110.03634).
-
-    17 causal layers of width 512 with kernel 15, convolution before attention; two LSTM layers of 2048 units projected
-    to 640. Published are 113M parameters in the encoder and 137M in all. Where the sources are silent: the subsampling
-    is that of size L, the left context 65 frames of 40 ms, the joint network has 640 units.
-    """
-    encoder = EncoderSettings(
-        dim=512, heads=8, layers=17, kernel=15, groups=8, dropout=0.1, streaming=StreamingSettings(left_context=65)
-    )
-    return TransducerSettings(
-        encoder=encoder,
-        vocabulary=vocabulary,
-        embedding=128,
-        prediction=640,
-        lstm_layers=2,
-        lstm_units=2048,
-        joint=640,
-    )
-
-
-def mini_size(size: Size, norm: Norm = "group") -> TransducerSettings:
-    """Returns a model with the paper's proportions that learns in minutes on one core.
-
-    Widths keep the paper's 1 : 1.8 : 3.6, heads its 1 : 1 : 2, and L is a layer deeper. The subsampling, no layer that
-    is reset, has 32 channels at every size.
-    """
-    dim, heads, layers = {"S": (32, 2, 6), "M": (56, 2, 6), "L": (112, 4, 7)}[size]
-    encoder = EncoderSettings(
-        dim=dim, heads=heads, layers=layers, kernel=15, channels=32, norm=norm, groups=4, dropout=0.0
-    )
-    return TransducerSettings(encoder=encoder, vocabulary=CHARACTERS.vocabulary, embedding=32, prediction=64, joint=64)
-
-
-def mini_streaming() -> TransducerSettings:
-    """Returns a streaming model that learns in minutes on one core; it looks back over 1.3 s."""
-    encoder = EncoderSettings(
-        dim=48,
-        heads=2,
-        layers=6,
-        kernel=15,
-        channels=32,
-        groups=4,
-        dropout=0.0,
-        streaming=StreamingSettings(left_context=32),
-    )
-    return TransducerSettings(encoder=encoder, vocabulary=CHARACTERS.vocabulary, embedding=32, prediction=64, joint=64)
-
-
-def laptop_streaming() -> TransducerSettings:
-    """Returns ConformerS as a streaming model, with the kernel of the paper's; it looks back over 1.3 s."""
-    model = paper_size("S", vocabulary=CHARACTERS.vocabulary)
-    changes = {"kernel": 15, "streaming": StreamingSettings(left_context=32)}
-    return model.model_copy(update={"encoder": model.encoder.model_copy(update=changes)})
 
 
 class AdaptationProfile(Settings):
@@ -179,66 +118,6 @@ MINI_FEDERATED = FederatedSettings(
 MULTI_DOMAIN: dict[Domain, float] = {"short_form": 0.09, "dictation": 0.34, "telephone": 0.57}
 BALANCED: dict[Domain, float] = {"short_form": 0.5, "dictation": 0.25, "telephone": 0.25}
 
-NO_AUGMENT = SpecAugmentSettings(frequency_masks=0, time_masks=0)
-MINI_AUGMENT = SpecAugmentSettings(frequency_masks=1, frequency_bins=15, time_masks=2, time_fraction=0.05)
-
-
-def _mini_training(
-    steps: int,
-    batch_frames: int,
-    learning_rate: float,
-    augment: SpecAugmentSettings,
-    sorted_epochs: int | None = None,
-    snapshots: tuple[int, ...] | None = None,
-) -> TrainingSettings:
-    return TrainingSettings(
-        steps=steps,
-        batch_frames=batch_frames,
-        learning_rate=learning_rate,
-        warmup_steps=min(100, steps // 4),
-        weight_decay=1e-2,
-        augment=augment,
-        sorted_epochs=sorted_epochs,
-        distance_every=min(25, steps // 4),  # the same steps at every size
-        checkpoint_every=max(1, steps // 5),
-        snapshots=snapshots,
-    )
-
-
-def _deep_training(learning_rate: float, warmup_steps: int) -> TrainingSettings:
-    """Returns how the paper's encoders learn in minutes: a longer warm-up to a lower rate, short utterances first.
-
-    SpecAugment would keep them from beginning to learn; weight decay and dropout are there.
-    """
-    return TrainingSettings(
-        steps=4000,
-        batch_frames=2000,
-        learning_rate=learning_rate,
-        warmup_steps=warmup_steps,
-        decay_fraction=0.2,
-        patience=3,
-        weight_decay=1e-2,
-        precision="bf16",
-        augment=NO_AUGMENT,
-        sorted_epochs=1,
-        distance_every=50,
-        checkpoint_every=150,
-        snapshots=(50, 150, 300, 600, 1200),
-    )
-
-
-def _paper_training(size: Size, steps: int, batch_frames: int) -> TrainingSettings:
-    """Returns Gulati et al. 2020, section 3.2, but for the length, the batch and a rate that falls in a line."""
-    return TrainingSettings(
-        steps=steps,
-        batch_frames=batch_frames,
-        learning_rate=0.05 / paper_size(size).encoder.dim ** 0.5,
-        warmup_steps=steps // 10,
-        augment=SpecAugmentSettings(),
-        distance_every=max(1, steps // 40),
-        checkpoint_every=max(1, steps // 10),
-    )
-
 
 def _smoke() -> Profile:
     encoder = EncoderSettings(dim=16, heads=2, layers=2, kernel=7, channels=4, groups=2, dropout=0.0)
@@ -252,7 +131,7 @@ def _smoke() -> Profile:
         ),
         tokens=CHARACTERS,
         models=dict.fromkeys(SIZES, model),
-        training=dict.fromkeys(SIZES, _mini_training(4, 1500, 2e-3, MINI_AUGMENT, snapshots=(1, 2))),
+        training=dict.fromkeys(SIZES, mini_training(4, 1500, 2e-3, MINI_AUGMENT, snapshots=(1, 2))),
         reset=ResetSettings(draws=2),
         seeds=dict.fromkeys(SIZES, 2),
         norm_seeds=2,
@@ -271,7 +150,7 @@ def _smoke() -> Profile:
                     "encoder": encoder.model_copy(update={"layers": 4, "streaming": StreamingSettings(left_context=8)})
                 }
             ),
-            training=_mini_training(4, 1500, 2e-3, NO_AUGMENT, sorted_epochs=1),
+            training=mini_training(4, 1500, 2e-3, NO_AUGMENT, sorted_epochs=1),
             reset=ResetSettings(draws=0, split="dev"),
             # WERs after 0, 5 and 10 rounds: sorted as texts they would be out of order.
             federated=FederatedSettings(rounds=10, clients_per_round=2),
@@ -298,9 +177,9 @@ def _quick() -> Profile:
         tokens=CHARACTERS,
         models={size: mini_size(size) for size in SIZES},
         training={
-            "S": _mini_training(750, 2400, 5e-3, NO_AUGMENT, snapshots=QUICK_SNAPSHOTS),
-            "M": _mini_training(750, 2400, 4e-3, NO_AUGMENT, snapshots=QUICK_SNAPSHOTS),
-            "L": _mini_training(800, 2000, 2.5e-3, NO_AUGMENT, snapshots=QUICK_SNAPSHOTS),
+            "S": mini_training(750, 2400, 5e-3, NO_AUGMENT, snapshots=QUICK_SNAPSHOTS),
+            "M": mini_training(750, 2400, 4e-3, NO_AUGMENT, snapshots=QUICK_SNAPSHOTS),
+            "L": mini_training(800, 2000, 2.5e-3, NO_AUGMENT, snapshots=QUICK_SNAPSHOTS),
         },
         reset=ResetSettings(draws=2),
         seeds=dict.fromkeys(SIZES, 2),
@@ -317,7 +196,7 @@ def _quick() -> Profile:
             ),
             tokens=CHARACTERS,
             model=mini_streaming(),
-            training=_mini_training(900, 3000, 5e-3, NO_AUGMENT, sorted_epochs=1),
+            training=mini_training(900, 3000, 5e-3, NO_AUGMENT, sorted_epochs=1),
             reset=ResetSettings(draws=0, split="dev"),
             federated=MINI_FEDERATED.model_copy(update={"rounds": 22}),
             measure_every=5,
@@ -342,9 +221,9 @@ def _laptop() -> Profile:
         tokens=CHARACTERS,
         models={size: paper_size(size, vocabulary=CHARACTERS.vocabulary) for size in SIZES},
         training={
-            "S": _deep_training(1e-3, 300),
-            "M": _deep_training(8e-4, 300),
-            "L": _deep_training(3e-4, 500),
+            "S": deep_training(1e-3, 300),
+            "M": deep_training(8e-4, 300),
+            "L": deep_training(3e-4, 500),
         },
         reset=ResetSettings(draws=2),
         seeds={"S": 5, "M": 5, "L": 3},
@@ -361,7 +240,7 @@ def _laptop() -> Profile:
             ),
             tokens=CHARACTERS,
             model=laptop_streaming(),
-            training=_deep_training(1e-3, 300),
+            training=deep_training(1e-3, 300),
             reset=ResetSettings(draws=0, split="dev"),
             federated=FederatedSettings(
                 rounds=32,
@@ -391,7 +270,7 @@ def _gpu() -> Profile:
         ),
         tokens=WORD_PIECES,
         models={size: paper_size(size) for size in SIZES},
-        training={size: _paper_training(size, 8000, 6000) for size in SIZES},
+        training={size: paper_training(size, 8000, 6000) for size in SIZES},
         reset=ResetSettings(draws=3, batch_frames=12_000),
         seeds=dict.fromkeys(SIZES, 2),
         norm_seeds=2,
@@ -406,7 +285,7 @@ def _librispeech() -> Profile:
         corpus=LibriSpeechSettings(),
         tokens=WORD_PIECES,
         models={size: paper_size(size) for size in SIZES},
-        training={size: _paper_training(size, 100_000, 60_000) for size in SIZES},
+        training={size: paper_training(size, 100_000, 60_000) for size in SIZES},
         reset=ResetSettings(draws=3, batch_frames=12_000),
         seeds=dict.fromkeys(SIZES, 5),
         norm_seeds=5,
@@ -427,7 +306,7 @@ def _full_adaptation() -> AdaptationProfile:
         ),
         tokens=TokenSettings(kind="word_pieces", vocabulary=4096),
         model=streaming_size(),
-        training=_paper_training("L", 8000, 6000),
+        training=paper_training("L", 8000, 6000),
         reset=ResetSettings(draws=0, split="dev", batch_frames=12_000),
         federated=FederatedSettings(rounds=100, clients_per_round=16, local_batch_frames=6000, decay_fraction=0.25),
         measure_every=10,
@@ -454,7 +333,7 @@ def shipped_run() -> TrainingRun:
         domains=("dictation", "telephone"),
         tokens=CHARACTERS,
         model=mini_streaming(),
-        training=_mini_training(3000, 3000, 5e-3, MINI_AUGMENT, sorted_epochs=1),
+        training=mini_training(3000, 3000, 5e-3, MINI_AUGMENT, sorted_epochs=1),
         seed=0,
     )
 

@@ -14,8 +14,8 @@ from benchmarks import decoders, encoders, growth, losses
 from benchmarks.timing import OURS, Row, Timed, UnequalError, by_turns, check_close
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.figures.costs import compared, finding, grown
+from paper_lib.models import mini_size
 from paper_lib.paths import published_records
-from paper_lib.profiles import mini_size
 from paper_lib.settings import EncoderSettings
 
 RECORD = json.loads((published_records(".") / "benchmark.json").read_text())

@@ -22,7 +22,8 @@ from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.signatures import signature, signatures_over_time
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
-from paper_lib.profiles import profile_of, streaming_size
+from paper_lib.models import streaming_size
+from paper_lib.profiles import profile_of
 from paper_lib.settings import DropoutPlan
 from paper_lib.studies import ModelRecords, explore, federated_dropout, signatures
 

@@ -15,7 +15,8 @@ from paper_lib.conformer.layer import ConformerLayer, depthwise
 from paper_lib.conformer.products import use_fast_products
 from paper_lib.conformer.sizes import SLIDE, count_parameters, millions, table
 from paper_lib.conformer.transducer import BLANK, FEW, Transducer
-from paper_lib.profiles import SIZES, mini_size, paper_size
+from paper_lib.models import mini_size, paper_size
+from paper_lib.profiles import SIZES
 from paper_lib.settings import EncoderSettings, StreamingSettings, TransducerSettings
 from paper_lib.threads import one_thread
 

@@ -12,7 +12,7 @@ from tiny_runs import tiny_run
 from paper_lib.explorers.planner import MeasuredPlan, planner
 from paper_lib.federated.accounting import account
 from paper_lib.inference import Estimate
-from paper_lib.profiles import streaming_size
+from paper_lib.models import streaming_size
 from paper_lib.settings import DropoutPlan
 
 MEASURED = [

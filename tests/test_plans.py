@@ -13,7 +13,7 @@ from paper_lib.federated.accounting import account, dropped_parameters, dropped_
 from paper_lib.federated.dropout import draw_mask, sub_model
 from paper_lib.federated.plans import COUNTS, PLANS, PlanError, draws_of, named_plan, own_plan, ranking_of
 from paper_lib.federated.readings import SLIDE_DROPPED, readings
-from paper_lib.profiles import mini_streaming, streaming_size
+from paper_lib.models import mini_streaming, streaming_size
 from paper_lib.settings import DropoutPlan, StreamingSettings, TransducerSettings
 
 RANKING = [3, 1, 2, 4]

@@ -9,7 +9,7 @@ from torch import nn
 from paper_lib.conformer.layer import ConformerLayer
 from paper_lib.conformer.skeleton import skeleton
 from paper_lib.conformer.transducer import Transducer
-from paper_lib.profiles import paper_size, streaming_size
+from paper_lib.models import paper_size, streaming_size
 from paper_lib.settings import EncoderSettings, Size, TransducerSettings
 
 # Slide "Experiment 1": parameters in Conformer layers, layers x parameters of one, parameters in total.
