@@ -129,10 +129,10 @@ def test_a_domain_that_the_corpus_lacks_is_refused(domains: tuple[str, ...]) -> 
 
 
 @pytest.mark.parametrize("name", ["quick", "laptop"])
-def test_short_form_is_about_seven_per_cent_of_the_time(name: str) -> None:
+def test_short_form_is_five_to_ten_per_cent_of_the_time(name: str) -> None:
     settings = profile_of(name).adaptation  # type: ignore[arg-type]
     few = settings.corpus.model_copy(update={"shard_utterances": 300})
     shard = open_corpus(few)._source.make_shard(few, "train", 0)
     lasts = {d: np.mean([u.frames for u in shard.utterances if u.domain == d]) for d in few.domains}
     times = {domain: share * lasts[domain] for domain, share in few.domains.items()}
-    assert times[settings.held_out] / sum(times.values()) == pytest.approx(27 / 400, abs=0.007)
+    assert 0.05 < times[settings.held_out] / sum(times.values()) < 0.1  # 27k of 400k hours in the paper
