@@ -109,7 +109,7 @@ MINI_FEDERATED = FederatedSettings(
     clients_per_round=4,
     local_batch_frames=1500,
     client_learning_rate=0.15,
-    server=ServerOptimizerSettings(kind="adam", learning_rate=5e-3, betas=(0.8, 0.99)),
+    server=ServerOptimizerSettings(kind="adam", learning_rate=1.25e-3, betas=(0.8, 0.99)),
     decay_fraction=0.25,
 )
 
