@@ -25,7 +25,7 @@ from paper_lib.corpus.speakers import all_speakers, speak
 
 pytestmark = pytest.mark.book
 
-SENTENCE = "hello chris are you free next week"
+SENTENCE = "dear chris i've sent you the contract talk later"
 PATIENCE = 90_000  # ms; machines are slow when they are shared
 
 
@@ -120,7 +120,7 @@ def test_an_empty_sentence_is_refused(notebook: Page) -> None:
 
 def test_a_stereo_recording_is_recognised(notebook: Page, tmp_path: Path) -> None:
     upload(notebook, tmp_path / "mine.wav", sound(0))
-    expect(notebook.get_by_text("mine.wav, 2.1 s: ")).to_be_visible()
+    expect(notebook.get_by_text("mine.wav, 2.2 s: ")).to_be_visible()
     expect(row(notebook, "intact")).to_have_text(SENTENCE)
 
 
