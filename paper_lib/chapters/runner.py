@@ -122,5 +122,5 @@ def _execute(chapter: str, checked: BaseModel, source: NotebookNode, root: Path,
 def _until(source: NotebookNode, code: str, reason: str) -> NotebookNode:
     """Returns the cells of `source` before the one with this `code`, and then what is missing."""
     place = [cell.source for cell in source.cells].index(code)
-    told = nbformat.v4.new_markdown_cell(f"```{{admonition}} Not measured yet\n{reason}.\n```")
+    told = nbformat.v4.new_markdown_cell(f"```{{admonition}} Not measured yet\n{reason[:1].upper()}{reason[1:]}.\n```")
     return nbformat.from_dict({**source, "cells": [*source.cells[:place], told]})
