@@ -21,7 +21,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if TYPE_CHECKING:  # torch takes seconds, and most test files do without.
     from playwright.sync_api import Browser
 
+    from paper_lib.conformer.transducer import Transducer
     from paper_lib.corpus import Corpus
+    from paper_lib.federated.clients import Client
     from paper_lib.training import Fit
 
 
@@ -55,6 +57,21 @@ def trained(request: pytest.FixtureRequest, tiny_corpus: Corpus, tmp_path_factor
 
     run = tiny_run(request.param, steps=40, distance_every=15, checkpoint_every=30)
     return fit(run, tiny_corpus, tmp_path_factory.mktemp("trained"), CPU)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_corpus: Corpus) -> Transducer:
+    """A model whose words change with almost any of its weights, of clients who are the tiny corpus's speakers."""
+    from tiny_runs import babbling
+
+    return babbling("group", tiny_corpus)[0]
+
+
+@pytest.fixture(scope="module")
+def clients(tiny_corpus: Corpus) -> list[Client]:
+    from paper_lib.federated.clients import clients_of
+
+    return clients_of(tiny_corpus, "train")
 
 
 @pytest.fixture(scope="session")

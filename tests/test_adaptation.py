@@ -13,15 +13,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_runs import Words, babbling
+from tiny_runs import Words
 from torch import Tensor
 
 from paper_lib.claims.federated_dropout import CLAIMS, dips_by_layer, judge
 from paper_lib.conformer.transducer import Transducer
-from paper_lib.corpus import Corpus
 from paper_lib.federated.adaptation import Adaptation, adapt
 from paper_lib.federated.algorithm import federated_dropout
-from paper_lib.federated.clients import Client, ClientError, clients_of
+from paper_lib.federated.clients import Client, ClientError
 from paper_lib.federated.comparison import Adapted, late_gain, updates_of
 from paper_lib.federated.plans import named_plan
 from paper_lib.inference import Estimate
@@ -31,16 +30,6 @@ from paper_lib.settings import FederatedSettings
 
 SETTINGS = FederatedSettings(rounds=4, clients_per_round=2, local_batch_frames=600, failure_rate=0.3, seed=3)
 PLAN = named_plan("amb-1", [2, 1])
-
-
-@pytest.fixture(scope="module")
-def model(tiny_corpus: Corpus) -> Transducer:
-    return babbling("group", tiny_corpus)[0]
-
-
-@pytest.fixture(scope="module")
-def clients(tiny_corpus: Corpus) -> list[Client]:
-    return clients_of(tiny_corpus, "train")
 
 
 class Interrupted(Exception):

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tiny_runs import Words, babbling
+from tiny_runs import Words
 from torch import Tensor, nn
 
 from paper_lib.conformer.layer import FeedForward
 from paper_lib.conformer.loss import transducer_loss
 from paper_lib.conformer.transducer import BLANK, Transducer
-from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import collate
 from paper_lib.federated.algorithm import client_mask, client_seed, federated_dropout
 from paper_lib.federated.averaging import CoordinateMean
-from paper_lib.federated.clients import Client, client_update, clients_of, local_batches, trainable
+from paper_lib.federated.clients import Client, client_update, local_batches, trainable
 from paper_lib.federated.dropout import Mask, coverage, extract, scatter, sub_model
 from paper_lib.federated.updates import LayerUpdates
 from paper_lib.settings import DropoutPlan, FederatedSettings
@@ -25,16 +24,6 @@ SETTINGS = FederatedSettings(rounds=2, clients_per_round=2, local_batch_frames=6
 SCALED = SETTINGS.model_copy(update={"kept_units": "scaled"})
 HALF = DropoutPlan(name="half of layer 2", rates={2: 0.5})
 NOTHING = DropoutPlan(name="none")
-
-
-@pytest.fixture(scope="module")
-def model(tiny_corpus: Corpus) -> Transducer:
-    return babbling("group", tiny_corpus)[0]
-
-
-@pytest.fixture(scope="module")
-def clients(tiny_corpus: Corpus) -> list[Client]:
-    return clients_of(tiny_corpus, "train")
 
 
 def feed_forward(model: Transducer, kept: Tensor, scaled: bool) -> FeedForward:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from tiny_runs import Words, babbling
+from tiny_runs import Words
 from torch import Tensor
 
 from paper_lib.conformer.transducer import Transducer
@@ -22,7 +22,6 @@ from paper_lib.federated.clients import (
     Client,
     ClientError,
     client_update,
-    clients_of,
     local_batches,
     refusal,
     sample,
@@ -43,16 +42,6 @@ from paper_lib.settings import DropoutPlan, FederatedSettings, ServerOptimizerSe
 HALF = DropoutPlan(name="half of layer 2", rates={2: 0.5})
 NOTHING = DropoutPlan(name="none")
 SETTINGS = FederatedSettings(rounds=2, clients_per_round=3, local_batch_frames=400, seed=5)
-
-
-@pytest.fixture(scope="module")
-def model(tiny_corpus: Corpus) -> Transducer:
-    return babbling("group", tiny_corpus)[0]
-
-
-@pytest.fixture(scope="module")
-def clients(tiny_corpus: Corpus) -> list[Client]:
-    return clients_of(tiny_corpus, "train")
 
 
 def mask_of(model: Transducer, plan: DropoutPlan = HALF, seed: int = 0) -> Mask:
