@@ -43,6 +43,9 @@ class AdaptationProfile(Settings):
     """The paper's second experiment: a streaming model learns all domains but one, and clients bring that one."""
 
     corpus: SyntheticSettings = Field(description="all domains (MD)")
+    clients: CorpusSettings | None = Field(
+        default=None, description="that the clients' speech is of; none: the held-out domain of the training's"
+    )
     held_out: Domain = Field(default="short_form", description="domain of the clients' speech (SF)")
     tokens: TokenSettings
     model: TransducerSettings
@@ -80,6 +83,7 @@ class Profile(Settings):
     """Everything that a study needs to know beside its own question."""
 
     name: ProfileName
+    base: Profile | None = Field(default=None, description="whose trainings those of this one begin with; none: fresh")
     corpus: CorpusSettings
     tokens: TokenSettings
     models: dict[Size, TransducerSettings]
@@ -97,7 +101,12 @@ class Profile(Settings):
     def run(self, size: Size, seed: int) -> TrainingRun:
         """Returns the training of one size from one seed."""
         return TrainingRun(
-            corpus=self.corpus, tokens=self.tokens, model=self.models[size], training=self.training[size], seed=seed
+            corpus=self.corpus,
+            tokens=self.tokens,
+            model=self.models[size],
+            training=self.training[size],
+            base=self.base.run(size, seed) if self.base else None,
+            seed=seed,
         )
 
 

@@ -18,6 +18,7 @@ Split = Literal["train", "dev", "test"]
 Size = Literal["S", "M", "L"]
 Norm = Literal["batch", "group"]
 Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 MEL_BINS = 80  # of the features
@@ -166,7 +167,7 @@ class TrainingSettings(Settings):
         description="steps between records of the weights' distance from step 0; the first and the last have one too"
     )
     checkpoint_every: Positive = Field(description="steps between checkpoints and measurements of the dev WER")
-    snapshots: tuple[Positive, ...] | None = Field(
+    snapshots: tuple[NonNegative, ...] | None = Field(
         default=None, description="steps whose weights of the encoder's layers are kept, for rewinding; none: no step's"
     )
 
@@ -191,7 +192,19 @@ class TrainingRun(Settings):
     tokens: TokenSettings
     model: TransducerSettings
     training: TrainingSettings
+    base: TrainingRun | None = Field(
+        default=None,
+        description="training with whose last weights this one begins, a fine-tuning; step-0 weights, W(0), are those "
+        "of the base. None: with fresh weights",
+    )
     seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _fits_its_base(self) -> TrainingRun:
+        for field in ("model", "tokens") if self.base else ():
+            if getattr(self, field) != getattr(self.base, field):
+                raise ValueError(f"{field} is {getattr(self, field)}; the base has {getattr(self.base, field)}")
+        return self
 
     @model_validator(mode="after")
     def _of_the_corpus(self) -> TrainingRun:
@@ -219,8 +232,10 @@ class ResetSettings(Settings):
     statistics: Literal["reset", "kept"] = Field(
         default="reset", description="whether BatchNorm's running statistics go with the layer; GroupNorm has none"
     )
-    rewind: Positive | None = Field(
-        default=None, description="step whose weights a re-initialisation puts back, a snapshot; none: step 0"
+    rewind: NonNegative | None = Field(
+        default=None,
+        description="step whose weights a re-initialisation puts back, a snapshot; 0 in a fine-tuning: those that it "
+        "began with. None: W(0)",
     )
     draws: int = Field(default=3, ge=0, description="re-randomisations of every unit, each from another seed")
     split: Literal["dev", "test"] | None = Field(default=None, description="speech that is recognised; none: test")

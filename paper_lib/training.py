@@ -78,6 +78,13 @@ class Fit:
             raise ValueError(f"the training kept no weights of step {step}; it had {steps} steps") from None
 
 
+def hear_as(model: Transducer, corpus: Corpus) -> None:
+    """Makes `model` normalise features by the mean and the deviation of the training speech of `corpus`."""
+    mean, std = corpus.feature_statistics()
+    model.feature_mean.copy_(torch.from_numpy(mean))
+    model.feature_std.copy_(torch.from_numpy(std))
+
+
 class Objective(nn.Module):
     """The transducer loss with an auxiliary CTC loss on the encoder, which the paper does not have.
 
@@ -128,11 +135,19 @@ def weight_matrices(model: Transducer) -> dict[str, Tensor]:
     return {name: p for name, p in parameters if name.startswith("layers.") and p.dim() > 1 and name.endswith("weight")}
 
 
-def fit(run: TrainingRun, corpus: Corpus, directory: Path, device: torch.device, position: int = 0) -> Fit:
+def fit(
+    run: TrainingRun,
+    corpus: Corpus,
+    directory: Path,
+    device: torch.device,
+    position: int = 0,
+    base: Fit | None = None,
+) -> Fit:
     """Trains the model of `run` in `directory`, from its last checkpoint if there is one, and returns it.
 
     A finished training is loaded. Training speech that is not in the cache is made by other processes meanwhile.
-    `position` is the progress bar's line. Raises NonFiniteLossError.
+    `position` is the progress bar's line; `base` is the training that a fine-tuning begins with. Raises
+    NonFiniteLossError.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with (
@@ -142,12 +157,14 @@ def fit(run: TrainingRun, corpus: Corpus, directory: Path, device: torch.device,
     ):
         for leftover in directory.glob(".checkpoint.*"):  # of a process that was killed while it wrote
             leftover.unlink()
-        shards = (corpus.shard("train", k) for k in range(min(WINDOW, corpus.shards("train"))))
-        texts = (utterance.text for shard in shards for utterance in shard.utterances)
-        tokenizer = make_tokenizer(run.tokens, texts)
-        session = _Session(run, corpus, tokenizer, directory, device)
+        session = _Session(run, corpus, base, directory, device)
         session.run_to_end(position)
         return session.result()
+
+
+def _tokenizer(run: TrainingRun, corpus: Corpus) -> Tokenizer:
+    shards = (corpus.shard("train", k) for k in range(min(WINDOW, corpus.shards("train"))))
+    return make_tokenizer(run.tokens, (utterance.text for shard in shards for utterance in shard.utterances))
 
 
 def _snapshot(directory: Path, step: int) -> Path:
@@ -162,17 +179,22 @@ class _Session:
     """The state of a training: objective, optimizer, history; `run_to_end` is the loop."""
 
     def __init__(
-        self, run: TrainingRun, corpus: Corpus, tokenizer: Tokenizer, directory: Path, device: torch.device
+        self, run: TrainingRun, corpus: Corpus, base: Fit | None, directory: Path, device: torch.device
     ) -> None:
-        self.run, self.corpus, self.tokenizer = run, corpus, tokenizer
+        self.run, self.corpus = run, corpus
+        self.tokenizer = base.tokenizer if base else _tokenizer(run, corpus)
         self.directory, self.device = directory, device
         self.history = History()
         torch.manual_seed(run.seed)
         self.objective = Objective(run)
-        mean, std = corpus.feature_statistics()
-        self.objective.model.feature_mean.copy_(torch.from_numpy(mean))
-        self.objective.model.feature_std.copy_(torch.from_numpy(std))
-        self.initial = {name: tensor.clone() for name, tensor in self.objective.model.state_dict().items()}
+        model = self.objective.model
+        if base:
+            model.load_state_dict(base.initial)
+        hear_as(model, corpus)
+        self.initial = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        if base:
+            model.load_state_dict(base.model.state_dict())
+            hear_as(model, corpus)
         self.objective.to(device)
         self.moments: dict[int, dict[str, Tensor]] = {}  # of the optimizer, at the last checkpoint
         self._restore()
@@ -199,6 +221,8 @@ class _Session:
         self.optimizer = self._make_optimizer()
         if self.step == 0:
             save_tensors(self.directory / "initial.safetensors", self.initial)
+            if 0 in (settings.snapshots or ()):
+                self._keep_layers()
         began = time.perf_counter() - self.history.seconds
         label = f"train {run.model.encoder.dim}x{run.model.encoder.layers} seed {run.seed}"
         with tqdm(total=self.last_step, initial=self.step, desc=label, position=position, unit="step") as bar:

@@ -26,7 +26,7 @@ from paper_lib.settings import (
     TrainingSettings,
     TransducerSettings,
 )
-from paper_lib.training import fit
+from paper_lib.training import Fit, fit
 
 CPU = torch.device("cpu")
 
@@ -131,9 +131,10 @@ def in_process(function: Callable[..., None], *arguments: Any) -> int | None:
     return process.exitcode
 
 
-def train(run: TrainingRun, cache: Path, directory: Path) -> None:
+def train(run: TrainingRun, cache: Path, directory: Path) -> Fit:
     torch.set_num_threads(1)
-    fit(run, Corpus(run.corpus, cache), directory, CPU)
+    base = train(run.base, cache, directory / "base") if run.base else None
+    return fit(run, Corpus(run.corpus, cache), directory, CPU, base=base)
 
 
 def train_until_update(run: TrainingRun, cache: Path, directory: Path, updates: int) -> None:

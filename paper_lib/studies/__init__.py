@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import Any
 
 from paper_lib.layers.ranking import intact_wer
 from paper_lib.layers.sweeps import Sweeps
@@ -189,15 +190,13 @@ def group_norm(profile: Profile, seeds: int | None = None, draws: int | None = N
     models = []
     for change in ({"norm": "batch"}, {"norm": "group", "groups": 1}, {"norm": "group"}):
         for seed in range(seeds or profile.norm_seeds):
-            run = profile.run(size, seed)
-            encoder = run.model.encoder.model_copy(update=change)
-            run = run.model_copy(update={"model": run.model.model_copy(update={"encoder": encoder})})
+            run = _with_encoder(profile.run(size, seed), change)
             models.append(
                 ModelPlan(
                     size,
                     run,
                     ResetStudy(run=run, reset=reset),
-                    kept=ResetStudy(run=run, reset=kept) if encoder.norm == "batch" else None,
+                    kept=ResetStudy(run=run, reset=kept) if run.model.encoder.norm == "batch" else None,
                     activations=ActivationStudy(run=run),
                 )
             )
@@ -244,6 +243,13 @@ STUDIES: dict[str, Callable[..., Study | AdaptationPlan]] = {
     "federated_dropout": federated_dropout,
     "explore": explore,
 }
+
+
+def _with_encoder(run: TrainingRun, change: Mapping[str, Any]) -> TrainingRun:
+    """Returns `run` with other settings of the encoder, and so its base."""
+    encoder = run.model.encoder.model_copy(update=change)
+    model = run.model.model_copy(update={"encoder": encoder})
+    return run.model_copy(update={"model": model, "base": run.base and _with_encoder(run.base, change)})
 
 
 def _reset_settings(profile: Profile, draws: int | None) -> ResetSettings:

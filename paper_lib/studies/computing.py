@@ -21,7 +21,7 @@ from paper_lib.layers.activations import normalised_activations
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.paths import cache_root
 from paper_lib.results import Record, Store
-from paper_lib.settings import Split, TrainingRun
+from paper_lib.settings import CorpusSettings, Split, TrainingRun
 from paper_lib.studies.costs import cost
 from paper_lib.studies.measurements import (
     KINDS,
@@ -29,11 +29,12 @@ from paper_lib.studies.measurements import (
     AdaptationStudy,
     Measurement,
     ResetStudy,
+    corpus_of,
     directory_of,
     run_of,
     seed_of,
 )
-from paper_lib.training import Fit, fit
+from paper_lib.training import Fit, fit, hear_as
 
 # Losses in a record: enough to draw a curve.
 LOSS_POINTS = 200
@@ -46,7 +47,8 @@ def compute_device() -> torch.device:
 
 def trained_model(run: TrainingRun, position: int = 0) -> Fit:
     """Returns the model of `run`, trained now or loaded from the cache; `position` is the progress bar's line."""
-    return fit(run, _corpus(run), directory_of(run), compute_device(), position)
+    base = trained_model(run.base, position) if run.base else None
+    return fit(run, _corpus(run), directory_of(run), compute_device(), position, base)
 
 
 def _train(run: TrainingRun, position: int) -> dict[str, Any]:
@@ -69,7 +71,8 @@ def _train(run: TrainingRun, position: int) -> dict[str, Any]:
 def _reset(study: ResetStudy, position: int) -> dict[str, Any]:
     """Returns what is heard of every test utterance, intact and under every reset."""
     fitted = trained_model(study.run, position)
-    batches = evaluation_batches(_corpus(study.run), study.reset.split or "test", study.reset.batch_frames)
+    corpus = corpus_of(study) if study.corpus else _corpus(study.run)
+    batches = evaluation_batches(corpus, study.reset.split or "test", study.reset.batch_frames)
     step = study.reset.rewind
     result = reset_sweep(
         fitted.model,
@@ -100,10 +103,13 @@ def _observe_activations(study: ActivationStudy, position: int) -> dict[str, Any
 def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
     """Returns the rounds of an adaptation, and what is heard after it of every test utterance of every domain."""
     fitted = trained_model(study.run, position)
-    corpus = open_corpus(study.run.corpus)
-    held_out = open_corpus(study.run.corpus, (study.held_out,))
+    corpus = corpus_of(study)
+    held_out = open_corpus(corpus.settings, (study.held_out,))
     dev = evaluation_batches(held_out, "dev", study.batch_frames)
     test = evaluation_batches(corpus, "test", study.batch_frames)
+    if study.corpus:
+        hear_as(fitted.model, held_out)
+        test += evaluation_batches(_corpus(study.run), "test", study.batch_frames)
     if study.method == "centralised":
         algorithm = centralised(study.federated, study.run.model, fitted.tokenizer)
     else:
@@ -164,11 +170,15 @@ def compute(measurements: Iterable[Measurement], store: Store, workers: int | No
 
 def prepare_corpora(measurements: Iterable[Measurement]) -> None:
     """Makes the speech of `measurements` that is not in the cache."""
-    corpora = {run.corpus.digest(): run.corpus for run in map(run_of, measurements)}
-    for settings in corpora.values():
+    corpora = [corpus for one in measurements for corpus in (corpus_of(one).settings, *_trained_on(run_of(one)))]
+    for settings in {corpus.digest(): corpus for corpus in corpora}.values():
         # While a GPU trains, the CPU's cores make the training speech.
         splits: tuple[Split, ...] = ("dev", "test") if compute_device().type == "cuda" else ("train", "dev", "test")
         open_corpus(settings).prepare(splits)
+
+
+def _trained_on(run: TrainingRun) -> list[CorpusSettings]:
+    return [run.corpus, *(_trained_on(run.base) if run.base else ())]
 
 
 def _measure_all(measurements: list[Measurement], store: Store, position: int) -> None:
@@ -183,6 +193,6 @@ def measure(measurement: Measurement, store: Store, position: int) -> Record:
         KINDS[type(measurement)],
         measurement,
         lambda: _COMPUTE[type(measurement)](measurement, position),
-        corpus=open_corpus(run.corpus).digest,
+        corpus=corpus_of(measurement).digest,
         seeds=sorted({run.seed, seed_of(measurement)}),
     )

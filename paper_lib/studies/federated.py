@@ -235,6 +235,7 @@ class AdaptationPlan:
     def _adaptation(self, seed: int, plan: DropoutPlan, federated: FederatedSettings) -> AdaptationStudy:
         return AdaptationStudy(
             run=self._settings.run(seed),
+            corpus=self._settings.clients,
             held_out=self._settings.held_out,
             plan=plan.by_rates(),  # crit-2 and high-2, where they drop in the same layers, are one measurement
             federated=federated.model_copy(update={"seed": seed}),

@@ -139,5 +139,5 @@ def _sort(measurement: Measurement) -> str:
             return "adaptation" if measurement.federated.rounds else "test before adaptation"
         case ResetStudy(reset=reset):
             kept = ", statistics kept" if reset.statistics == "kept" else ""
-            rewound = f", rewound to step {reset.rewind}" if reset.rewind else ""
+            rewound = "" if reset.rewind is None else f", rewound to step {reset.rewind}"
             return f"resets of {reset.unit}s{rewound}{kept}"

@@ -13,11 +13,12 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
-from paper_lib.corpus import open_corpus
+from paper_lib.corpus import Corpus, open_corpus
 from paper_lib.paths import cache_root, published_records
 from paper_lib.profiles import Profile
 from paper_lib.results import Record, Store
 from paper_lib.settings import (
+    CorpusSettings,
     Domain,
     DropoutPlan,
     FederatedSettings,
@@ -33,6 +34,7 @@ class ResetStudy(Settings):
 
     run: TrainingRun
     reset: ResetSettings
+    corpus: CorpusSettings | None = Field(default=None, description="whose speech is recognised; none: the model's own")
 
 
 class ActivationStudy(Settings):
@@ -51,6 +53,10 @@ class AdaptationStudy(Settings):
 
     version: int = 3
     run: TrainingRun
+    corpus: CorpusSettings | None = Field(
+        default=None,
+        description="of the clients, where it is not that of the training; the model then normalises by its statistics",
+    )
     held_out: Domain
     method: Literal["federated", "centralised"] = "federated"
     plan: DropoutPlan
@@ -103,6 +109,12 @@ def run_of(measurement: Measurement) -> TrainingRun:
     return measurement if isinstance(measurement, TrainingRun) else measurement.run
 
 
+def corpus_of(measurement: Measurement) -> Corpus:
+    """Returns the corpus whose speech is recognised, of all its domains: a record rests on it."""
+    other = measurement.corpus if isinstance(measurement, ResetStudy | AdaptationStudy) else None
+    return open_corpus(other or run_of(measurement).corpus)
+
+
 def seed_of(measurement: Measurement) -> int:
     """Returns the seed of an adaptation, or that of the training that a measurement is about."""
     return measurement.federated.seed if isinstance(measurement, AdaptationStudy) else run_of(measurement).seed
@@ -110,7 +122,7 @@ def seed_of(measurement: Measurement) -> int:
 
 def stored(measurement: Measurement, store: Store) -> Record | None:
     """Returns the record of a measurement, or nothing where the store has none that can be trusted."""
-    return store.get(KINDS[type(measurement)], measurement, open_corpus(run_of(measurement).corpus).digest)
+    return store.get(KINDS[type(measurement)], measurement, corpus_of(measurement).digest)
 
 
 def record_of(measurement: Measurement, store: Store) -> Record:
