@@ -41,11 +41,13 @@ class ModelPlan:
     modules: ResetStudy | None = None
     activations: ActivationStudy | None = None
     rewound: Mapping[int, ResetStudy] = field(default_factory=dict)  # by the step that layers are rewound to
+    base: ResetStudy | None = None  # of the training that this one began with, on this one's speech
+    unlearnt: ResetStudy | None = None  # layers as they were when this training began, its base
 
     @property
     def measurements(self) -> list[Measurement]:
-        wanted = (self.run, self.reset, self.kept, self.modules, self.activations, *self.rewound.values())
-        return [measurement for measurement in wanted if measurement is not None]
+        optional = (self.kept, self.modules, self.activations, *self.rewound.values(), self.base, self.unlearnt)
+        return [self.run, self.reset, *(one for one in optional if one)]
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,14 @@ class ModelRecords:
     modules: Record | None = None  # what is heard with each module of each layer reset
     activations: Record | None = None  # of the norms above a reset layer
     rewound: Mapping[int, Record] = field(default_factory=dict)  # each layer as at a step, from the first of these
+    base: Record | None = None  # what the training that this one began with hears of this one's speech
+    unlearnt: Record | None = None  # what is heard with each layer as it was in that training
 
     @property
     def records(self) -> list[Record]:
         """What was measured, the training first."""
-        records = (self.training, self.reset, self.kept, self.modules, self.activations, *self.rewound.values())
-        return [record for record in records if record is not None]
+        optional = (self.kept, self.modules, self.activations, *self.rewound.values(), self.base, self.unlearnt)
+        return [self.training, self.reset, *(one for one in optional if one)]
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,8 @@ def _stored_records(model: ModelPlan, store: Store) -> ModelRecords | None:
         modules=of(model.modules),
         activations=activations,
         rewound=rewound if len(rewound) == len(model.rewound) else {},
+        base=of(model.base),
+        unlearnt=of(model.unlearnt),
     )
 
 
@@ -165,11 +171,24 @@ def model_size(
 ) -> Study:
     """Trains every size from every seed and resets its layers (slides "Model Size" and "Stability").
 
-    `seeds` and `draws` default to the profile's, which may train some sizes only.
+    `seeds` and `draws` default to the profile's, which may train some sizes only. Of a training that began with
+    another's weights, layers are put back to those, too, and that other model is tested on the same speech.
     """
     reset = _reset_settings(profile, draws)
-    runs = [(size, profile.run(size, seed)) for size in sizes for seed in range(seeds or profile.seeds.get(size, 0))]
-    return Study(profile, [ModelPlan(size, run, ResetStudy(run=run, reset=reset)) for size, run in runs])
+    models = []
+    for size in sizes:
+        for seed in range(seeds or profile.seeds.get(size, 0)):
+            run = profile.run(size, seed)
+            model = ModelPlan(size, run, ResetStudy(run=run, reset=reset))
+            if run.base:
+                once = reset.model_copy(update={"draws": 0})
+                model = replace(
+                    model,
+                    base=ResetStudy(run=run.base, reset=once, corpus=run.corpus),
+                    unlearnt=ResetStudy(run=run, reset=once.model_copy(update={"rewind": 0})),
+                )
+            models.append(model)
+    return Study(profile, models)
 
 
 def stability(
@@ -217,6 +236,7 @@ def signatures(profile: Profile, seeds: int | None = None, sizes: Sequence[Size]
             rewinds = {
                 step: profile.reset.model_copy(update={"rewind": step, "draws": 0})
                 for step in sorted(run.training.snapshots or ())
+                if step
             }
             model = replace(
                 model,
