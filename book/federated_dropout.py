@@ -164,7 +164,11 @@ table(
 # %% tags=["hide-input"]
 federated = study.federated
 # The seeds from which settings are varied, further below.
-few = records.before[: len(records.sensitivity["server rate"][1.0][0].adaptations)]
+few = (
+    records.before[: len(records.sensitivity["server rate"][1.0][0].adaptations)]
+    if records.sensitivity
+    else ()
+)
 table(
     [
         ("rounds", federated.rounds),
@@ -612,8 +616,9 @@ EQUAL = [
 ]
 dropped = {
     base: account(plans[0].plans[0], second.model, SECONDS, LABELS).dropped_share
-    for base, plans in records.sensitivity["base rate"].items()
+    for base, plans in records.sensitivity.get("base rate", {}).items()
 }
+not_varied = paragraph(f"Of profile {chosen.profile} this has not been measured yet.")
 FROM = f"95 % intervals, {len(few)} seed{'s' if len(few) > 1 else ''}"
 table(
     [
@@ -627,7 +632,7 @@ table(
     ["Base rate", "Params dropped", *EQUAL],
     f"WER on SF with three layers at 50 % and the others at a base rate; {FROM}. The plans of a row drop the same "
     "number of parameters, rows do not. Each interval stands for itself: nothing is corrected for their number.",
-)
+) if few else not_varied
 
 # %% [markdown]
 # Nor do the slides say whether a client makes up for the units that it lacks. Without that, the sum over the units that
@@ -637,7 +642,6 @@ table(
 # weights of the same units in the server's model.
 
 # %% tags=["hide-input"]
-scaled, plain = (varied("rescaling", value) for value in (True, False))
 table(
     [
         *(
@@ -650,8 +654,11 @@ table(
         (
             "scaled − as they are, points",
             *(
-                percent(scaled[name].less(plain[name]).mean.estimate(), sign=True)
-                for name in SENSITIVE_PLANS
+                percent(scaled.less(plain).mean.estimate(), sign=True)
+                for scaled, plain in zip(
+                    *(varied("rescaling", value).values() for value in (True, False)),
+                    strict=True,
+                )
             ),
             "–",
             "–",
@@ -660,7 +667,7 @@ table(
     ["Kept units", *EQUAL],
     "WER on SF without and with rescaling of the hidden units that a client keeps, at a base rate of "
     f"{100 * chosen.elsewhere:g} %; {FROM}. Below 0 in the last row, rescaling helps.",
-)
+) if few else not_varied
 
 # %% [markdown]
 # ## What the clients change
@@ -742,11 +749,12 @@ from paper_lib.figures.federated import forgetting
 
 both = ((SF,), MD)
 came_with = tuple(
-    Adapted.of([record.result for record in few], domains) for domains in both
+    Adapted.of([record.result for record in few or records.before], domains)
+    for domains in both
 )
 after = {
     share: tuple(adapted_by(plan, domains) for domains in both)
-    for share, (plan,) in records.sensitivity["server rate"].items()
+    for share, (plan,) in records.sensitivity.get("server rate", {}).items()
 }
 points = {
     label: tuple(errors.mean.estimate() for errors in of)
@@ -763,10 +771,10 @@ show(
     alt="A scatter plot of the word error rate on the held-out domain by that on the other domains, one point for the "
     "model before adaptation and one for each server learning rate.",
     name="forgetting",
-)
+) if few else not_varied
 
 # %% tags=["hide-input"]
-paragraph(learnt_and_forgotten(came_with, after))
+paragraph(learnt_and_forgotten(came_with, after)) if few else None
 
 # %% [markdown]
 # ## How were 8, 9, 9, 10, 10, 11 and 12 % dropped?

@@ -57,7 +57,8 @@ class AdaptationRecords:
     before: tuple[Record, ...]  # by seed
     centralised: tuple[Record, ...]  # by seed
     plans: tuple[PlanRecords, ...]
-    # By what is varied and its value (a rate, whether units are scaled, a share), from the first seeds alone.
+    # By what is varied and its value (a rate, whether units are scaled, a share), from the first seeds alone; empty
+    # where that has not been measured.
     sensitivity: Mapping[Varied, Mapping[float, tuple[PlanRecords, ...]]]
 
 
@@ -120,7 +121,7 @@ class AdaptationPlan:
         """Returns all records, measured now where they are not stored, `workers` at a time.
 
         Of a profile whose records are published, nothing is measured here: it returns those of the first seeds of which
-        all are there. Raises NotMeasuredError where there is none.
+        all plans are there. Raises NotMeasuredError where there is none.
         """
         store = store_of(self.profile)
         if not is_published(self.profile):
@@ -128,7 +129,7 @@ class AdaptationPlan:
         rankings = self._rankings()
         whole = _first_stored({seed: self._compared(seed, ranking) for seed, ranking in rankings.items()}, store)
         few = _first_stored({seed: self._varied(seed, rankings[seed]) for seed in whole if seed in self._few}, store)
-        if not few:
+        if not whole:
             raise not_measured(self.profile)
         resets = self._resets[: len(whole)]
         by_seed = [rankings[seed] for seed in whole]
@@ -143,6 +144,7 @@ class AdaptationPlan:
             sensitivity={
                 varied: {value: tuple(planned.records(store) for planned in group) for value, group in groups.items()}
                 for varied, groups in self._sensitivity({seed: rankings[seed] for seed in few}).items()
+                if few
             },
         )
 

@@ -1,0 +1,70 @@
+"""Figures of human speech: what layers hold of synthesiser and people, and the WER of every person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from paper_lib.figures.resets import CLASS_MARKERS
+from paper_lib.figures.style import BLACK, PALETTE, book_style, new_figure
+from paper_lib.inference import Floats
+from paper_lib.layers.ranking import MARGIN, LayerEffect
+
+
+@book_style()
+def changes_by_layer(series: Mapping[str, Sequence[LayerEffect]], margin: float = MARGIN) -> Figure:
+    """Returns the WER change, in points, by layer: a row of axes per series, for example a model and a kind of reset.
+
+    Each of `series` has one effect a layer. Whiskers are intervals that hold together for all layers of a series; the
+    marker tells the class. The scale is linear up to the margin and logarithmic beyond it.
+    """
+    figure = new_figure(height=0.6 + 1.45 * len(series))
+    rows = figure.subplots(len(series), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for place, (axes, (name, effects)) in enumerate(zip(rows, series.items(), strict=True)):
+        axes.axhline(0, color=BLACK, linewidth=0.8)
+        axes.axhline(100 * margin, color=BLACK, linewidth=1, linestyle=":")
+        for effect in effects:
+            change = effect.change
+            numbers = {"": change.value, "_low": change.low, "_high": change.high}
+            points = {f"change_points{end}": 100 * value for end, value in numbers.items()}
+            figure.note(series=name, layer=effect.layer, **points, **{"class": effect.classification})
+            colour = PALETTE[place % len(PALETTE)]
+            axes.vlines(effect.layer, 100 * change.low, 100 * change.high, color=colour, linewidth=1.6)
+            marker = CLASS_MARKERS[effect.classification]
+            axes.plot(effect.layer, 100 * change.value, marker, color=colour, markersize=5)
+        axes.set_yscale("symlog", linthresh=100 * margin, linscale=0.8)
+        axes.set_yticks([0, 2, 10, 50], ["0", "2", "10", "50"])
+        axes.minorticks_off()
+        axes.set_title(name)
+        axes.set_ylabel("points")
+        axes.grid(axis="y")
+        count = max(effect.layer for effect in effects)
+        axes.set_xticks(range(1, count + 1))
+    rows[-1].set_xlabel("layer, from the input (1) to the output")
+    return figure
+
+
+@book_style()
+def personal_wers(models: Mapping[str, Floats]) -> Figure:
+    """Returns which share of the people is understood with at most a WER, by model; WERs are fractions, [people].
+
+    A person's WER beyond 100 % is drawn as 100 %.
+    """
+    figure = new_figure(height=2.9)
+    axes = figure.subplots()
+    for place, (name, wers) in enumerate(models.items()):
+        ordered = np.sort(wers)
+        for rank, wer in enumerate(ordered, 1):
+            figure.note(model=name, rank=rank, share_percent=100 * rank / len(ordered), wer_percent=100 * wer)
+        x = np.concatenate([[0.0], np.minimum(100 * ordered, 100), [100.0]])
+        y = np.concatenate([[0.0], 100 * np.arange(1, len(ordered) + 1) / len(ordered), [100.0]])
+        axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], label=name)
+    axes.set_xlabel("WER of a person at most, %")
+    axes.set_ylabel("share of people, %")
+    axes.set_xlim(-1, 101)
+    axes.set_ylim(-1, 101)
+    axes.grid()
+    axes.legend(loc="lower right")
+    return figure
