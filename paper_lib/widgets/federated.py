@@ -24,7 +24,7 @@ from paper_lib.federated.dropout import Mask, sub_model
 from paper_lib.figures.federated import own_curves
 from paper_lib.figures.style import show
 from paper_lib.figures.tables import table
-from paper_lib.profiles import MINI_FEDERATED
+from paper_lib.profiles.mini import MINI_FEDERATED
 from paper_lib.settings import DropoutPlan, SyntheticSettings
 from paper_lib.threads import one_thread
 from paper_lib.widgets.parts import LABELLED, Panel, Status, styled

@@ -18,7 +18,7 @@ from paper_lib.checkpoint import load_tensors, save_tensors
 from paper_lib.conformer.skeleton import skeleton
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.tokens import CharacterTokenizer, Tokenizer
-from paper_lib.profiles import shipped_run
+from paper_lib.profiles.mini import shipped_run
 from paper_lib.settings import TrainingRun
 from paper_lib.studies.measurements import is_cached
 from paper_lib.training import Fit

@@ -1,0 +1,97 @@
+"""What a profile is: the settings that a study needs to know beside its own question."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from paper_lib.settings import (
+    CorpusSettings,
+    Domain,
+    FederatedSettings,
+    Positive,
+    ResetSettings,
+    ServerOptimizerSettings,
+    Settings,
+    Size,
+    SyntheticSettings,
+    TokenSettings,
+    TrainingRun,
+    TrainingSettings,
+    TransducerSettings,
+)
+
+ProfileName = Literal["smoke", "quick", "laptop", "gpu", "librispeech"]
+SIZES: tuple[Size, ...] = ("S", "M", "L")
+
+
+class AdaptationProfile(Settings):
+    """The paper's second experiment: a streaming model learns all domains but one, and clients bring that one."""
+
+    corpus: SyntheticSettings = Field(description="all domains (MD)")
+    clients: CorpusSettings | None = Field(
+        default=None, description="that the clients' speech is of; none: the held-out domain of the training's"
+    )
+    held_out: Domain = Field(default="short_form", description="domain of the clients' speech (SF)")
+    tokens: TokenSettings
+    model: TransducerSettings
+    training: TrainingSettings
+    reset: ResetSettings
+    federated: FederatedSettings
+    centralised: ServerOptimizerSettings = Field(
+        default=ServerOptimizerSettings(kind="adam", learning_rate=3e-3, betas=(0.9, 0.98)),
+        description="optimizer of the reference that pools a round's speech; it takes several steps a round",
+    )
+    centralised_batch_frames: Positive = Field(default=3000, description="most frames of 10 ms in one of its batches")
+    measure_every: Positive = Field(description="rounds between measurements of the dev WER")
+    trainings: Positive = Field(description="models that are trained before, from seeds 0, 1, ...")
+    seeds: Positive = Field(description="adaptations by every plan, from seeds 0, 1, ...; they share the trainings")
+    sensitivity_seeds: Positive = Field(
+        description="of these seeds, the first, from which plans are adapted again with settings varied"
+    )
+
+    def run(self, seed: int) -> TrainingRun:
+        """Returns the training without the held-out domain (MD - SF), of the model that adaptation `seed` begins with.
+
+        Tokens are learnt from the same speech.
+        """
+        return TrainingRun(
+            corpus=self.corpus,
+            domains=tuple(domain for domain in self.corpus.domains if domain != self.held_out),
+            tokens=self.tokens,
+            model=self.model,
+            training=self.training,
+            seed=seed % self.trainings,
+        )
+
+
+class Profile(Settings):
+    """Everything that a study needs to know beside its own question."""
+
+    name: ProfileName
+    base: Profile | None = Field(default=None, description="whose trainings those of this one begin with; none: fresh")
+    corpus: CorpusSettings
+    tokens: TokenSettings
+    models: dict[Size, TransducerSettings]
+    training: dict[Size, TrainingSettings]
+    reset: ResetSettings
+    seeds: dict[Size, Positive] = Field(
+        description="trainings by model size, from seeds 0, 1, ...; a size that is missing is not trained"
+    )
+    norm_seeds: Positive = Field(description="trainings per norm, from seeds 0, 1, ...")
+    module_repeats: Positive = Field(
+        description="trainings per model of which single modules are reset, and layers rewound to snapshots"
+    )
+    adaptation: AdaptationProfile
+
+    def run(self, size: Size, seed: int) -> TrainingRun:
+        """Returns the training of one size from one seed."""
+        return TrainingRun(
+            corpus=self.corpus,
+            tokens=self.tokens,
+            model=self.models[size],
+            training=self.training[size],
+            base=self.base.run(size, seed) if self.base else None,
+            seed=seed,
+        )
