@@ -197,13 +197,19 @@ def sizes() -> None:
 
 
 @main.command()
-@click.argument("corpus", type=click.Choice(["librispeech"]))
+@click.argument("corpus", type=click.Choice(["librispeech", "speech_commands"]))
 def download(corpus: str) -> None:
-    """Fetch the paper's corpus to where PAPER_LIB_LIBRISPEECH says, by default data/ in the cache."""
-    from paper_lib.corpus import librispeech
+    """Fetch recordings of people: the paper's corpus, or single words.
+
+    They go where PAPER_LIB_LIBRISPEECH or PAPER_LIB_SPEECH_COMMANDS says, by default data/ in the cache.
+    """
+    from paper_lib.corpus import librispeech, speech_commands
     from paper_lib.settings import LibriSpeechSettings
 
-    librispeech.download(LibriSpeechSettings())
+    if corpus == "librispeech":
+        librispeech.download(LibriSpeechSettings())
+    else:
+        speech_commands.download()
 
 
 def _typed(default: Any) -> str:

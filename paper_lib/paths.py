@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 
+class MissingDataError(FileNotFoundError):
+    """A corpus of recordings, or a part of it, is not where it is looked for; the message tells how to get it."""
+
+
 def cache_root(directory: Path | None = None) -> Path:
     """Returns the directory of corpora, models and records, for a process that runs in `directory`; None: where one is.
 
@@ -18,6 +22,12 @@ def cache_root(directory: Path | None = None) -> Path:
 def librispeech_root() -> Path:
     """Returns the directory that holds LibriSpeech/: `PAPER_LIB_LIBRISPEECH`, else "data" in the cache."""
     return Path(os.environ.get("PAPER_LIB_LIBRISPEECH") or cache_root() / "data").expanduser().absolute()
+
+
+def speech_commands_root() -> Path:
+    """Returns the directory of Speech Commands: `PAPER_LIB_SPEECH_COMMANDS`, else "data/speech_commands" in the cache."""
+    path = os.environ.get("PAPER_LIB_SPEECH_COMMANDS") or cache_root() / "data" / "speech_commands"
+    return Path(path).expanduser().absolute()
 
 
 def published_records(profile: str) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -74,7 +75,30 @@ class LibriSpeechSettings(Settings):
     shard_utterances: Positive = 2000
 
 
-CorpusSettings = Annotated[SyntheticSettings | LibriSpeechSettings, Field(discriminator="source")]
+class SpeechCommandsSettings(Settings):
+    """Strings of words by one person each, joined from recordings of Speech Commands (Warden 2018)."""
+
+    source: Literal["speech_commands"] = "speech_commands"
+    passes: dict[Split, Positive] = Field(
+        default={"train": 4, "dev": 1, "test": 2},
+        description="times that a split's recordings are cut anew into strings",
+    )
+    most_words: Positive = Field(default=4, description="in a string")
+    pause_seconds: tuple[float, float] = Field(default=(0.05, 0.3), description="range of the pauses between words")
+    shard_utterances: Positive = 500
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _pauses_in_order(self) -> SpeechCommandsSettings:
+        shortest, longest = self.pause_seconds
+        if not 0 <= shortest <= longest < math.inf:
+            raise ValueError(f"pause_seconds is {self.pause_seconds}; it must be a shortest, from 0, and a longest pause")
+        return self
+
+
+CorpusSettings = Annotated[
+    SyntheticSettings | LibriSpeechSettings | SpeechCommandsSettings, Field(discriminator="source")
+]
 
 
 class TokenSettings(Settings):

@@ -1,4 +1,4 @@
-"""Speech corpora: synthetic speech and LibriSpeech, as shards of log-mel features that are made once and cached.
+"""Speech corpora: synthetic speech, LibriSpeech and Speech Commands, as shards of log-mel features that are made once and cached.
 
 Nothing here imports torch, so that the processes that make speech start in a second.
 """
@@ -19,7 +19,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from paper_lib.corpus import librispeech, synthetic
+from paper_lib.corpus import librispeech, speech_commands, synthetic
 from paper_lib.corpus.cache import Shard, Utterance, is_made, open_or_make
 from paper_lib.paths import cache_root
 from paper_lib.settings import MEL_BINS, CorpusSettings, Split
@@ -44,7 +44,11 @@ class Source(Protocol):
     def waveform(self, settings: Any, utterance_id: str) -> NDArray[np.float32]: ...
 
 
-SOURCES: dict[str, Source] = {"synthetic": synthetic, "librispeech": librispeech}
+SOURCES: dict[str, Source] = {
+    "synthetic": synthetic,
+    "librispeech": librispeech,
+    "speech_commands": speech_commands,
+}
 
 
 class Corpus:

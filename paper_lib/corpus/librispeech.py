@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from paper_lib.corpus.cache import Shard, Utterance
 from paper_lib.corpus.features import SAMPLE_RATE, log_mel
-from paper_lib.paths import librispeech_root
+from paper_lib.paths import MissingDataError, librispeech_root
 from paper_lib.settings import LibriSpeechSettings, Split
 
 # A change of the features or of the order of the utterances raises this by one.
@@ -35,10 +35,6 @@ SUBSETS = {
     "test-clean": Subset(0.346, 2_620),
     "test-other": Subset(0.328, 2_939),
 }
-
-
-class MissingDataError(FileNotFoundError):
-    """A subset of LibriSpeech is not in `librispeech_root()`; the message tells how to get it."""
 
 
 class IncompleteDownloadError(RuntimeError):
@@ -190,11 +186,6 @@ def _transcripts(path: Path) -> dict[str, str]:
 
 def _read(path: Path) -> NDArray[np.float32]:
     # Imported here: synthetic speech does without soundfile.
-    from paper_lib.corpus.recordings import RecordingError, open_recording, samples_of
+    from paper_lib.corpus.recordings import read_mono
 
-    with open_recording(path.read_bytes(), str(path)) as file:
-        if file.samplerate != SAMPLE_RATE or file.channels != 1:
-            raise RecordingError(
-                f"{path} has {file.channels} channels at {file.samplerate} Hz instead of one at {SAMPLE_RATE} Hz"
-            )
-        return samples_of(file, str(path))[:, 0]
+    return read_mono(path.read_bytes(), str(path), SAMPLE_RATE)

@@ -48,6 +48,19 @@ def samples_of(file: soundfile.SoundFile, name: str, most: int = -1) -> NDArray[
     return samples
 
 
+def read_mono(content: bytes, name: str, rate: int) -> NDArray[np.float32]:
+    """Returns the sound file of `content`, called `name` in errors, as [samples].
+
+    Raises RecordingError for one that cannot be read, and for more than one channel or another rate than `rate`, Hz.
+    """
+    with open_recording(content, name) as file:
+        if file.samplerate != rate or file.channels != 1:
+            raise RecordingError(
+                f"{name} has {file.channels} channels at {file.samplerate} Hz instead of one at {rate} Hz"
+            )
+        return samples_of(file, name)[:, 0]
+
+
 def _is_unfinished(content: bytes) -> bool:
     """Returns whether this is a WAV file whose own size is that of a stream, or less than it is."""
     size = int.from_bytes(content[4:8], "little")

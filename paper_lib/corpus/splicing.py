@@ -1,0 +1,102 @@
+"""Words cut out of recordings, and joined into a string that sounds as if it had been said at one go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+from scipy.signal import oaconvolve
+from scipy.signal.windows import hann
+
+from paper_lib.corpus.features import HOP, SAMPLE_RATE, WINDOW
+
+SPEECH_DB = 30.0  # below the loudest frame of a word, a frame is no speech
+BACKGROUND_DB = 10.0  # up to so much above the background, a frame is no speech either
+MARGIN = 5  # frames kept before and after the speech, 50 ms
+LEAST_CONTRAST_DB = 6.0  # of the loudest frame against the background
+LEAST_SPEECH = 10  # frames, 100 ms: the shortest word of the recordings is about twice as long
+FADE = 80  # samples, 5 ms
+FEWEST_FRAMES = 5  # that the background is estimated from
+TAPS = 512  # of the filter that colours noise like the background
+
+
+@dataclass(frozen=True)
+class Word:
+    """A recording of one word, taken apart."""
+
+    speech: NDArray[np.float32]  # [samples]
+    background: NDArray[np.float64]  # power density of what is heard beside the speech, [bins from 0 to 8 kHz]
+
+
+def cut_word(recording: NDArray[np.float32]) -> Word:
+    """Returns the word in `recording`, [samples] at 16 kHz, of at least one window; its mean is taken out.
+
+    A frame of 10 ms is speech where it is within 30 dB of the loudest one and stands out from the background: by
+    10 dB, or by half of what the loudest does. Levels are those of the differences from sample to sample: neither an
+    offset nor hum counts. Raises ValueError where nothing stands out, or no more than a piece of a word.
+    """
+    recording = recording - recording.mean()
+    levels = _levels(recording)
+    loudest, quiet = float(levels.max()), float(np.quantile(levels, 0.1))
+    if loudest - quiet < LEAST_CONTRAST_DB:
+        raise ValueError("is silent: nothing in it stands out from its background")
+    above_background = min(BACKGROUND_DB, (loudest - quiet) / 2)
+    places = np.flatnonzero(levels > max(loudest - SPEECH_DB, quiet + above_background))
+    first, last = int(places[0]), int(places[-1])
+    if last + 1 - first < LEAST_SPEECH:
+        raise ValueError(f"has {10 * (last + 1 - first)} ms of speech: less than a word")
+    start, end = max(0, first - MARGIN), last + 1 + MARGIN
+    beside = np.r_[0:start, end : len(levels)]
+    if len(beside) < FEWEST_FRAMES:
+        beside = np.argsort(levels, kind="stable")[:FEWEST_FRAMES]
+    return Word(recording[start * HOP : end * HOP], _density(recording, beside))
+
+
+def join(words: Sequence[Word], pauses: Sequence[float], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Returns `words` one after another, `pauses` seconds apart: one pause less than words. [samples]
+
+    In a pause the background of one word fades into that of the next: noise drawn from `rng`, coloured like them.
+    """
+    joined = words[0].speech
+    for before, after, seconds in zip(words, words[1:], pauses, strict=False):
+        samples = round(seconds * SAMPLE_RATE) + 2 * FADE
+        out, into = _fades(samples)
+        noise = out * _noise(before.background, samples, rng) + into * _noise(after.background, samples, rng)
+        joined = _overlap(_overlap(joined, noise.astype(np.float32)), after.speech)
+    return joined
+
+
+def _levels(recording: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Returns the level of every whole frame of 10 ms, dB."""
+    differences = np.diff(recording.astype(np.float64), prepend=recording[0])
+    frames = differences[: len(differences) // HOP * HOP].reshape(-1, HOP)
+    return 10 * np.log10((frames**2).mean(1) + 1e-12)
+
+
+def _density(recording: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Returns the power density of `recording` around `frames`, by the median: a click in one of them has no weight."""
+    starts = np.clip(frames * HOP - (WINDOW - HOP) // 2, 0, len(recording) - WINDOW)
+    window = hann(WINDOW, sym=False)
+    windows = np.lib.stride_tricks.sliding_window_view(recording, WINDOW)[starts] * window
+    power = np.abs(fft.rfft(windows, TAPS)) ** 2 / (window**2).sum()
+    return np.median(power, axis=0) / np.log(2)  # the mean of a power that is distributed exponentially, as noise is
+
+
+def _noise(density: NDArray[np.float64], samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    taps = np.roll(fft.irfft(np.sqrt(density), TAPS), TAPS // 2) * hann(TAPS, sym=False)
+    return oaconvolve(rng.standard_normal(samples + TAPS - 1), taps, mode="valid")
+
+
+def _overlap(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns `one` and then `other`; the end of one and the start of the other fade into each other."""
+    out, into = _fades(FADE)
+    return np.concatenate([one[:-FADE], out * one[-FADE:] + into * other[:FADE], other[FADE:]])
+
+
+def _fades(samples: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Returns the weights of what goes and of what comes; their squares add up to 1, as powers of noise do."""
+    angle = (np.arange(samples) + 0.5) / samples * np.pi / 2
+    return np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
