@@ -54,6 +54,26 @@ def deep_training(learning_rate: float, warmup_steps: int) -> TrainingSettings:
     )
 
 
+def fine_tuning(steps: int) -> TrainingSettings:
+    """Returns how a trained model of the paper's sizes learns another kind of speech, in minutes, from little of it.
+
+    Without the CTC head, which the training threw away. Step 0 is kept: the weights that the fine-tuning began with.
+    """
+    return TrainingSettings(
+        steps=steps,
+        batch_frames=2400,
+        learning_rate=5e-4,
+        warmup_steps=50,
+        weight_decay=1e-2,
+        precision="bf16",
+        ctc_weight=0.0,
+        augment=NO_AUGMENT,
+        distance_every=20,
+        checkpoint_every=60,
+        snapshots=(0, 60, 180),
+    )
+
+
 def paper_training(size: Size, steps: int, batch_frames: int) -> TrainingSettings:
     """Returns Gulati et al. 2020, section 3.2, but for the length, the batch and a rate that falls in a line."""
     return TrainingSettings(

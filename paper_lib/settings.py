@@ -92,7 +92,9 @@ class SpeechCommandsSettings(Settings):
     def _pauses_in_order(self) -> SpeechCommandsSettings:
         shortest, longest = self.pause_seconds
         if not 0 <= shortest <= longest < math.inf:
-            raise ValueError(f"pause_seconds is {self.pause_seconds}; it must be a shortest, from 0, and a longest pause")
+            raise ValueError(
+                f"pause_seconds is {self.pause_seconds}; it must be a shortest, from 0, and a longest pause"
+            )
         return self
 
 

@@ -167,6 +167,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "stability": StabilityParameters,
     "signatures": SignaturesParameters,
     "federated_dropout": FederatedDropoutParameters,
+    "human_speech": ChapterParameters,
     "claims": ChapterParameters,
     "sure": ChapterParameters,
     "costs": ChapterParameters,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from paper_lib.profiles.human import human
 from paper_lib.profiles.laptop import laptop
 from paper_lib.profiles.large import gpu, librispeech
 from paper_lib.profiles.mini import quick, smoke
@@ -11,7 +12,14 @@ from paper_lib.profiles.profile import SIZES, AdaptationProfile, Profile, Profil
 
 __all__ = ["SIZES", "AdaptationProfile", "Profile", "ProfileName", "profile_of"]
 
-_MAKERS = {"smoke": smoke, "quick": quick, "laptop": laptop, "gpu": gpu, "librispeech": librispeech}
+_MAKERS = {
+    "smoke": smoke,
+    "quick": quick,
+    "laptop": laptop,
+    "human": human,
+    "gpu": gpu,
+    "librispeech": librispeech,
+}
 
 
 @cache

@@ -140,4 +140,5 @@ def _sort(measurement: Measurement) -> str:
         case ResetStudy(reset=reset):
             kept = ", statistics kept" if reset.statistics == "kept" else ""
             rewound = "" if reset.rewind is None else f", rewound to step {reset.rewind}"
-            return f"resets of {reset.unit}s{rewound}{kept}"
+            tuned = ", before the fine-tuning" if measurement.corpus else ""
+            return f"resets of {reset.unit}s{rewound}{kept}{tuned}"

@@ -1,0 +1,313 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Human speech
+#
+# Everything before this page was learnt from a synthesiser. Its voices do not mumble, have no colds, and say each word
+# in one way. So which of the findings belong to Conformers, and which to the synthesiser?
+#
+# This page asks the questions of the slides again, of *people*. A model that was trained on synthetic speech is
+# fine-tuned on recordings of people, as such models are built: much speech that is cheap first, little that is real
+# after. Then its layers are reset. And people are the {term}`clients <client>` of {term}`federated learning`: each
+# brings a few recordings of their own voice.
+
+# %% tags=["parameters", "hide-input"]
+profile = "quick"
+
+# %% tags=["hide-input"]
+from paper_lib.chapters import begin
+
+chapter = begin("human_speech", globals())
+
+# %% [markdown]
+# Whatever the {term}`profile` of the other pages is, this one shows the published {term}`records <record>` of profile
+# `human`, beside those of `laptop`, with whose trainings it begins. They take hours to make and need the recordings.
+#
+# ## The people
+#
+# Recordings are of *Speech Commands* (Warden 2018, [arXiv 1804.03209](https://arxiv.org/abs/1804.03209), licence
+# [Creative Commons BY 4.0](https://creativecommons.org/licenses/by/4.0/)): volunteers who said single words into the
+# microphone that they had. The book uses nine words of it. A list in the library names the files with their SHA-256
+# sums; `python -m paper_lib download speech_commands` fetches the archive.
+#
+# An utterance is a string of one to four words by one person, silence trimmed, with pauses between. People, not
+# recordings, are split into training, dev and test, by a hash of their name: nobody who is heard in the test was heard
+# before.
+
+# %% tags=["hide-input"]
+from paper_lib.evaluation import Spoken
+from paper_lib.figures.markup import paragraph
+from paper_lib.figures.tables import p_value, percent, table
+from paper_lib.layers.ranking import intact_wer, layer_effects, reinitialised
+from paper_lib.layers.sweeps import Sweeps
+from paper_lib.profiles import profile_of
+from paper_lib.studies import model_size
+
+human, synthetic = profile_of("human"), profile_of("laptop")
+records = model_size(human).records()
+size = records[0].size
+seeds = [record.seed for record in records]
+of_base = [
+    record
+    for record in model_size(synthetic, sizes=(size,)).records()
+    if record.seed in seeds
+]
+people = Sweeps.of([record.reset.result for record in records])
+spoken = Spoken.read(records[0].reset.result)
+before = Sweeps.of([record.base.result for record in records])
+synthesised = Sweeps.of([record.reset.result for record in of_base])
+table(
+    [
+        (
+            f"{size} as trained on synthetic speech, heard on synthetic speech",
+            percent(intact_wer(synthesised)),
+            synthesised.varied,
+        ),
+        (
+            "the same models, heard on people",
+            percent(intact_wer(before)),
+            before.varied,
+        ),
+        (
+            "fine-tuned on people, heard on people",
+            percent(intact_wer(people)),
+            people.varied,
+        ),
+    ],
+    ["Model", "WER, % [95 %]", "Interval over"],
+    f"WER of intact models. The test: {len(people.words)} people, {len(spoken.ids)} utterances, "
+    f"{people.words.sum():.0f} words. A WER above 100 % inserts words that nobody said.",
+)
+
+# %% [markdown]
+# Fine-tuning takes its {term}`feature statistics <feature statistics>` from the people's training speech. With the
+# statistics of the synthesiser it fails: a microphone in a kitchen has another spectrum than a program.
+#
+# ## The columns of the slide, of people
+
+# %% tags=["hide-input"]
+from paper_lib.figures.people import changes_by_layer, personal_wers
+from paper_lib.figures.resets import reset_columns
+from paper_lib.figures.style import show
+
+show(
+    reset_columns({size: layer_effects(people)}, {size: intact_wer(people)}),
+    caption="WER of people after the reset of one layer, mean over trainings and draws; dots: each of them. Blue: "
+    "re-initialised, the weights of step 0 of the synthetic training. Orange: re-randomised. Whiskers: 95 % intervals "
+    f"({people.varied}). Dashed: the intact model.",
+    alt="A pair of columns per layer: word error rate of people with that layer re-initialised or re-randomised.",
+    name="human-columns",
+)
+
+# %% [markdown]
+# ## Which layers needed the people?
+#
+# A third kind of reset puts one layer back to what it was *before it met people*: its weights at the end of the
+# synthetic training. Where that does no harm, what the layer had learnt from the synthesiser was enough.
+
+# %% tags=["hide-input"]
+unlearnt = Sweeps.of([record.unlearnt.result for record in records])
+back = {
+    "synthetic speech: back to step 0": reinitialised(synthesised),
+    "people: back to step 0 of the synthetic training": reinitialised(people),
+    "people: back to the end of the synthetic training": reinitialised(unlearnt),
+}
+ambient = {
+    name: [effect.layer for effect in effects if effect.classification == "ambient"]
+    for name, effects in back.items()
+}
+show(
+    changes_by_layer(back),
+    caption="WER change by the reset of one layer, in points, with intervals that hold together for the layers of a "
+    "row. Dotted: the margin of 2 points; the scale is logarithmic beyond. Round: ambient, square: critical, diamond: "
+    "unresolved. Ambient are "
+    + "; ".join(f"{len(layers)} ({name})" for name, layers in ambient.items())
+    + f" of {len(reinitialised(people))} layers.",
+    alt="Three rows of intervals by layer: the change in word error rate when the layer is put back.",
+    name="three-resets",
+)
+
+# %% tags=["hide-input"]
+from paper_lib.layers.agreement import association
+
+pairs = {
+    "synthetic against people, both back to step 0": (synthesised, people),
+    "people: back to step 0 against back to the synthesiser": (people, unlearnt),
+}
+rows = []
+for name, (first, second) in pairs.items():
+    plain = association(first.harm(), second.harm())
+    at_depth = association(first.harm(), second.harm(), given_depth=True)
+    rows.append(
+        (
+            name,
+            f"{plain[0]:.2f}",
+            p_value(plain[1]),
+            f"{at_depth[0]:.2f}".replace("-", "−"),
+            p_value(at_depth[1]),
+        )
+    )
+table(
+    rows,
+    ["Harm by layer", "ρ", "p", "ρ at fixed depth", "p"],
+    "Do the same layers matter? Spearman's ρ over layers between two profiles of harm, mean over the "
+    f"{people.trainings} training{'s' if people.trainings > 1 else ''}, plain and with what a parabola in depth tells "
+    "taken out.",
+)
+
+# %% [markdown]
+# **What it shows.** A high ρ says that the ranking was not the synthesiser's: a layer that could be put back in a model
+# of synthetic voices can be put back in a model of people. ρ at fixed depth asks for more than *the upper layers matter
+# in both*.
+#
+# ## People as clients
+#
+# The streaming model of {doc}`federated_dropout` was trained on synthetic speech of all domains but one. Now the domain
+# that it lacks is people's. A client is a person with the recordings that they made; nobody draws the shares, and no
+# two clients are alike: that is what *non-IID* means. The server knows the model and, as the one thing beside, the mean
+# and the deviation of the clients' features, which are sums that clients can send under the same protection as their
+# updates.
+
+# %% tags=["hide-input"]
+from paper_lib.claims.findings import adapted_by
+from paper_lib.federated.comparison import Adapted, late_gain
+from paper_lib.results import by_step
+from paper_lib.studies.federated import federated_dropout
+from paper_lib.studies.measurements import NotMeasuredError
+
+SF = (human.adaptation.held_out,)
+try:
+    adapted = federated_dropout(human).records()
+except NotMeasuredError:
+    adapted = None
+not_yet = paragraph("Federated learning with people has not been measured yet.")
+if adapted:
+    models = {
+        "before": Adapted.of([record.result for record in adapted.before], SF),
+        "federated": adapted_by(adapted.plans[0], SF),
+        "centralised": Adapted.of([r.result for r in adapted.centralised], SF),
+    }
+    rounds = human.adaptation.federated.rounds
+    curves = [by_step(r.result["dev_wer"]) for r in adapted.plans[0].adaptations]
+    gained = late_gain(curves)
+table(
+    [(name, percent(one.mean.estimate())) for name, one in models.items()],
+    ["Model", "WER of people, % [95 %]"],
+    f"The streaming model on people, before and after {rounds} rounds of FedAvg, and with the clients' speech pooled "
+    "at the server (centralised). The last quarter of the rounds brought "
+    f"{100 * gained:.0f} % of the gain on dev speech."
+    if gained is not None
+    else "",
+) if adapted else not_yet
+
+# %% [markdown]
+# A mean hides whom it is a mean of. Here is every person of the test.
+
+# %% tags=["hide-input"]
+if adapted:
+    by_person = {name: one.errors.mean(0) / one.words for name, one in models.items()}
+    lose = (by_person["federated"] > by_person["before"]).mean()
+    worst = (by_person["federated"] > 2 * models["federated"].mean.value).mean()
+show(
+    personal_wers(by_person),
+    caption="Share of the people of the test whose WER is at most that of the axis, mean over seeds. After federated "
+    f"learning {100 * lose:.0f} % of the people are understood worse than before it; {100 * worst:.0f} % have more "
+    "than twice the mean WER.",
+    alt="Three rising curves: the share of people by their word error rate, before and after federated learning and "
+    "after centralised training.",
+    name="personal-wer",
+) if adapted else not_yet
+
+# %% [markdown]
+# ## Does it pay to drop in ambient layers?
+#
+# Federated Dropout lets clients train smaller layers. The paper's plan drops half of the feed-forward units in
+# *ambient* layers. At equal numbers of parameters dropped, does it do less harm than dropping in *critical* ones?
+
+# %% tags=["hide-input"]
+from paper_lib.claims.federated_dropout import crit_less_amb
+
+if adapted:
+    plans = {plan.name: adapted_by(plan, SF) for plan in adapted.plans}
+    primary = crit_less_amb(plans)
+table(
+    [
+        *((name, percent(one.mean.estimate())) for name, one in plans.items()),
+        *(
+            [("crit − amb, mean over N", percent(primary.mean.estimate(), sign=True))]
+            if primary
+            else []
+        ),
+    ],
+    ["Plan", "WER of people, % [95 %]"],
+    "WER of people after federated learning by plan; the last row, in points, is the comparison that was named before "
+    f"the measurement. Intervals are over {len(adapted.before)} "
+    f"seed{'s' if len(adapted.before) > 1 else ''} and {len(models['before'].words)} people."
+    + (
+        " With one seed they say nothing of other trainings."
+        if len(adapted.before) == 1
+        else ""
+    ),
+) if adapted else not_yet
+
+# %% [markdown]
+# ## Which claims change their verdict?
+
+# %% tags=["hide-input"]
+from paper_lib.claims.findings import CLAIMS, findings
+from paper_lib.figures.claims import link, verdict_cell
+
+found = {
+    one.name: {finding.claim.id: finding for finding in findings(one)}
+    for one in (synthetic, human)
+}
+table(
+    [
+        (
+            claim.statement,
+            link(claim),
+            *(
+                verdict_cell(found[name][claim.id])
+                if claim.id in found[name]
+                else "not measured"
+                for name in found
+            ),
+        )
+        for claim in CLAIMS
+    ],
+    ["The paper says", "Slide", "Synthetic speech", "People"],
+    "Verdicts by the rules of *Claims and verdicts*, on the records of both profiles.",
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - Nine words by people who knew that they were recorded are not conversation. Words are cut out and put in a row, so
+#   nothing runs from one word into the next.
+# - The fine-tuned models keep what the synthetic training began with. That layers matter alike in both can come from
+#   that common beginning; models that learn from people alone would tell, and with this little speech they learn
+#   nothing.
+# - The trainings share their people. Intervals over people say how other people would fare with these trainings and
+#   with others of their kind, not with other recordings to learn from.
+#
+# ## Run it again
+#
+# ```
+# python -m paper_lib download speech_commands
+# python -m paper_lib records --profile human
+# python -m paper_lib records --profile human --make
+# ```
+#
+# The first line fetches the recordings (2.3 GB); `PAPER_LIB_SPEECH_COMMANDS` names a directory that has them. The
+# second lists what is measured and what is missing, the third measures it, and `make book PROFILE=human` draws all
+# chapters from it.
