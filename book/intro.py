@@ -72,6 +72,7 @@ show(
 # - {doc}`stability`: everything trained again. Do the ranks stay?
 # - {doc}`signatures`: can ranks be read from training, without resets? And resets of single modules.
 # - {doc}`federated_dropout`: the use of it all. Phones that train a smaller model, and which units they can spare.
+# - {doc}`human_speech`: all of it again with recordings of people, who are the federated clients, too.
 # - {doc}`claims`: each of the paper's claims beside what was measured, with a verdict.
 # - {doc}`sure`: what the intervals cover and what the tests test, simulated.
 # - {doc}`costs`: how fast the code is beside other libraries, and how time and memory grow.
@@ -83,8 +84,8 @@ show(
 # Each page says under its title which {term}`profile` made it: how much was computed, on what speech, with which
 # models. `quick` computes everything afresh in minutes, with models a fiftieth of the paper's size. `laptop` trains the
 # paper's own encoders, 16 and 17 layers of up to 6.3 million parameters each, which takes a day on two cores. Its
-# models write characters; the paper's whole models need a GPU (profile `gpu`), its own speech the LibriSpeech corpus
-# (profile `librispeech`). What was measured of these comes with the book:
+# models write characters; `human` fine-tunes them on recordings of people. The paper's whole models need a GPU (profile
+# `gpu`), its own speech the LibriSpeech corpus (profile `librispeech`). What was measured of these comes with the book:
 
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import PUBLISHED
@@ -109,7 +110,7 @@ table(
 #
 # | | paper | here |
 # |---|---|---|
-# | speech | LibriSpeech, 960 h of read books; 400,000 h in-house | sentences from grammars, spoken by a synthesiser |
+# | speech | LibriSpeech, 960 h of read books; 400,000 h in-house | sentences by a synthesiser, single words by people |
 # | models | {term}`transducers <transducer>` of 10, 31, 119 million parameters | the same encoders on CPU cores |
 # | training | to convergence, on accelerators | until the WER of dev speech stops falling |
 # | resets | {term}`re-initialisation`, {term}`re-randomisation` | the same |
