@@ -17,7 +17,7 @@ from tiny_runs import CPU
 
 from paper_lib import jobs, studies
 from paper_lib.chapters.parameters import CHAPTERS
-from paper_lib.claims.findings import CLAIMS, adapted_by, findings
+from paper_lib.claims.findings import CLAIMS, PUBLISHED, adapted_by, findings
 from paper_lib.cli import main
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.batches import evaluation_batches
@@ -43,7 +43,7 @@ from paper_lib.studies import measurements as studies_measurements
 from paper_lib.studies.computing import compute, trained_model
 from paper_lib.studies.federated import Varied
 from paper_lib.studies.inventory import Inventory
-from paper_lib.studies.measurements import NotMeasuredError, ResetStudy, seed_of, store_of
+from paper_lib.studies.measurements import AdaptationStudy, NotMeasuredError, ResetStudy, seed_of, store_of
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +127,10 @@ def test_a_profile_runs_from_speech_to_ranked_layers(
     assert [(e.layer, e.kind) for e in effects] == [(layer, kind) for kind in KINDS for layer in (1, 2)]
 
 
-def test_every_published_record_of_laptop_is_one_that_a_chapter_wants() -> None:
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_published_record_is_one_that_a_chapter_wants(name: ProfileName) -> None:
     # A change of settings would leave records that nothing reads.
-    inventory = Inventory(profile_of("laptop"))
+    inventory = Inventory(profile_of(name))
     read = {(one.record.kind, one.record.digest) for one in inventory.wanted() if one.record}
     published = {(path.parent.name, path.stem) for path in inventory.store.directory.glob("*/*.json")}
     assert {record for record in published if record[0] != "tests"} == read
@@ -275,6 +276,29 @@ def test_verdicts_of_a_profile_follow_from_its_records(published: Profile) -> No
     found = findings(published)
     assert [finding.claim for finding in found] == list(CLAIMS)
     assert findings(published) == found
+
+
+def test_what_meets_people_was_trained_on_synthetic_speech_and_with_either_norm() -> None:
+    human, laptop = profile_of("human"), profile_of("laptop")
+    for mine, theirs in zip(group_norm(human).models, group_norm(laptop).models, strict=True):
+        assert mine.run.base == theirs.run
+        assert mine.run.model == theirs.run.model
+        assert mine.run.corpus.source == "speech_commands"
+    (model,) = model_size(human, seeds=1, sizes=["S"]).models
+    assert model.base is not None
+    assert model.unlearnt is not None
+    assert model.base.run == model.run.base
+    assert model.base.corpus == model.run.corpus
+    assert model.unlearnt.reset.rewind == 0
+    plan = federated_dropout(human)
+    adaptations = [one for one in (*plan.measurements, *plan.unnamed) if isinstance(one, AdaptationStudy)]
+    assert adaptations
+    assert all(one.corpus == human.adaptation.clients for one in adaptations)
+    ranked = [
+        [one.run for one in federated_dropout(profile).measurements if isinstance(one, ResetStudy)]
+        for profile in (human, laptop)
+    ]
+    assert ranked[0] == ranked[1]
 
 
 def test_adaptations_follow_the_ranking_of_their_training(cache: Path) -> None:
