@@ -84,7 +84,7 @@ show(
 # models. `quick` computes everything afresh in minutes, with models a fiftieth of the paper's size. `laptop` trains the
 # paper's own encoders, 16 and 17 layers of up to 6.3 million parameters each, which takes a day on two cores. Its
 # models write characters; the paper's whole models need a GPU (profile `gpu`), its own speech the LibriSpeech corpus
-# (profile `librispeech`). What was measured of these comes with the book:
+# (profile `librispeech`, or `librispeech_mini` for five hours of it). What was measured of these comes with the book:
 
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import PUBLISHED

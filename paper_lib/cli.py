@@ -197,13 +197,16 @@ def sizes() -> None:
 
 
 @main.command()
-@click.argument("corpus", type=click.Choice(["librispeech"]))
+@click.argument("corpus", type=click.Choice(["librispeech", "librispeech_mini"]))
 def download(corpus: str) -> None:
-    """Fetch the paper's corpus to where PAPER_LIB_LIBRISPEECH says, by default data/ in the cache."""
-    from paper_lib.corpus import librispeech
-    from paper_lib.settings import LibriSpeechSettings
+    """Fetch the paper's corpus, or Mini LibriSpeech, five hours of it.
 
-    librispeech.download(LibriSpeechSettings())
+    It goes to where PAPER_LIB_LIBRISPEECH says, by default data/ in the cache.
+    """
+    from paper_lib.corpus import librispeech
+    from paper_lib.settings import MINI_LIBRISPEECH, LibriSpeechSettings
+
+    librispeech.download(MINI_LIBRISPEECH if corpus == "librispeech_mini" else LibriSpeechSettings())
 
 
 def _typed(default: Any) -> str:

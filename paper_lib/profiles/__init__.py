@@ -5,13 +5,20 @@ from __future__ import annotations
 from functools import cache
 
 from paper_lib.profiles.laptop import laptop
-from paper_lib.profiles.large import gpu, librispeech
+from paper_lib.profiles.large import gpu, librispeech, librispeech_mini
 from paper_lib.profiles.mini import quick, smoke
 from paper_lib.profiles.profile import SIZES, AdaptationProfile, Profile, ProfileName
 
 __all__ = ["SIZES", "AdaptationProfile", "Profile", "ProfileName", "profile_of"]
 
-_MAKERS = {"smoke": smoke, "quick": quick, "laptop": laptop, "gpu": gpu, "librispeech": librispeech}
+_MAKERS = {
+    "smoke": smoke,
+    "quick": quick,
+    "laptop": laptop,
+    "gpu": gpu,
+    "librispeech": librispeech,
+    "librispeech_mini": librispeech_mini,
+}
 
 
 @cache
