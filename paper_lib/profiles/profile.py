@@ -22,7 +22,7 @@ from paper_lib.settings import (
     TransducerSettings,
 )
 
-ProfileName = Literal["smoke", "quick", "laptop", "human", "gpu", "librispeech"]
+ProfileName = Literal["smoke", "quick", "laptop", "human", "gpu", "librispeech", "librispeech_mini"]
 SIZES: tuple[Size, ...] = ("S", "M", "L")
 
 
