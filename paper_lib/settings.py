@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Domain = Literal["short_form", "prose", "dictation", "telephone", "conversation"]
+PEOPLE = "people"  # the domain of recordings that no domain of synthetic speech is like
+ClientDomain = Domain | Literal["people"]
 Channel = Literal["clean", "telephone", "far_field", "noise"]
 Split = Literal["train", "dev", "test"]
 Size = Literal["S", "M", "L"]

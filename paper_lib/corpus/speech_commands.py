@@ -22,7 +22,7 @@ from paper_lib.corpus.cache import Shard, Utterance
 from paper_lib.corpus.features import SAMPLE_RATE, WINDOW, log_mel
 from paper_lib.corpus.splicing import Word, cut_word, join
 from paper_lib.paths import MissingDataError, speech_commands_root
-from paper_lib.settings import SpeechCommandsSettings, Split
+from paper_lib.settings import PEOPLE, SpeechCommandsSettings, Split
 
 # A change of the features, of the strings or of how their words are cut out and joined raises this by one.
 FORMAT_VERSION = 1
@@ -82,7 +82,7 @@ def make_shard(settings: SpeechCommandsSettings, split: Split, k: int) -> Shard:
         id, recordings = strings[place]
         frames = log_mel(_hear(settings, strings[place], home)).astype(np.float16)
         text = " ".join(recording.word for recording in recordings)
-        utterances.append(Utterance(id, text, recordings[0].speaker, "short_form", "recorded", len(frames)))
+        utterances.append(Utterance(id, text, recordings[0].speaker, PEOPLE, "recorded", len(frames)))
         features.append(frames)
     return Shard(utterances, np.concatenate(features))
 

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from paper_lib.settings import (
+    ClientDomain,
     CorpusSettings,
-    Domain,
     FederatedSettings,
     Positive,
     ResetSettings,
@@ -27,13 +27,16 @@ SIZES: tuple[Size, ...] = ("S", "M", "L")
 
 
 class AdaptationProfile(Settings):
-    """The paper's second experiment: a streaming model learns all domains but one, and clients bring that one."""
+    """The paper's second experiment: a streaming model learns all domains but one, and clients bring that one.
+
+    Or any model, and clients whose speech is of another corpus.
+    """
 
     corpus: SyntheticSettings = Field(description="all domains (MD)")
     clients: CorpusSettings | None = Field(
         default=None, description="that the clients' speech is of; none: the held-out domain of the training's"
     )
-    held_out: Domain = Field(default="short_form", description="domain of the clients' speech (SF)")
+    held_out: ClientDomain = Field(default="short_form", description="domain of the clients' speech (SF)")
     tokens: TokenSettings
     model: TransducerSettings
     training: TrainingSettings
@@ -54,11 +57,14 @@ class AdaptationProfile(Settings):
     def run(self, seed: int) -> TrainingRun:
         """Returns the training without the held-out domain (MD - SF), of the model that adaptation `seed` begins with.
 
-        Tokens are learnt from the same speech.
+        Clients of another corpus find a model that was trained on all domains of its own. Tokens are learnt from the
+        same speech.
         """
         return TrainingRun(
             corpus=self.corpus,
-            domains=tuple(domain for domain in self.corpus.domains if domain != self.held_out),
+            domains=None
+            if self.clients
+            else tuple(domain for domain in self.corpus.domains if domain != self.held_out),
             tokens=self.tokens,
             model=self.model,
             training=self.training,

@@ -122,7 +122,8 @@ def can_begin(measurement: Measurement, running: Collection[Measurement]) -> boo
 
 def _by_model(plan: Study | AdaptationPlan) -> list[tuple[str, Measurement]]:
     if isinstance(plan, AdaptationPlan):
-        return [("streaming", measurement) for measurement in plan.measurements]
+        name = "streaming" if plan.profile.adaptation.model.encoder.streaming else "the clients' first model"
+        return [(name, measurement) for measurement in plan.measurements]
     names = [f"{model.size} {norm_name(model.run.model.encoder)}" for model in plan.models]
     return [(name, m) for name, model in zip(names, plan.models, strict=True) for m in model.measurements]
 
