@@ -25,7 +25,7 @@ def human() -> Profile:
     synthetic = base.corpus
     assert isinstance(synthetic, SyntheticSettings)
     federated = FederatedSettings(
-        rounds=40,
+        rounds=60,
         clients_per_round=6,
         local_epochs=2,
         local_batch_frames=800,
