@@ -43,9 +43,10 @@ class Settings(BaseModel):
 
 
 class SyntheticSettings(Settings):
-    """Speech made by sentence grammars, espeak-ng speakers and acoustic channels."""
+    """Speech made by sentence grammars, synthetic speakers and acoustic channels."""
 
     source: Literal["synthetic"] = "synthetic"
+    synthesiser: Literal["flite"] | None = Field(default=None, description="who speaks; none: espeak-ng")
     domains: dict[Domain, float] = Field(description="share of the utterances of each domain; any positive weights")
     channels: dict[Channel, float] = Field(default={"clean": 1.0}, description="share of each acoustic channel")
     snr_db: tuple[float, float] = Field(default=(10.0, 25.0), description="range of the noise channel's SNR, dB")

@@ -59,7 +59,7 @@ class _Recording(NamedTuple):
     text: str  # in small letters
 
 
-def version() -> str:
+def version(settings: LibriSpeechSettings) -> str:
     """Returns what, beside the settings, determines the corpus."""
     return f"librispeech {FORMAT_VERSION}"
 
