@@ -53,7 +53,7 @@ class _String(NamedTuple):
     recordings: tuple[_Recording, ...]
 
 
-def version() -> str:
+def version(settings: SpeechCommandsSettings) -> str:
     """Returns what, beside the settings, determines the corpus."""
     return f"speech_commands {FORMAT_VERSION}, {hashlib.sha256(LIST.read_bytes()).hexdigest()}"
 
