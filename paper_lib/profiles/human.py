@@ -39,6 +39,7 @@ def human() -> Profile:
             "name": "human",
             "base": base,
             "corpus": SpeechCommandsSettings(),
+            "other_voices": None,
             "training": dict.fromkeys(SIZES, fine_tuning(480)),
             "seeds": {"S": 5},
             "adaptation": AdaptationProfile(

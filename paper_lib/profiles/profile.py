@@ -78,6 +78,9 @@ class Profile(Settings):
     name: ProfileName
     base: Profile | None = Field(default=None, description="whose trainings those of this one begin with; none: fresh")
     corpus: CorpusSettings
+    other_voices: CorpusSettings | None = Field(
+        default=None, description="that models are tested on beside their own corpus, with their layers re-initialised"
+    )
     tokens: TokenSettings
     models: dict[Size, TransducerSettings]
     training: dict[Size, TrainingSettings]
@@ -87,7 +90,8 @@ class Profile(Settings):
     )
     norm_seeds: Positive = Field(description="trainings per norm, from seeds 0, 1, ...")
     module_repeats: Positive = Field(
-        description="trainings per model of which single modules are reset, and layers rewound to snapshots"
+        description="trainings per model of which single modules are reset, layers rewound to snapshots, and other "
+        "voices are heard"
     )
     adaptation: AdaptationProfile
 
