@@ -110,6 +110,54 @@ show(
 )
 
 # %% [markdown]
+# ## Listen
+#
+# The first utterances of the test, and what the first fine-tuned model makes of them: as it is, and with one layer put
+# back to step 0.
+
+# %% tags=["hide-input"]
+from paper_lib.corpus import open_corpus
+from paper_lib.figures.sound import player
+from paper_lib.paths import MissingDataError
+
+result = records[0].reset.result
+harm = people.harm()[0]
+misheard = {"as it is": result["intact"]} | {
+    f"without layer {layer}": next(
+        reset["misheard"]
+        for reset in result["resets"]
+        if reset["layer"] == layer and reset["kind"] == "re-initialisation"
+    )
+    for layer in (harm.argmin() + 1, harm.argmax() + 1)
+}
+heard = {name: spoken.hypotheses(of) for name, of in misheard.items()}
+
+
+def sound(utterance_id):
+    """Returns a player of a recording, or a dash where the recordings are not at hand."""
+    try:
+        waveform = open_corpus(human.corpus).waveform(utterance_id)
+    except MissingDataError:
+        return "–"
+    return player(waveform, utterance_id)
+
+
+table(
+    [
+        (
+            spoken.speakers[place],
+            sound(spoken.ids[place]),
+            said,
+            *(texts[place] or "(nothing)" for texts in heard.values()),
+        )
+        for place, said in enumerate(spoken.references[:8])
+    ],
+    ["Person", "Sound", "Said", *heard],
+    "Sounds are there where the page was built beside the recordings (Speech Commands, Pete Warden, CC BY 4.0). The "
+    "layers are the one whose reset does least harm in this model, and the one whose reset does most.",
+)
+
+# %% [markdown]
 # ## Which layers needed the people?
 #
 # A third kind of reset puts one layer back to what it was *before it met people*: its weights at the end of the
