@@ -176,8 +176,9 @@ def model_size(
 ) -> Study:
     """Trains every size from every seed and resets its layers (slides "Model Size" and "Stability").
 
-    `seeds` and `draws` default to the profile's, which may train some sizes only. Of a training that began with
-    another's weights, layers are put back to those, too, and that other model is tested on the same speech.
+    `seeds` and `draws` default to the profile's, which may train some sizes only. First trainings hear the profile's
+    other voices, too. Of a training that began with another's weights, layers are also put back to those, and that
+    other model is tested on the same speech.
     """
     reset = _reset_settings(profile, draws)
     models = []
