@@ -51,6 +51,7 @@ def human() -> Profile:
                 training=base.training["S"],
                 reset=base.adaptation.reset,
                 federated=federated,
+                centralised=base.adaptation.centralised,
                 measure_every=5,
                 trainings=base.seeds["S"],
                 seeds=5,
