@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +39,11 @@ class Speech:
         return len(self.waveform) / SAMPLE_RATE
 
 
-def typed(text: str, speaker: Speaker) -> Speech:
+def typed(text: str, speaker: Speaker, known: Collection[str] | None = None) -> Speech:
     """Returns `text` spoken by `speaker`, in small letters and without punctuation, as the models write.
 
-    Raises SpeechError for an empty or too long text, and for characters that no model here can write.
+    Raises SpeechError for an empty or too long text, for characters that no model here can write, and for words that
+    are not among the `known` ones where a model knows only these.
     """
     plain = re.sub(r"[-–—/]", " ", text.lower().replace("’", "'"))
     plain = " ".join(re.sub(r"[.,;:!?…\"“”()]", "", plain).split())
@@ -52,6 +54,8 @@ def typed(text: str, speaker: Speaker) -> Speech:
     if foreign := sorted(set(plain) - set(ALPHABET)):
         digits = " (write numbers as words)" if any(character.isdigit() for character in foreign) else ""
         raise SpeechError(f"The models write English letters and the apostrophe, not {' '.join(foreign)}{digits}.")
+    if known is not None and (unknown := [word for word in dict.fromkeys(plain.split()) if word not in known]):
+        raise SpeechError(f"The model knows the words {', '.join(known)}, not {', '.join(unknown)}.")
     return Speech(speak(plain, speaker), f"“{plain}”, spoken by {speaker.name}", plain)
 
 
