@@ -25,7 +25,7 @@ def librispeech_root() -> Path:
 
 
 def speech_commands_root() -> Path:
-    """Returns the directory of Speech Commands: `PAPER_LIB_SPEECH_COMMANDS`, else "data/speech_commands" in the cache."""
+    """Returns the directory of Speech Commands: `PAPER_LIB_SPEECH_COMMANDS`, else data/speech_commands in the cache."""
     path = os.environ.get("PAPER_LIB_SPEECH_COMMANDS") or cache_root() / "data" / "speech_commands"
     return Path(path).expanduser().absolute()
 

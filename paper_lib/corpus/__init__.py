@@ -1,6 +1,6 @@
-"""Speech corpora: synthetic speech, LibriSpeech and Speech Commands, as shards of log-mel features that are made once and cached.
+"""Speech corpora: synthetic speech, LibriSpeech and Speech Commands, as shards of log-mel features.
 
-Nothing here imports torch, so that the processes that make speech start in a second.
+Shards are made once and cached. Nothing here imports torch, so that the processes that make speech start in a second.
 """
 
 from __future__ import annotations

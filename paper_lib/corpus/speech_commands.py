@@ -1,6 +1,6 @@
 """Strings of words by people: recordings of Speech Commands (Warden 2018, arXiv 1804.03209), joined.
 
-The recordings that are used are those of `speech_commands.sha256`, which names 4977 of the 105,829 by path and
+The recordings that are used are those of `speech_commands.sha256`, which names 4968 of the 105,829 by path and
 checksum; `speech_commands.LICENSE.md` beside it says whose they are and how the list came about. Words keep the levels
 and the backgrounds that they were recorded with: a person's differ little, by 2.4 dB in the median.
 """
@@ -25,7 +25,7 @@ from paper_lib.paths import MissingDataError, speech_commands_root
 from paper_lib.settings import SpeechCommandsSettings, Split
 
 # A change of the features, of the strings or of how their words are cut out and joined raises this by one.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 LIST = Path(__file__).with_name("speech_commands.sha256")  # in the format of sha256sum, sorted by path
 ARCHIVE = "speech_commands_v0.02"
@@ -79,10 +79,11 @@ def make_shard(settings: SpeechCommandsSettings, split: Split, k: int) -> Shard:
     order = np.random.default_rng(0).permutation(len(strings))
     utterances, features = [], []
     for place in order[k * settings.shard_utterances : (k + 1) * settings.shard_utterances]:
-        id, recordings = strings[place]
-        frames = log_mel(_hear(settings, strings[place], home)).astype(np.float16)
-        text = " ".join(recording.word for recording in recordings)
-        utterances.append(Utterance(id, text, recordings[0].speaker, "short_form", "recorded", len(frames)))
+        string = strings[place]
+        frames = log_mel(_hear(settings, string, home)).astype(np.float16)
+        text = " ".join(recording.word for recording in string.recordings)
+        speaker = string.recordings[0].speaker
+        utterances.append(Utterance(string.id, text, speaker, "short_form", "recorded", len(frames)))
         features.append(frames)
     return Shard(utterances, np.concatenate(features))
 
@@ -106,8 +107,8 @@ def split_of(speaker: str) -> Split:
 def download() -> None:
     """Downloads and unpacks the archive, 2.3 GB, unless it is in `speech_commands_root()`; then checks the list.
 
-    It appears there when it is whole; after an interrupted download the next call starts with what there is of the
-    archive. Raises IncompleteDownloadError.
+    It appears there when it is whole; where unpacking was interrupted, the next call does it again, without another
+    download. Raises IncompleteDownloadError.
     """
     from torchaudio.datasets import SPEECHCOMMANDS
 
@@ -130,33 +131,40 @@ def download() -> None:
 
 
 @cache
-def _listed(list: Path) -> tuple[_Recording, ...]:
-    """Returns the recordings of a list. Raises ValueError for a line of another form and for a path that is twice."""
+def _listed(listing: Path) -> tuple[_Recording, ...]:
+    """Returns the recordings of a list.
+
+    Raises ValueError for a line of another form, and for a path or a recording that is there twice.
+    """
     recordings: dict[str, _Recording] = {}
-    for number, line in enumerate(list.read_text().splitlines(), 1):
+    paths: dict[str, str] = {}  # by checksum
+    for number, line in enumerate(listing.read_text().splitlines(), 1):
         if not (parts := _LINE.fullmatch(line)):
-            raise ValueError(f"{list}, line {number}: {line!r} is not SHA256  WORD/SPEAKER_nohash_NUMBER.wav")
+            raise ValueError(f"{listing}, line {number}: {line!r} is not SHA256  WORD/SPEAKER_nohash_NUMBER.wav")
         sha256, path, word, speaker = parts.groups()
         if path in recordings:
-            raise ValueError(f"{list}, line {number}: {path} is in the list twice")
+            raise ValueError(f"{listing}, line {number}: {path} is in the list twice")
+        if sha256 in paths:
+            raise ValueError(f"{listing}, line {number}: {path} is the same recording as {paths[sha256]}")
+        paths[sha256] = path
         recordings[path] = _Recording(path, sha256, word, speaker)
     return tuple(recordings.values())
 
 
-def _home(root: Path, list: Path) -> Path | None:
+def _home(root: Path, listing: Path) -> Path | None:
     """Returns the directory of the words, in the layouts of the archive and of torchaudio; None where there is none."""
-    words = {recording.word for recording in _listed(list)}
+    words = {recording.word for recording in _listed(listing)}
     homes = (root, root / ARCHIVE, root / UNPACKED)
     return next((home for home in homes if any((home / word).is_dir() for word in words)), None)
 
 
 @cache
-def _complete_home(root: Path, list: Path) -> Path:
+def _complete_home(root: Path, listing: Path) -> Path:
     """Returns the directory of the words. Raises MissingDataError where it is not there or lacks a recording."""
     again = f"to download, 2.3 GB:\n    PAPER_LIB_SPEECH_COMMANDS={root} python -m paper_lib download speech_commands"
-    if (home := _home(root, list)) is None:
+    if (home := _home(root, listing)) is None:
         raise MissingDataError(f"{root} has no recordings of Speech Commands; {again}")
-    if missing := [recording.path for recording in _listed(list) if not (home / recording.path).is_file()]:
+    if missing := [recording.path for recording in _listed(listing) if not (home / recording.path).is_file()]:
         raise MissingDataError(f"{home} lacks {len(missing)} recordings of the list, the first {missing[0]}; {again}")
     return home
 
@@ -166,10 +174,10 @@ def _strings_of(settings: SpeechCommandsSettings, split: Split) -> tuple[_String
 
 
 @cache
-def _strings(list: Path, split: Split, passes: int, most_words: int, seed: int) -> tuple[_String, ...]:
+def _strings(listing: Path, split: Split, passes: int, most_words: int, seed: int) -> tuple[_String, ...]:
     """Returns the strings of `split`: in every pass each recording of its people is in one of them."""
-    people: dict[str, list[_Recording]] = defaultdict(lambda: [])
-    for recording in _listed(list):
+    people: dict[str, list[_Recording]] = defaultdict(list)
+    for recording in _listed(listing):
         if split_of(recording.speaker) == split:
             people[recording.speaker].append(recording)
     strings = []
@@ -204,7 +212,7 @@ def _read(path: Path, sha256: str) -> Word:
     if len(recording) < WINDOW:
         raise RecordingError(f"{path} has {len(recording)} samples: less than a window, {WINDOW}")
     if (clipped := float((np.abs(recording) >= FULL_SCALE).mean())) > MOST_CLIPPED:
-        raise RecordingError(f"{path} is clipped: {clipped:.1%} of it is at full scale, at most {MOST_CLIPPED:.0%} may")
+        raise RecordingError(f"{path} is clipped: {clipped:.2%} of it is at full scale, at most {MOST_CLIPPED:.0%} may")
     try:
         return cut_word(recording)
     except ValueError as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.signal import oaconvolve
+from scipy.signal import butter, oaconvolve, sosfilt
 from scipy.signal.windows import hann
 
 from paper_lib.corpus.features import HOP, SAMPLE_RATE, WINDOW
@@ -16,8 +17,8 @@ from paper_lib.corpus.features import HOP, SAMPLE_RATE, WINDOW
 SPEECH_DB = 30.0  # below the loudest frame of a word, a frame is no speech
 BACKGROUND_DB = 10.0  # up to so much above the background, a frame is no speech either
 MARGIN = 5  # frames kept before and after the speech, 50 ms
-LEAST_CONTRAST_DB = 6.0  # of the loudest frame against the background
-LEAST_SPEECH = 10  # frames, 100 ms: the shortest word of the recordings is about twice as long
+LEAST_CONTRAST_DB = 10.0  # of the loudest frame against the background
+LEAST_SPEECH = 10  # frames, 100 ms: less is a piece of a word
 FADE = 80  # samples, 5 ms
 FEWEST_FRAMES = 5  # that the background is estimated from
 TAPS = 512  # of the filter that colours noise like the background
@@ -34,24 +35,28 @@ class Word:
 def cut_word(recording: NDArray[np.float32]) -> Word:
     """Returns the word in `recording`, [samples] at 16 kHz, of at least one window; its mean is taken out.
 
-    A frame of 10 ms is speech where it is within 30 dB of the loudest one and stands out from the background: by
-    10 dB, or by half of what the loudest does. Levels are those of the differences from sample to sample: neither an
-    offset nor hum counts. Raises ValueError where nothing stands out, or no more than a piece of a word.
+    A frame of 10 ms is speech where its level is within 30 dB of the loudest one and stands out from the background: by
+    10 dB, or by half of what the loudest does. Two levels count: that of what is above 100 Hz, in which a vowel or a
+    nasal is heard, and that of the differences from sample to sample, in which weak consonants are; one
+    that never stands out by 10 dB is noise, and does not count. Raises ValueError where nothing stands out, or no more
+    than a piece of a word.
     """
     recording = recording - recording.mean()
-    levels = _levels(recording)
-    loudest, quiet = float(levels.max()), float(np.quantile(levels, 0.1))
-    if loudest - quiet < LEAST_CONTRAST_DB:
+    signals = sosfilt(_above_hum(), recording.astype(np.float64)), np.diff(recording.astype(np.float64), prepend=0)
+    levels = np.array([_levels(signal) for signal in signals])
+    quiet, loudest = np.quantile(levels, [0.1, 1], axis=1, keepdims=True)
+    contrast = loudest - quiet
+    least = np.maximum(loudest - SPEECH_DB, quiet + np.minimum(BACKGROUND_DB, contrast / 2))
+    places = np.flatnonzero((levels > np.where(contrast < LEAST_CONTRAST_DB, np.inf, least)).any(0))
+    if not len(places):
         raise ValueError("is silent: nothing in it stands out from its background")
-    above_background = min(BACKGROUND_DB, (loudest - quiet) / 2)
-    places = np.flatnonzero(levels > max(loudest - SPEECH_DB, quiet + above_background))
     first, last = int(places[0]), int(places[-1])
     if last + 1 - first < LEAST_SPEECH:
         raise ValueError(f"has {10 * (last + 1 - first)} ms of speech: less than a word")
     start, end = max(0, first - MARGIN), last + 1 + MARGIN
-    beside = np.r_[0:start, end : len(levels)]
+    beside = np.r_[0:start, end : levels.shape[1]]
     if len(beside) < FEWEST_FRAMES:
-        beside = np.argsort(levels, kind="stable")[:FEWEST_FRAMES]
+        beside = np.argsort(levels.max(0), kind="stable")[:FEWEST_FRAMES]
     return Word(recording[start * HOP : end * HOP], _density(recording, beside))
 
 
@@ -69,11 +74,15 @@ def join(words: Sequence[Word], pauses: Sequence[float], rng: np.random.Generato
     return joined
 
 
-def _levels(recording: NDArray[np.float32]) -> NDArray[np.float64]:
+def _levels(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the level of every whole frame of 10 ms, dB."""
-    differences = np.diff(recording.astype(np.float64), prepend=recording[0])
-    frames = differences[: len(differences) // HOP * HOP].reshape(-1, HOP)
+    frames = signal[: len(signal) // HOP * HOP].reshape(-1, HOP)
     return 10 * np.log10((frames**2).mean(1) + 1e-12)
+
+
+@cache
+def _above_hum() -> NDArray[np.float64]:
+    return butter(4, 100, "highpass", fs=SAMPLE_RATE, output="sos")
 
 
 def _density(recording: NDArray[np.float32], frames: NDArray[np.int64]) -> NDArray[np.float64]:
