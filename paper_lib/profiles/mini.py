@@ -152,7 +152,7 @@ def shipped_people_run() -> TrainingRun:
         corpus=SpeechCommandsSettings(),
         tokens=base.tokens,
         model=base.model,
-        training=mini_training(600, 2000, 3e-3, MINI_AUGMENT),
+        training=mini_training(1000, 2000, 3e-3, MINI_AUGMENT),
         base=base,
         seed=0,
     )

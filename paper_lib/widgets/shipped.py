@@ -135,19 +135,20 @@ def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
     return {name.removeprefix(f"{part}."): t for name, t in tensors.items() if name.startswith(f"{part}.")}
 
 
-def _main() -> None:
+def make_shipped(synthetic: TrainingRun, people: TrainingRun, directory: Path) -> None:
+    """Makes both files anew in `directory`, of these trainings, which are trained now or loaded from the cache.
+
+    Raises MissingDataError where the recordings are not at hand: then the first file alone is made.
+    """
     from paper_lib.studies.computing import trained_model
 
-    run = shipped_run()
-    save_shipped(run, trained_model(run))
-    people = shipped_people_run()
-    try:
-        fitted = trained_model(people)
-        card = measure_card(people, fitted)
-    except MissingDataError as error:
-        raise SystemExit(f"{PLACE.name} is made anew, {PEOPLE.name} stays as it is: {error}") from None
-    save_shipped(people, fitted, PEOPLE, card)
+    save_shipped(synthetic, trained_model(synthetic), directory / PLACE.name)
+    fitted = trained_model(people)
+    save_shipped(people, fitted, directory / PEOPLE.name, measure_card(people, fitted))
 
 
 if __name__ == "__main__":
-    _main()
+    try:
+        make_shipped(shipped_run(), shipped_people_run(), PLACE.parent)
+    except MissingDataError as missing:
+        raise SystemExit(f"{PLACE.name} is made anew; {PEOPLE.name} is as it was: {missing}") from None
