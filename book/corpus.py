@@ -41,8 +41,8 @@ chapter = begin("corpus", globals())
 # **Method.** This book makes its own speech, so that every experiment can be run again on a laptop, without a download.
 # A *sentence grammar* writes the text, the free synthesiser espeak-ng speaks it, and an *acoustic channel* stands
 # between mouth and recogniser. Every utterance is a function of the settings and its number: the same settings give the
-# same speech on the same machine. {term}`Profile <profile>` `librispeech` reads the paper's own corpus instead, with
-# the rest of the code unchanged.
+# same speech on the same machine. {term}`Profile <profile>` `librispeech` reads the paper's own corpus instead, and
+# `librispeech_mini` five hours of it, with the rest of the code unchanged.
 
 # %% tags=["hide-input"]
 import numpy as np

@@ -120,9 +120,11 @@ import numpy as np
 from paper_lib.corpus import open_corpus
 from paper_lib.figures.tables import percent, table
 
-corpus = open_corpus(second.corpus)
 frames, counted, speakers = Counter(), Counter(), {}
-for k in range(corpus.shards("train")):
+corpora = [
+    open_corpus(settings) for settings in (second.corpus, second.clients) if settings
+]
+for corpus, k in [(one, k) for one in corpora for k in range(one.shards("train"))]:
     for utterance in corpus.shard("train", k).utterances:
         frames[utterance.domain] += utterance.frames
         counted[utterance.domain] += 1
@@ -158,7 +160,7 @@ table(
         "Speakers",
         "Hours in the paper",
     ],
-    f"Three views of one training corpus. SF: {SF}. MD − SF: {', '.join(MD)}. The tokens are learnt on MD − SF alone.",
+    f"Three views of the training speech. SF: {SF}. MD − SF: {', '.join(MD)}. The tokens are learnt on MD − SF alone.",
 )
 
 # %% tags=["hide-input"]
@@ -201,14 +203,17 @@ from IPython.display import display
 
 from paper_lib.conformer.streaming import listen
 from paper_lib.figures.sound import player
+from paper_lib.profiles.mini import shipped_run
 from paper_lib.results import machine
 from paper_lib.widgets.shipped import model_at_hand
 
-base, model, tokenizer = model_at_hand(second.run(0))
+streams = second.model.encoder.streaming is not None
+base, model, tokenizer = model_at_hand(second.run(0) if streams else shipped_run())
 whose = (
     "The model of this page"
     if base == second.run(0)
-    else "The small model that comes with the library, for the page's own is not in this cache"
+    else "The small model that comes with the library, for the page's own "
+    + ("is not in this cache" if streams else "hears a sentence as a whole")
 )
 tested = open_corpus(base.corpus, base.domains)
 utterance = max(

@@ -84,8 +84,9 @@ show(
 # Each page says under its title which {term}`profile` made it: how much was computed, on what speech, with which
 # models. `quick` computes everything afresh in minutes, with models a fiftieth of the paper's size. `laptop` trains the
 # paper's own encoders, 16 and 17 layers of up to 6.3 million parameters each, which takes a day on two cores. Its
-# models write characters; `human` fine-tunes them on recordings of people. The paper's whole models need a GPU (profile
-# `gpu`), its own speech the LibriSpeech corpus (profile `librispeech`). What was measured of these comes with the book:
+# models write characters; `human` fine-tunes them on recordings of people. The paper's whole models need a GPU
+# (profile `gpu`), its own speech the LibriSpeech corpus (profile `librispeech`, or `librispeech_mini` for five hours of
+# it). What was measured of these comes with the book:
 
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import PUBLISHED

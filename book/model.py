@@ -299,8 +299,8 @@ table(
 # layers.
 #
 # **What it does not show.** That what holds for a layer of a mini model holds for a layer of the paper's. A layer of
-# six does more of the work than a layer of sixteen. `laptop` trains the paper's encoders, `gpu` and `librispeech` its
-# whole models.
+# six does more of the work than a layer of sixteen. `laptop` and `librispeech_mini` train the paper's encoders, `gpu`
+# and `librispeech` its whole models.
 
 # %% [markdown]
 # ## What it means to reset a layer

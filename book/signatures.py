@@ -81,9 +81,9 @@ from paper_lib.studies import signatures
 
 chosen = chapter.parameters
 records = signatures(profile_of(chosen.profile), chosen.seeds, chosen.sizes).records()
-of_size = {
-    size: [record for record in records if record.size == size] for size in chosen.sizes
-}
+of_size = {record.size: [] for record in records}
+for record in records:
+    of_size[record.size].append(record)
 trainings = {
     size: [record.training.result for record in group]
     for size, group in of_size.items()

@@ -197,19 +197,19 @@ def sizes() -> None:
 
 
 @main.command()
-@click.argument("corpus", type=click.Choice(["librispeech", "speech_commands"]))
+@click.argument("corpus", type=click.Choice(["librispeech", "librispeech_mini", "speech_commands"]))
 def download(corpus: str) -> None:
-    """Fetch recordings of people: the paper's corpus, or single words.
+    """Fetch recordings of people: the paper's corpus, five hours of it, or single words.
 
     They go where PAPER_LIB_LIBRISPEECH or PAPER_LIB_SPEECH_COMMANDS says, by default data/ in the cache.
     """
     from paper_lib.corpus import librispeech, speech_commands
-    from paper_lib.settings import LibriSpeechSettings
+    from paper_lib.settings import MINI_LIBRISPEECH, LibriSpeechSettings
 
-    if corpus == "librispeech":
-        librispeech.download(LibriSpeechSettings())
-    else:
+    if corpus == "speech_commands":
         speech_commands.download()
+    else:
+        librispeech.download(MINI_LIBRISPEECH if corpus == "librispeech_mini" else LibriSpeechSettings())
 
 
 def _typed(default: Any) -> str:

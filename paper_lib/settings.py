@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Domain = Literal["short_form", "prose", "dictation", "telephone", "conversation"]
+PEOPLE = "people"  # the domain of recordings that no domain of synthetic speech is like
+ClientDomain = Domain | Literal["people"]
 Channel = Literal["clean", "telephone", "far_field", "noise"]
 Split = Literal["train", "dev", "test"]
 Size = Literal["S", "M", "L"]
@@ -41,9 +43,10 @@ class Settings(BaseModel):
 
 
 class SyntheticSettings(Settings):
-    """Speech made by sentence grammars, espeak-ng speakers and acoustic channels."""
+    """Speech made by sentence grammars, synthetic speakers and acoustic channels."""
 
     source: Literal["synthetic"] = "synthetic"
+    synthesiser: Literal["flite"] | None = Field(default=None, description="who speaks; none: espeak-ng")
     domains: dict[Domain, float] = Field(description="share of the utterances of each domain; any positive weights")
     channels: dict[Channel, float] = Field(default={"clean": 1.0}, description="share of each acoustic channel")
     snr_db: tuple[float, float] = Field(default=(10.0, 25.0), description="range of the noise channel's SNR, dB")
@@ -61,7 +64,7 @@ class SyntheticSettings(Settings):
 
 
 class LibriSpeechSettings(Settings):
-    """The paper's corpus (Panayotov et al. 2015), as `torchaudio.datasets.LIBRISPEECH` lays it out."""
+    """The paper's corpus (Panayotov et al. 2015), or a part of it, as its archives lay it out."""
 
     source: Literal["librispeech"] = "librispeech"
     subsets: dict[Split, tuple[str, ...]] = Field(
@@ -97,6 +100,11 @@ class SpeechCommandsSettings(Settings):
             )
         return self
 
+
+# Five hours of LibriSpeech; without a test set of its own, it takes that of LibriSpeech, whose speakers are others.
+MINI_LIBRISPEECH = LibriSpeechSettings(
+    subsets={"train": ("train-clean-5",), "dev": ("dev-clean-2",), "test": ("test-clean",)}
+)
 
 CorpusSettings = Annotated[
     SyntheticSettings | LibriSpeechSettings | SpeechCommandsSettings, Field(discriminator="source")

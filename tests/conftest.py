@@ -105,6 +105,14 @@ def chromium() -> str:
     (pytest.fail if os.environ.get("REQUIRE_BROWSER") else pytest.skip)("there is no chromium on this machine")
 
 
+@pytest.fixture(scope="session")
+def flite() -> str:
+    """The path of flite. Without it the test is skipped, or fails where the environment sets REQUIRE_FLITE."""
+    if path := shutil.which("flite"):
+        return path
+    (pytest.fail if os.environ.get("REQUIRE_FLITE") else pytest.skip)("there is no flite on this machine")
+
+
 # No longer than a module: Playwright's event loop would be in the way of others.
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:

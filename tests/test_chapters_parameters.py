@@ -56,7 +56,8 @@ def test_a_number_of_more_digits_than_python_writes_is_refused() -> None:
 
 def test_unknown_profile_names_all_profiles() -> None:
     with pytest.raises(
-        ParameterError, match="profile is 'fast'; it must be one of smoke, quick, laptop, human, gpu, librispeech"
+        ParameterError,
+        match="profile is 'fast'; it must be one of smoke, quick, laptop, human, gpu, librispeech",
     ):
         check("intro", {"profile": "fast"})
 

@@ -57,7 +57,10 @@ def test_chapters_lists_every_parameter_with_type_range_default_and_help() -> No
         (("chapter", "model_size", "-p", "seed", "2"), "did you mean 'seeds'?"),
         (("chapter", "model_size", "-p", "seeds", "2x"), "it must be an integer from 1 to 20, or None"),
         (("chapter", "model_size", "-p", "draws", "51"), "it must be an integer from 1 to 50, or None"),
-        (("chapter", "model_size", "-p", "profile", "fast"), "one of smoke, quick, laptop, human, gpu, librispeech"),
+        (
+            ("chapter", "model_size", "-p", "profile", "fast"),
+            "one of smoke, quick, laptop, human, gpu, librispeech",
+        ),
         (("chapter", "modelsize"), "did you mean 'model_size'?"),
         (("book", "--profile", "fast"), "'smoke', 'quick'"),
         (("records",), "Missing option '--profile'"),
@@ -69,7 +72,10 @@ def test_chapters_lists_every_parameter_with_type_range_default_and_help() -> No
             ("run", "--study", "corpus", "--profile", "smoke"),
             "chapter corpus computes no records; these do: model_size",
         ),
-        (("run", "--study", "model_size", "--profile", "fast"), "one of smoke, quick, laptop, human, gpu, librispeech"),
+        (
+            ("run", "--study", "model_size", "--profile", "fast"),
+            "one of smoke, quick, laptop, human, gpu, librispeech",
+        ),
         (("run", "--study", "model_size", "--profile", "smoke", "-p", "seeds", "0"), "an integer from 1 to 20"),
         (("chapter", "model_size", "-p", "seeds", "9" * 5000), "9… (5002 characters); it must be an integer from 1"),
         (("chapter", "model_size", "-p", "seeds", "[" * 100_000), "[… (100002 characters); it must be an integer"),

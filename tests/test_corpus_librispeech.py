@@ -1,5 +1,6 @@
 """LibriSpeech on a tiny tree in its exact layout: FLAC files and .trans.txt, as the archives unpack."""
 
+import hashlib
 import io
 import os
 import re
@@ -12,12 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 from torchaudio.datasets import LIBRISPEECH
 
-from paper_lib.corpus import open_corpus
+from paper_lib.cli import main
+from paper_lib.corpus import librispeech, open_corpus
 from paper_lib.corpus.features import log_mel
 from paper_lib.corpus.librispeech import SUBSETS, IncompleteDownloadError, MissingDataError, Subset, download
 from paper_lib.corpus.speakers import all_speakers, speak
+from paper_lib.profiles import profile_of
 from paper_lib.settings import LibriSpeechSettings
 
 CHAPTERS = {
@@ -25,6 +29,8 @@ CHAPTERS = {
     "train-other-500": {"20/205": ["SHE ANSWERED HIM", "NOTHING WAS SAID"]},
     "dev-clean": {"84/121123": ["GO", "DO YOU HEAR"]},
     "test-clean": {"61/70968": ["HE BEGAN"]},
+    "train-clean-5": {"32/21631": ["IT WAS LATE"], "39/121914": ["HE SPOKE", "CHAPTER ONE"]},
+    "dev-clean-2": {"84/121123": ["GO", "DO YOU HEAR"]},
 }
 
 
@@ -261,14 +267,19 @@ def test_an_unknown_subset_is_refused() -> None:
         open_corpus(settings_of(subsets={"dev": ("dev-cleen",)}))
 
 
+def write_archive(directory: Path, subset: str) -> Path:
+    """Writes a tiny archive of `subset` into `directory` and returns where it is."""
+    directory.mkdir(parents=True, exist_ok=True)
+    archive = directory / f"{subset}.tar.gz"
+    with tempfile.TemporaryDirectory() as packed, tarfile.open(archive, "w:gz") as file:
+        write_subset(Path(packed), subset)
+        file.add(packed, "LibriSpeech")
+    return archive
+
+
 def pack(elsewhere: Path, subset: str) -> LibriSpeechSettings:
     """Puts a tiny archive of `subset` where a download leaves it; returns settings that want it."""
-    packed = elsewhere.with_name("packed") / "LibriSpeech"
-    write_subset(packed, subset)
-    staging = elsewhere / "LibriSpeech/.download"
-    staging.mkdir(parents=True)
-    with tarfile.open(staging / f"{subset}.tar.gz", "w:gz") as archive:
-        archive.add(packed, "LibriSpeech")
+    write_archive(elsewhere / "LibriSpeech/.download", subset)
     return settings_of(subsets={"dev": (subset,)})
 
 
@@ -303,3 +314,65 @@ def test_an_incomplete_download_is_refused(elsewhere: Path, monkeypatch: pytest.
         download(settings)
     with pytest.raises(MissingDataError):
         open_corpus(settings).shards("dev")
+
+
+MINI = profile_of("librispeech_mini").corpus
+
+
+@pytest.fixture
+def served(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Tiny archives of Mini LibriSpeech at the address that a download asks; test-clean is downloaded already."""
+    served = elsewhere.with_name("served")
+    for subset in librispeech.MINI_DIGESTS:
+        archive = write_archive(served, subset)
+        monkeypatch.setitem(librispeech.MINI_DIGESTS, subset, hashlib.sha256(archive.read_bytes()).hexdigest())
+    monkeypatch.setattr(librispeech, "MINI_ADDRESS", served.as_uri())
+    pack(elsewhere, "test-clean")
+    return served
+
+
+def test_missing_data_of_the_mini_profile_say_how_much_and_the_command_that_gets_them(elsewhere: Path) -> None:
+    with pytest.raises(MissingDataError) as error:
+        open_corpus(MINI).shard("train", 0)
+    message = str(error.value)
+    assert str(elsewhere / "LibriSpeech" / "train-clean-5") in message
+    assert "train-clean-5, dev-clean-2, test-clean, 0.8 GB" in message
+    assert message.endswith(f"PAPER_LIB_LIBRISPEECH={elsewhere} python -m paper_lib download librispeech_mini")
+
+
+@pytest.mark.usefixtures("served")
+def test_the_mini_profile_goes_from_the_download_to_its_shards(elsewhere: Path) -> None:
+    result = CliRunner().invoke(main, ["download", "librispeech_mini"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in (elsewhere / "LibriSpeech").iterdir()} == {
+        "train-clean-5",
+        "dev-clean-2",
+        "test-clean",
+    }
+    corpus = open_corpus(MINI)
+    assert {split: len(corpus.shard(split, 0)) for split in MINI.subsets} == {"train": 3, "dev": 2, "test": 1}
+    assert {u.id: (u.text, u.speaker) for u in corpus.shard("train", 0).utterances} == {
+        "32-21631-0000": ("it was late", "32"),
+        "39-121914-0000": ("he spoke", "39"),
+        "39-121914-0001": ("chapter one", "39"),
+    }
+    path = elsewhere / "LibriSpeech/train-clean-5/32/21631/32-21631-0000.flac"
+    np.testing.assert_array_equal(corpus.waveform("32-21631-0000"), soundfile.read(path, dtype="float32")[0])
+
+
+def test_an_archive_that_is_not_the_published_one_is_refused_and_not_kept(elsewhere: Path, served: Path) -> None:
+    write_archive(served, "dev-clean")
+    (served / "dev-clean.tar.gz").rename(served / "dev-clean-2.tar.gz")
+    with pytest.raises(RuntimeError, match="invalid hash value"):
+        download(MINI)
+    assert (elsewhere / "LibriSpeech/train-clean-5").is_dir()
+    assert not (elsewhere / "LibriSpeech/dev-clean-2").exists()
+    assert [path.name for path in elsewhere.rglob("dev-clean-2*")] == []
+
+
+def test_a_part_of_mini_librispeech_that_is_lost_is_told_with_its_command(elsewhere: Path) -> None:
+    write_subset(elsewhere / "LibriSpeech", "train-clean-5")
+    shutil.rmtree(elsewhere / "LibriSpeech/train-clean-5/39")
+    with pytest.raises(IncompleteDownloadError, match="has 1 utterances instead of 3; delete") as error:
+        open_corpus(MINI).shards("train")
+    assert str(error.value).endswith("python -m paper_lib download librispeech_mini")

@@ -111,7 +111,7 @@ def test_every_pass_has_each_recording_of_a_person_once() -> None:
             assert Counter(word for u in own for word in u.text.split()) == PEOPLE[speaker]
             assert all(1 <= len(u.text.split()) <= 4 for u in own)
     assert len({u.id for u in utterances}) == len(utterances)
-    assert {(u.domain, u.channel) for u in utterances} == {("short_form", "recorded")}
+    assert {(u.domain, u.channel) for u in utterances} == {("people", "recorded")}
     first, second = ([u.text for u in utterances if u.id.split("-")[2] == number] for number in ("0", "1"))
     assert sorted(first) != sorted(second)
 

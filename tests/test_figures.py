@@ -25,6 +25,7 @@ from paper_lib.figures.download import csv_text
 from paper_lib.figures.lattice import lattice
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.norms import activation_quantiles
+from paper_lib.figures.people import changes_by_layer, personal_wers
 from paper_lib.figures.resets import change_intervals, reset_columns
 from paper_lib.figures.signatures import correlations_at_depth
 from paper_lib.figures.sound import player
@@ -258,3 +259,22 @@ def test_the_way_to_convergence_is_that_of_the_records_in_the_order_of_steps() -
     rows = figure.rows  # type: ignore[attr-defined]
     assert [(row["size"], row["seed"], row["step"]) for row in rows][-2:] == [("M", 1, 150), ("M", 1, 300)]
     assert rows[-1]["dev_wer_percent"] == 0
+
+
+def test_changes_stand_at_their_layers_a_row_for_each_kind_of_reset() -> None:
+    layers = [effect for effect in effects([0.1, 0.4, 0.2]) if effect.kind == "re-initialisation"]
+    figure = changes_by_layer({"back to step 0": layers, "back to the base": layers[::-1]})
+    assert [axes.get_title("left") for axes in figure.axes] == ["back to step 0", "back to the base"]
+    expected = {effect.layer: 100 * effect.change.value for effect in layers}
+    for axes in figure.axes:
+        dots = [line.get_xydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]  # type: ignore[index]
+        assert {int(x): y for x, y in dots} == pytest.approx(expected)
+
+
+def test_of_every_person_the_figure_tells_which_share_has_at_most_their_wer() -> None:
+    figure = personal_wers({"before": np.array([1.5, 0.5, 1.0]), "after": np.array([0.0, 0.1, 0.1])})
+    before, after = figure.axes[0].lines
+    assert before.get_xdata() == pytest.approx([0, 50, 100, 100, 100])
+    assert before.get_ydata() == pytest.approx([0, 100 / 3, 200 / 3, 100, 100])
+    assert list(after.get_xdata()) == sorted(after.get_xdata())
+    assert figure.rows[2]["wer_percent"] == 150  # type: ignore[attr-defined]

@@ -13,10 +13,10 @@ from scipy.signal import detrend
 
 from paper_lib.corpus.espeak import SAMPLE_RATE, Voice, synthesise
 from paper_lib.corpus.features import log_mel
-from paper_lib.corpus.speakers import ACCENTS, PEOPLE, RATES, Speaker, all_speakers, speak
+from paper_lib.corpus.speakers import ACCENTS, PEOPLE, RATES, Person, all_speakers, speak
 
 
-def accent_of(speaker: Speaker) -> str:
+def accent_of(speaker: Person) -> str:
     return speaker.name.partition("+")[0]
 
 
@@ -75,7 +75,7 @@ def _autocorrelation(frame: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.fft.irfft(np.abs(np.fft.rfft(frame, 2 * len(frame))) ** 2)
 
 
-def drawn(speaker: Speaker, attribute: str) -> list[float]:
+def drawn(speaker: Person, attribute: str) -> list[float]:
     """Returns the numbers of the first line of a tract that begins with `attribute`."""
     (line, *_) = [line for line in speaker.voice.tract.splitlines() if line.startswith(attribute)]
     return [float(number) for number in line.removeprefix(attribute).split()]

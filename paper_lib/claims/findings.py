@@ -17,7 +17,7 @@ from paper_lib.studies.federated import AdaptationRecords, PlanRecords
 from paper_lib.studies.measurements import NotMeasuredError
 
 # The profiles whose records are published with the book.
-PUBLISHED: tuple[ProfileName, ...] = ("laptop", "human", "gpu", "librispeech")
+PUBLISHED: tuple[ProfileName, ...] = ("laptop", "human", "gpu", "librispeech", "librispeech_mini")
 # In the order of the slides.
 CLAIMS: tuple[Claim, ...] = (
     *model_size.CLAIMS,

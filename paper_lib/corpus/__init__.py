@@ -33,7 +33,7 @@ LEAST_DEVIATION = 0.1
 class Source(Protocol):
     """A module that makes a corpus of its settings."""
 
-    def version(self) -> str: ...
+    def version(self, settings: Any) -> str: ...
 
     def check(self, settings: Any) -> None: ...
 
@@ -61,7 +61,7 @@ class Corpus:
         self.settings = settings
         self.domains = None if domains is None else frozenset(domains)
         self._source.check(settings)
-        named = f"{self._source.version()}:{settings.digest()}"
+        named = f"{self._source.version(settings)}:{settings.digest()}"
         self.digest = hashlib.sha256(named.encode()).hexdigest()[:16]
         self._directory = cache / "corpora" / self.digest
 

@@ -1,8 +1,9 @@
-"""LibriSpeech, the paper's corpus (Panayotov et al. 2015), as `torchaudio.datasets.LIBRISPEECH` downloads it."""
+"""LibriSpeech, the paper's corpus (Panayotov et al. 2015), and Mini LibriSpeech, five hours of it."""
 
 from __future__ import annotations
 
 import shutil
+import tarfile
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -13,19 +14,21 @@ from numpy.typing import NDArray
 from paper_lib.corpus.cache import Shard, Utterance
 from paper_lib.corpus.features import SAMPLE_RATE, log_mel
 from paper_lib.paths import MissingDataError, librispeech_root
-from paper_lib.settings import LibriSpeechSettings, Split
+from paper_lib.settings import MINI_LIBRISPEECH, LibriSpeechSettings, Split
 
 # A change of the features or of the order of the utterances raises this by one.
 FORMAT_VERSION = 1
 
 
 class Subset(NamedTuple):
-    """Size of a subset as https://www.openslr.org/12 has it."""
+    """Size of a subset."""
 
     gigabytes: float  # of the archive
     utterances: int
 
 
+# As https://www.openslr.org/12 has them and, of Mini LibriSpeech, https://www.openslr.org/31. The latter does not count
+# the utterances: these are the counts of several public projects that unpacked the archives.
 SUBSETS = {
     "train-clean-100": Subset(6.3, 28_539),
     "train-clean-360": Subset(23.0, 104_014),
@@ -34,6 +37,16 @@ SUBSETS = {
     "dev-other": Subset(0.314, 2_864),
     "test-clean": Subset(0.346, 2_620),
     "test-other": Subset(0.328, 2_939),
+    "train-clean-5": Subset(0.332, 1_519),
+    "dev-clean-2": Subset(0.126, 1_089),
+}
+
+# Mini LibriSpeech, which torchaudio does not know: where its archives are, and their SHA-256. OpenSLR publishes only
+# their MD5; these are what several public projects agree on.
+MINI_ADDRESS = "https://www.openslr.org/resources/31"
+MINI_DIGESTS = {
+    "train-clean-5": "47805806c8b15f7549f3c51bd6b7da72ec0128a34d32830c8014a88658c0292d",
+    "dev-clean-2": "176ec501490eced2d6c1f89f4f0ddc7dfe799e649e5322f8ba49fe3ff50c8012",
 }
 
 
@@ -46,7 +59,7 @@ class _Recording(NamedTuple):
     text: str  # in small letters
 
 
-def version() -> str:
+def version(settings: LibriSpeechSettings) -> str:
     """Returns what, beside the settings, determines the corpus."""
     return f"librispeech {FORMAT_VERSION}"
 
@@ -84,7 +97,7 @@ def make_shard(settings: LibriSpeechSettings, split: Split, k: int) -> Shard:
 def waveform(settings: LibriSpeechSettings, utterance_id: str) -> NDArray[np.float32]:
     """Returns the recording of an utterance, [samples] at 16 kHz. Raises MissingDataError."""
     speaker, chapter, _ = utterance_id.split("-")
-    names = [name for names in settings.subsets.values() for name in names]
+    names = _names(settings)
     paths = [_home() / name / speaker / chapter / f"{utterance_id}.flac" for name in names]
     for path in paths:
         if path.exists():
@@ -96,16 +109,14 @@ def download(settings: LibriSpeechSettings) -> None:
     """Downloads and unpacks the subsets of `settings` that are not in `librispeech_root()` yet.
 
     A subset appears there when it is whole; an interrupted download goes on with the next call at the last archive.
-    Raises IncompleteDownloadError.
+    Raises IncompleteDownloadError, and RuntimeError for an archive that is not the published one, which is not kept.
     """
-    from torchaudio.datasets import LIBRISPEECH
-
     staging = _home() / ".download"  # on the disk of the subsets, which may not be that of the root
     for name in _missing(settings):
         unpacked = staging / "LibriSpeech" / name
         shutil.rmtree(unpacked, ignore_errors=True)
         staging.mkdir(parents=True, exist_ok=True)
-        LIBRISPEECH(staging, name, download=True)
+        _fetch(name, staging)
         try:
             _index(unpacked)
         except IncompleteDownloadError as error:
@@ -115,6 +126,21 @@ def download(settings: LibriSpeechSettings) -> None:
     shutil.rmtree(staging, ignore_errors=True)
 
 
+def _fetch(name: str, staging: Path) -> None:
+    """Unpacks a subset into `staging`, from its archive there, which is downloaded where it is not there yet."""
+    from torch.hub import download_url_to_file
+    from torchaudio.datasets import LIBRISPEECH
+
+    if name not in MINI_DIGESTS:
+        LIBRISPEECH(staging, name, download=True)
+        return
+    archive = staging / f"{name}.tar.gz"
+    if not archive.exists():
+        download_url_to_file(f"{MINI_ADDRESS}/{archive.name}", str(archive), MINI_DIGESTS[name])
+    with tarfile.open(archive) as packed:
+        packed.extractall(staging, filter="data")
+
+
 def _home() -> Path:
     """Returns the directory of the subsets: LibriSpeech/ in the root, or another where some are already."""
     root = librispeech_root()
@@ -122,14 +148,18 @@ def _home() -> Path:
     return next((home for home in homes if any((home / name).is_dir() for name in SUBSETS)), homes[0])
 
 
+def _names(settings: LibriSpeechSettings) -> list[str]:
+    return [name for names in settings.subsets.values() for name in names]
+
+
 def _missing(settings: LibriSpeechSettings) -> list[str]:
-    names = [name for names in settings.subsets.values() for name in names]
-    return [name for name in names if not (_home() / name).is_dir()]
+    return [name for name in _names(settings) if not (_home() / name).is_dir()]
 
 
 def _recordings(settings: LibriSpeechSettings, split: Split) -> list[_Recording]:
     missing = _missing(settings)
-    again = f"\n    PAPER_LIB_LIBRISPEECH={librispeech_root()} python -m paper_lib download librispeech"
+    corpus = "librispeech_mini" if set(_names(settings)) <= set(_names(MINI_LIBRISPEECH)) else "librispeech"
+    again = f"\n    PAPER_LIB_LIBRISPEECH={librispeech_root()} python -m paper_lib download {corpus}"
     recordings: list[_Recording] = []
     for name in settings.subsets.get(split, ()):
         if name in missing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +28,22 @@ _MARGIN = 800  # samples, 50 ms
 _SILENCE = 0.01  # of the peak
 
 
+class Speaker(Protocol):
+    """Who says a sentence, always with the same voice."""
+
+    @property
+    def name(self) -> str: ...
+
+    def say(self, text: str) -> NDArray[np.float32]:
+        """Returns `text` spoken at 16 kHz, [samples], at any level. Raises SynthesiserError."""
+
+
 @dataclass(frozen=True)
-class Speaker:
-    """One person: the same accent, vocal tract and pace in every utterance. No two people share a vocal tract."""
+class Person:
+    """One person whom espeak-ng speaks as: the same accent, vocal tract and pace in every utterance.
+
+    No two people share a vocal tract.
+    """
 
     number: int  # from 0
     voice: espeak.Voice
@@ -39,29 +53,33 @@ class Speaker:
     def name(self) -> str:
         return self.voice.name
 
+    def say(self, text: str) -> NDArray[np.float32]:
+        spoken = espeak.synthesise(text, self.voice, self.rate).astype(np.float32)
+        return resample_poly(spoken, _UP, _DOWN, window=_low_pass())
 
-def split_of(speaker: Speaker) -> Split:
-    """Returns the split for which `speaker` is kept where dev and test speakers must be unheard.
+
+def split_of(person: Person) -> Split:
+    """Returns the split for which `person` is kept where dev and test speakers must be unheard.
 
     Of those with one accent every fourth is kept for test, and every tenth for dev.
     """
-    turn = speaker.number // len(ACCENTS)
+    turn = person.number // len(ACCENTS)
     if turn % 4 == 3:
         return "test"
     return "dev" if turn % 10 == 0 else "train"
 
 
 @cache
-def all_speakers() -> tuple[Speaker, ...]:
-    """Returns every speaker; any `len(ACCENTS)` in a row have all the accents."""
-    return tuple(_speaker(number) for number in range(PEOPLE))
+def all_speakers() -> tuple[Person, ...]:
+    """Returns every speaker of espeak-ng; any `len(ACCENTS)` in a row have all the accents."""
+    return tuple(_person(number) for number in range(PEOPLE))
 
 
-def _speaker(number: int) -> Speaker:
+def _person(number: int) -> Person:
     rng = np.random.default_rng((0, number))
     accent = ACCENTS[number % len(ACCENTS)]
     voice = espeak.Voice(f"{accent}+p{number:03}", _vocal_tract(rng))
-    return Speaker(number, voice, int(rng.integers(*RATES)))
+    return Person(number, voice, int(rng.integers(*RATES)))
 
 
 def _vocal_tract(rng: np.random.Generator) -> str:
@@ -90,8 +108,7 @@ def speak(text: str, speaker: Speaker) -> NDArray[np.float32]:
 
     The level is set because the loudest voice is several times as loud as the quietest. Raises SynthesiserError.
     """
-    spoken = espeak.synthesise(text, speaker.voice, speaker.rate).astype(np.float32)
-    waveform = resample_poly(spoken, _UP, _DOWN, window=_low_pass())
+    waveform = speaker.say(text)
     level = np.abs(waveform)
     loud = np.flatnonzero(level > _SILENCE * level.max())
     scaled = waveform[loud[0] : loud[-1] + 1] * np.float32(0.5 / level.max())

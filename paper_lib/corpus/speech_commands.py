@@ -22,7 +22,7 @@ from paper_lib.corpus.cache import Shard, Utterance
 from paper_lib.corpus.features import SAMPLE_RATE, WINDOW, log_mel
 from paper_lib.corpus.splicing import Word, cut_word, join
 from paper_lib.paths import MissingDataError, speech_commands_root
-from paper_lib.settings import SpeechCommandsSettings, Split
+from paper_lib.settings import PEOPLE, SpeechCommandsSettings, Split
 
 # A change of the features, of the strings or of how their words are cut out and joined raises this by one.
 FORMAT_VERSION = 2
@@ -53,7 +53,7 @@ class _String(NamedTuple):
     recordings: tuple[_Recording, ...]
 
 
-def version() -> str:
+def version(settings: SpeechCommandsSettings) -> str:
     """Returns what, beside the settings, determines the corpus."""
     return f"speech_commands {FORMAT_VERSION}, {hashlib.sha256(LIST.read_bytes()).hexdigest()}"
 
@@ -83,7 +83,7 @@ def make_shard(settings: SpeechCommandsSettings, split: Split, k: int) -> Shard:
         frames = log_mel(_hear(settings, string, home)).astype(np.float16)
         text = " ".join(recording.word for recording in string.recordings)
         speaker = string.recordings[0].speaker
-        utterances.append(Utterance(string.id, text, speaker, "short_form", "recorded", len(frames)))
+        utterances.append(Utterance(string.id, text, speaker, PEOPLE, "recorded", len(frames)))
         features.append(frames)
     return Shard(utterances, np.concatenate(features))
 

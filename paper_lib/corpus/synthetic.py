@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from paper_lib.corpus import flite
 from paper_lib.corpus.cache import Shard, Utterance
 from paper_lib.corpus.channels import transmit
 from paper_lib.corpus.features import log_mel
@@ -28,8 +29,10 @@ SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 Name = TypeVar("Name", bound=str)
 
 
-def version() -> str:
+def version(settings: SyntheticSettings) -> str:
     """Returns what, beside the settings, determines the corpus."""
+    if settings.synthesiser == "flite":
+        return f"synthetic {FORMAT_VERSION}, flite {flite.VERSION}"
     return f"synthetic {FORMAT_VERSION}, espeakng-loader {importlib.metadata.version('espeakng-loader')}"
 
 
@@ -45,6 +48,11 @@ def check(settings: SyntheticSettings) -> None:
     there = {split: len(_candidates(settings, split)) for split in settings.speakers}
     if any(wanted > there[split] for split, wanted in settings.speakers.items()):
         raise ValueError(f"speakers asks for {dict(settings.speakers)}; there are {there}")
+    if settings.synthesiser == "flite" and settings.unseen_speakers and len(settings.utterances) > 1:
+        raise ValueError(
+            f"unseen_speakers is True, and utterances asks for {', '.join(settings.utterances)}: all of flite's "
+            f"{len(flite.VOICES)} voices speak in every split, so ask for one split alone, or set it to False"
+        )
 
 
 def count(settings: SyntheticSettings, split: Split) -> int:
@@ -58,7 +66,12 @@ def speakers_of(settings: SyntheticSettings, split: Split) -> tuple[Speaker, ...
 
 
 def _candidates(settings: SyntheticSettings, split: Split) -> tuple[Speaker, ...]:
-    """Returns who may speak in `split`: everyone, or where speakers must be unseen, those of that split."""
+    """Returns who may speak in `split`: everyone, or where speakers must be unseen, those of that split.
+
+    The voices of flite are too few to be kept for one split.
+    """
+    if settings.synthesiser == "flite":
+        return flite.VOICES
     if not settings.unseen_speakers:
         return all_speakers()
     return tuple(speaker for speaker in all_speakers() if split_of(speaker) == split)

@@ -6,7 +6,7 @@ from functools import cache
 
 from paper_lib.profiles.human import human
 from paper_lib.profiles.laptop import laptop
-from paper_lib.profiles.large import gpu, librispeech
+from paper_lib.profiles.large import gpu, librispeech, librispeech_mini
 from paper_lib.profiles.mini import quick, smoke
 from paper_lib.profiles.profile import SIZES, AdaptationProfile, Profile, ProfileName
 
@@ -19,6 +19,7 @@ _MAKERS = {
     "human": human,
     "gpu": gpu,
     "librispeech": librispeech,
+    "librispeech_mini": librispeech_mini,
 }
 
 

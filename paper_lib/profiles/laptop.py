@@ -10,16 +10,19 @@ from paper_lib.settings import FederatedSettings, ResetSettings, ServerOptimizer
 
 def laptop() -> Profile:
     """Returns the profile of the paper's encoders on some hours of synthetic speech in several domains."""
+    corpus = SyntheticSettings(
+        domains={"short_form": 0.35, "dictation": 0.35, "telephone": 0.3},
+        channels={"clean": 0.5, "noise": 0.2, "far_field": 0.15, "telephone": 0.15},
+        snr_db=(5.0, 20.0),
+        most_words=10,
+        utterances={"train": 8000, "dev": 400, "test": 1000},
+        speakers={"train": 300, "dev": 48, "test": 150},
+    )
+    flite = {"synthesiser": "flite", "utterances": {"test": 400}, "speakers": {"test": 4}}
     return Profile(
         name="laptop",
-        corpus=SyntheticSettings(
-            domains={"short_form": 0.35, "dictation": 0.35, "telephone": 0.3},
-            channels={"clean": 0.5, "noise": 0.2, "far_field": 0.15, "telephone": 0.15},
-            snr_db=(5.0, 20.0),
-            most_words=10,
-            utterances={"train": 8000, "dev": 400, "test": 1000},
-            speakers={"train": 300, "dev": 48, "test": 150},
-        ),
+        corpus=corpus,
+        other_voices=corpus.model_copy(update=flite),
         tokens=CHARACTERS,
         models={size: paper_size(size, vocabulary=CHARACTERS.vocabulary) for size in SIZES},
         training={

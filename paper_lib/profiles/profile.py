@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from paper_lib.settings import (
+    ClientDomain,
     CorpusSettings,
-    Domain,
     FederatedSettings,
     Positive,
     ResetSettings,
@@ -22,18 +22,21 @@ from paper_lib.settings import (
     TransducerSettings,
 )
 
-ProfileName = Literal["smoke", "quick", "laptop", "human", "gpu", "librispeech"]
+ProfileName = Literal["smoke", "quick", "laptop", "human", "gpu", "librispeech", "librispeech_mini"]
 SIZES: tuple[Size, ...] = ("S", "M", "L")
 
 
 class AdaptationProfile(Settings):
-    """The paper's second experiment: a streaming model learns all domains but one, and clients bring that one."""
+    """The paper's second experiment: a streaming model learns all domains but one, and clients bring that one.
+
+    Or any model, and clients whose speech is of another corpus.
+    """
 
     corpus: SyntheticSettings = Field(description="all domains (MD)")
     clients: CorpusSettings | None = Field(
         default=None, description="that the clients' speech is of; none: the held-out domain of the training's"
     )
-    held_out: Domain = Field(default="short_form", description="domain of the clients' speech (SF)")
+    held_out: ClientDomain = Field(default="short_form", description="domain of the clients' speech (SF)")
     tokens: TokenSettings
     model: TransducerSettings
     training: TrainingSettings
@@ -54,11 +57,14 @@ class AdaptationProfile(Settings):
     def run(self, seed: int) -> TrainingRun:
         """Returns the training without the held-out domain (MD - SF), of the model that adaptation `seed` begins with.
 
-        Tokens are learnt from the same speech.
+        Clients of another corpus find a model that was trained on all domains of its own. Tokens are learnt from the
+        same speech.
         """
         return TrainingRun(
             corpus=self.corpus,
-            domains=tuple(domain for domain in self.corpus.domains if domain != self.held_out),
+            domains=None
+            if self.clients
+            else tuple(domain for domain in self.corpus.domains if domain != self.held_out),
             tokens=self.tokens,
             model=self.model,
             training=self.training,
@@ -72,6 +78,9 @@ class Profile(Settings):
     name: ProfileName
     base: Profile | None = Field(default=None, description="whose trainings those of this one begin with; none: fresh")
     corpus: CorpusSettings
+    other_voices: CorpusSettings | None = Field(
+        default=None, description="that models are tested on beside their own corpus, with their layers re-initialised"
+    )
     tokens: TokenSettings
     models: dict[Size, TransducerSettings]
     training: dict[Size, TrainingSettings]
@@ -81,7 +90,8 @@ class Profile(Settings):
     )
     norm_seeds: Positive = Field(description="trainings per norm, from seeds 0, 1, ...")
     module_repeats: Positive = Field(
-        description="trainings per model of which single modules are reset, and layers rewound to snapshots"
+        description="trainings per model of which single modules are reset, layers rewound to snapshots, and other "
+        "voices are heard"
     )
     adaptation: AdaptationProfile
 

@@ -43,10 +43,12 @@ class ModelPlan:
     rewound: Mapping[int, ResetStudy] = field(default_factory=dict)  # by the step that layers are rewound to
     base: ResetStudy | None = None  # of the training that this one began with, on this one's speech
     unlearnt: ResetStudy | None = None  # layers as they were when this training began, its base
+    other_voices: ResetStudy | None = None  # heard, with each layer reset
 
     @property
     def measurements(self) -> list[Measurement]:
-        optional = (self.kept, self.modules, self.activations, *self.rewound.values(), self.base, self.unlearnt)
+        of_layers = (self.kept, self.modules, self.activations, *self.rewound.values())
+        optional = (*of_layers, self.base, self.unlearnt, self.other_voices)
         return [self.run, self.reset, *(one for one in optional if one)]
 
 
@@ -65,11 +67,13 @@ class ModelRecords:
     rewound: Mapping[int, Record] = field(default_factory=dict)  # each layer as at a step, from the first of these
     base: Record | None = None  # what the training that this one began with hears of this one's speech
     unlearnt: Record | None = None  # what is heard with each layer as it was in that training
+    other_voices: Record | None = None  # what is heard of the profile's other voices with each layer reset
 
     @property
     def records(self) -> list[Record]:
         """What was measured, the training first."""
-        optional = (self.kept, self.modules, self.activations, *self.rewound.values(), self.base, self.unlearnt)
+        of_layers = (self.kept, self.modules, self.activations, *self.rewound.values())
+        optional = (*of_layers, self.base, self.unlearnt, self.other_voices)
         return [self.training, self.reset, *(one for one in optional if one)]
 
 
@@ -156,6 +160,7 @@ def _stored_records(model: ModelPlan, store: Store) -> ModelRecords | None:
         rewound=rewound if len(rewound) == len(model.rewound) else {},
         base=of(model.base),
         unlearnt=of(model.unlearnt),
+        other_voices=of(model.other_voices),
     )
 
 
@@ -180,8 +185,10 @@ def model_size(
         for seed in range(seeds or profile.seeds.get(size, 0)):
             run = profile.run(size, seed)
             model = ModelPlan(size, run, ResetStudy(run=run, reset=reset))
+            once = reset.model_copy(update={"draws": 0})
+            if profile.other_voices and seed < profile.module_repeats:
+                model = replace(model, other_voices=ResetStudy(run=run, reset=once, corpus=profile.other_voices))
             if run.base:
-                once = reset.model_copy(update={"draws": 0})
                 model = replace(
                     model,
                     base=ResetStudy(run=run.base, reset=once, corpus=run.corpus),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from paper_lib.profiles import Profile
 from paper_lib.results import Record
-from paper_lib.settings import TrainingRun
+from paper_lib.settings import CorpusSettings, SyntheticSettings, TrainingRun
 from paper_lib.studies import STUDIES, Study, norm_name
 from paper_lib.studies.federated import AdaptationPlan
 from paper_lib.studies.measurements import (
@@ -122,7 +122,8 @@ def can_begin(measurement: Measurement, running: Collection[Measurement]) -> boo
 
 def _by_model(plan: Study | AdaptationPlan) -> list[tuple[str, Measurement]]:
     if isinstance(plan, AdaptationPlan):
-        return [("streaming", measurement) for measurement in plan.measurements]
+        name = "streaming" if plan.profile.adaptation.model.encoder.streaming else "the clients' first model"
+        return [(name, measurement) for measurement in plan.measurements]
     names = [f"{model.size} {norm_name(model.run.model.encoder)}" for model in plan.models]
     return [(name, m) for name, model in zip(names, plan.models, strict=True) for m in model.measurements]
 
@@ -140,5 +141,9 @@ def _sort(measurement: Measurement) -> str:
         case ResetStudy(reset=reset):
             kept = ", statistics kept" if reset.statistics == "kept" else ""
             rewound = "" if reset.rewind is None else f", rewound to step {reset.rewind}"
-            tuned = ", before the fine-tuning" if measurement.corpus else ""
-            return f"resets of {reset.unit}s{rewound}{kept}{tuned}"
+            heard = f", on {_speech(measurement.corpus)}" if measurement.corpus else ""
+            return f"resets of {reset.unit}s{rewound}{kept}{heard}"
+
+
+def _speech(corpus: CorpusSettings) -> str:
+    return "other synthetic voices" if isinstance(corpus, SyntheticSettings) else "people"

@@ -18,8 +18,8 @@ from paper_lib.paths import cache_root, published_records
 from paper_lib.profiles import Profile
 from paper_lib.results import Record, Store
 from paper_lib.settings import (
+    ClientDomain,
     CorpusSettings,
-    Domain,
     DropoutPlan,
     FederatedSettings,
     Positive,
@@ -57,7 +57,7 @@ class AdaptationStudy(Settings):
         default=None,
         description="of the clients, where it is not that of the training; the model then normalises by its statistics",
     )
-    held_out: Domain
+    held_out: ClientDomain
     method: Literal["federated", "centralised"] = "federated"
     plan: DropoutPlan
     federated: FederatedSettings
