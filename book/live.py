@@ -51,9 +51,9 @@ hearing
 # model met people. A synthetic speaker can say the words, too, but no others: the model knows only these.
 
 # %%
-from paper_lib.widgets.shipped import PEOPLE
+from paper_lib.widgets.shipped import PEOPLE_PLACE
 
-hearing_people = HearingPanel(load_shipped(PEOPLE), "Go left")
+hearing_people = HearingPanel(load_shipped(PEOPLE_PLACE), "Go left")
 hearing_people
 
 # %% [markdown]

@@ -26,7 +26,7 @@ from paper_lib.corpus.speakers import all_speakers, speak
 pytestmark = pytest.mark.book
 
 SENTENCE = "dear chris i've sent you the contract talk later"
-SENTENCES, PEOPLE = "HearingPanel(shipped)", "HearingPanel(load_shipped(PEOPLE)"  # in the cells of the two panels
+SENTENCES, PEOPLE = "HearingPanel(shipped)", "HearingPanel(load_shipped(PEOPLE_PLACE)"  # in the cells of the two panels
 PATIENCE = 90_000  # ms; machines are slow when they are shared
 
 

@@ -24,7 +24,7 @@ from paper_lib.settings import CorpusSettings, SpeechCommandsSettings, TrainingR
 from paper_lib.studies.computing import trained_model
 from paper_lib.widgets.hearing import HearingPanel
 from paper_lib.widgets.recogniser import Recogniser
-from paper_lib.widgets.shipped import PEOPLE, PLACE, ModelCard, ShippedModel, load_shipped, make_shipped
+from paper_lib.widgets.shipped import PEOPLE_PLACE, PLACE, ModelCard, ShippedModel, load_shipped, make_shipped
 from paper_lib.widgets.speech import LONGEST, typed
 
 NINE = ("down", "eight", "five", "go", "left", "one", "right", "up", "zero")
@@ -37,7 +37,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def people() -> ShippedModel:
-    return load_shipped(PEOPLE)
+    return load_shipped(PEOPLE_PLACE)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def panel(people: ShippedModel) -> HearingPanel:
 
 
 def test_the_model_is_a_few_megabytes_and_that_of_its_training(people: ShippedModel) -> None:
-    assert PEOPLE.stat().st_size < 5e6
+    assert PEOPLE_PLACE.stat().st_size < 5e6
     assert people.run == shipped_people_run()
     assert people.run.base == shipped_run()
 
@@ -73,8 +73,8 @@ def test_its_card_tells_words_people_and_how_well_they_are_understood(card: Mode
 
 
 def test_author_source_and_licence_are_in_the_file_and_beside_it() -> None:
-    _, metadata = load_tensors(PEOPLE)
-    beside = PEOPLE.with_suffix(".LICENSE.md").read_text()
+    _, metadata = load_tensors(PEOPLE_PLACE)
+    beside = PEOPLE_PLACE.with_suffix(".LICENSE.md").read_text()
     for text in (metadata["card"], beside):
         assert "Pete Warden" in text
         assert "speech_commands_v0.02.tar.gz" in text
@@ -105,7 +105,7 @@ def fine_tuned(corpus: CorpusSettings) -> TrainingRun:
 def test_both_models_are_made_and_the_card_is_measured_on_the_test(tiny_corpus: Corpus, tmp_path: Path) -> None:
     run = fine_tuned(TINY_CORPUS)
     make_shipped(tiny_run(), run, tmp_path)
-    synthetic, people = (load_shipped(tmp_path / path.name) for path in (PLACE, PEOPLE))
+    synthetic, people = (load_shipped(tmp_path / path.name) for path in (PLACE, PEOPLE_PLACE))
     assert (synthetic.run, synthetic.card) == (tiny_run(), None)
     assert people.run == run
     batches = evaluation_batches(tiny_corpus, "test", 1000)
@@ -119,11 +119,11 @@ def test_both_models_are_made_and_the_card_is_measured_on_the_test(tiny_corpus: 
 
 @pytest.mark.usefixtures("cache")
 def test_without_recordings_the_model_of_people_stays_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / PEOPLE.name).write_text("as it was")
+    (tmp_path / PEOPLE_PLACE.name).write_text("as it was")
     with pytest.raises(MissingDataError, match="nowhere has no recordings of Speech Commands; to download"):
         make_shipped(tiny_run(), fine_tuned(SpeechCommandsSettings()), tmp_path)
     assert load_shipped(tmp_path / PLACE.name).run == tiny_run()
-    assert (tmp_path / PEOPLE.name).read_text() == "as it was"
+    assert (tmp_path / PEOPLE_PLACE.name).read_text() == "as it was"
 
 
 # The panel.

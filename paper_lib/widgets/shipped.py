@@ -34,7 +34,7 @@ from paper_lib.studies.measurements import is_cached
 from paper_lib.training import Fit
 
 PLACE = Path(__file__).with_name("streaming.safetensors")
-PEOPLE = Path(__file__).with_name("people.safetensors")
+PEOPLE_PLACE = Path(__file__).with_name("people.safetensors")
 
 # What CC BY asks of a file that was made from the recordings.
 CREDIT = (
@@ -144,11 +144,11 @@ def make_shipped(synthetic: TrainingRun, people: TrainingRun, directory: Path) -
 
     save_shipped(synthetic, trained_model(synthetic), directory / PLACE.name)
     fitted = trained_model(people)
-    save_shipped(people, fitted, directory / PEOPLE.name, measure_card(people, fitted))
+    save_shipped(people, fitted, directory / PEOPLE_PLACE.name, measure_card(people, fitted))
 
 
 if __name__ == "__main__":
     try:
         make_shipped(shipped_run(), shipped_people_run(), PLACE.parent)
     except MissingDataError as missing:
-        raise SystemExit(f"{PLACE.name} is made anew; {PEOPLE.name} is as it was: {missing}") from None
+        raise SystemExit(f"{PLACE.name} is made anew; {PEOPLE_PLACE.name} is as it was: {missing}") from None
