@@ -47,8 +47,9 @@ hearing
 #
 # The same model, fine-tuned on recordings of people who say strings of one to four words out of nine. Upload a
 # recording of your own, for example *go left*, and read what the model makes of it with each layer reset: what fails
-# now fails on a human voice. Re-initialised is back to the weights of step 0 of the synthetic training, long before the
-# model met people. A synthetic speaker can say the words, too, but no others: the model knows only these.
+# now fails on a human voice. The words of its strings were said singly and joined: leave a short pause between yours.
+# Re-initialised is back to the weights of step 0 of the synthetic training, long before the model met people. A
+# synthetic speaker can say the words, too, one by one, but no others: the model knows only these.
 
 # %%
 from paper_lib.widgets.shipped import PEOPLE_PLACE

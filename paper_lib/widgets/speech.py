@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from paper_lib.corpus.tokens import ALPHABET
 MOST_CHARACTERS = 120
 LONGEST = 20  # seconds; a mini model has heard nothing half as long
 SLOWEST_RATE = 8000  # Hz, that of a telephone
+PAUSE = 0.15  # seconds between words that are said one by one
 LEVEL = 0.5  # peak of every synthetic utterance, the only level that the models have heard
 
 
@@ -43,7 +44,7 @@ def typed(text: str, speaker: Speaker, known: Collection[str] | None = None) -> 
     """Returns `text` spoken by `speaker`, in small letters and without punctuation, as the models write.
 
     Raises SpeechError for an empty or too long text, for characters that no model here can write, and for words that
-    are not among the `known` ones where a model knows only these.
+    are not among the `known` ones where a model knows only these; such words are said one by one, as it learnt them.
     """
     plain = re.sub(r"[-–—/]", " ", text.lower().replace("’", "'"))
     plain = " ".join(re.sub(r"[.,;:!?…\"“”()]", "", plain).split())
@@ -56,7 +57,8 @@ def typed(text: str, speaker: Speaker, known: Collection[str] | None = None) -> 
         raise SpeechError(f"The models write English letters and the apostrophe, not {' '.join(foreign)}{digits}.")
     if known is not None and (unknown := [word for word in dict.fromkeys(plain.split()) if word not in known]):
         raise SpeechError(f"The model knows the words {', '.join(known)}, not {', '.join(unknown)}.")
-    return Speech(speak(plain, speaker), f"“{plain}”, spoken by {speaker.name}", plain)
+    waveform = speak(plain, speaker) if known is None else _one_by_one(plain.split(), speaker)
+    return Speech(waveform, f"“{plain}”, spoken by {speaker.name}", plain)
 
 
 def recorded(content: bytes, name: str) -> Speech:
@@ -86,6 +88,11 @@ def recorded(content: bytes, name: str) -> Speech:
     common = math.gcd(rate, SAMPLE_RATE)
     waveform = resample_poly(mono * (LEVEL / peak), SAMPLE_RATE // common, rate // common)
     return Speech(waveform.astype(np.float32), f"{name}, {len(samples) / rate:.1f} s")
+
+
+def _one_by_one(words: Sequence[str], speaker: Speaker) -> NDArray[np.float32]:
+    pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
+    return np.concatenate([part for word in words for part in (pause, speak(word, speaker))][1:])
 
 
 def _mixed(samples: NDArray[np.float64]) -> NDArray[np.float64]:
