@@ -34,13 +34,28 @@ f"{encoder.layers} layers of width {encoder.dim}, trained on {' and '.join(shipp
 #
 # The closer a sentence is to what it was trained on, the better it is understood. Try: *alright then it's nine zero
 # nine five*; *i'll drop off your umbrella tonight, take care*; then a voice command such as *wake me at six thirty*,
-# a domain that it never heard; then a new voice; then your own. It has not heard a human being yet.
+# a domain that it never heard; then a new voice; then your own. This model has not heard a human being yet.
 
 # %%
 from paper_lib.widgets.hearing import HearingPanel
 
 hearing = HearingPanel(shipped)
 hearing
+
+# %% [markdown]
+# ## And people?
+#
+# The same model, fine-tuned on recordings of people who say strings of one to four words out of nine. Upload a
+# recording of your own, for example *go left*, and read what the model makes of it with each layer reset: what fails
+# now fails on a human voice. The words of its strings were said singly and joined: leave a short pause between yours.
+# Re-initialised is back to the weights of step 0 of the synthetic training, long before the model met people. A
+# synthetic speaker can say the words, too, one by one, but no others: the model knows only these.
+
+# %%
+from paper_lib.widgets.shipped import PEOPLE_PLACE
+
+hearing_people = HearingPanel(load_shipped(PEOPLE_PLACE), "Go left")
+hearing_people
 
 # %% [markdown]
 # ## Which layers matter?

@@ -26,6 +26,7 @@ from paper_lib.corpus.speakers import all_speakers, speak
 pytestmark = pytest.mark.book
 
 SENTENCE = "dear chris i've sent you the contract talk later"
+SENTENCES, PEOPLE = "HearingPanel(shipped)", "HearingPanel(load_shipped(PEOPLE_PLACE)"  # in the cells of the two panels
 PATIENCE = 90_000  # ms; machines are slow when they are shared
 
 
@@ -69,14 +70,26 @@ def notebook(browser: Browser, lab: str) -> Iterator[Page]:
     expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    expect(page.get_by_text("recognised 7 times")).to_be_visible()
+    for code in (SENTENCES, PEOPLE):
+        expect(cell(page, code).get_by_text("recognised 7 times")).to_be_visible()
     yield page
     page.close()
 
 
-def row(notebook: Page, name: str) -> Locator:
+def cell(notebook: Page, code: str) -> Locator:
+    """Returns the cell that has `code` in it, with its output."""
+    return notebook.locator(".jp-CodeCell", has_text=code)
+
+
+@pytest.fixture
+def hearing(notebook: Page) -> Locator:
+    """The panel of the model of synthetic speech."""
+    return cell(notebook, SENTENCES)
+
+
+def row(panel: Locator, name: str) -> Locator:
     """Returns the transcript of one model."""
-    return notebook.locator("tr", has=notebook.get_by_role("rowheader", name=name, exact=True)).locator("td").first
+    return panel.locator("tr", has=panel.page.get_by_role("rowheader", name=name, exact=True)).locator("td").first
 
 
 def sound(seconds: float) -> bytes:
@@ -89,49 +102,57 @@ def sound(seconds: float) -> bytes:
     return file.getvalue()
 
 
-def upload(notebook: Page, path: Path, content: bytes) -> None:
+def upload(panel: Locator, path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with notebook.expect_file_chooser() as chooser:
-        notebook.get_by_role("button", name="Upload a recording").click()
+    with panel.page.expect_file_chooser() as chooser:
+        panel.get_by_role("button", name="Upload a recording").click()
     chooser.value.set_files(path)
 
 
-def test_a_sentence_that_is_typed_is_heard(notebook: Page) -> None:
-    notebook.get_by_label("Sentence").fill(SENTENCE.capitalize() + ".")
-    notebook.get_by_role("button", name="Speak", exact=True).click()
-    expect(notebook.get_by_text(f"“{SENTENCE}”, spoken by")).to_be_visible()
-    expect(row(notebook, "intact")).to_have_text(SENTENCE)
-    assert row(notebook, "layer 6 reset").inner_text() != SENTENCE
+def test_a_sentence_that_is_typed_is_heard(hearing: Locator) -> None:
+    hearing.get_by_label("Sentence").fill(SENTENCE.capitalize() + ".")
+    hearing.get_by_role("button", name="Speak", exact=True).click()
+    expect(hearing.get_by_text(f"“{SENTENCE}”, spoken by")).to_be_visible()
+    expect(row(hearing, "intact")).to_have_text(SENTENCE)
+    assert row(hearing, "layer 6 reset").inner_text() != SENTENCE
 
 
-def test_another_reset_is_chosen_by_keyboard(notebook: Page) -> None:
-    before = row(notebook, "layer 6 reset").inner_text()
-    notebook.get_by_label("Reset", exact=True).focus()
-    notebook.keyboard.press("ArrowDown")
-    expect(notebook.get_by_text("re-randomisation of one whole layer at a time")).to_be_visible()
-    expect(row(notebook, "layer 6 reset")).not_to_have_text(before)
+def test_another_reset_is_chosen_by_keyboard(hearing: Locator) -> None:
+    before = row(hearing, "layer 6 reset").inner_text()
+    hearing.get_by_label("Reset", exact=True).focus()
+    hearing.page.keyboard.press("ArrowDown")
+    expect(hearing.get_by_text("re-randomisation of one whole layer at a time")).to_be_visible()
+    expect(row(hearing, "layer 6 reset")).not_to_have_text(before)
 
 
-def test_an_empty_sentence_is_refused(notebook: Page) -> None:
-    notebook.get_by_label("Sentence").fill("")
-    notebook.keyboard.press("Enter")
-    expect(notebook.get_by_role("alert").filter(has_text="There is nothing to say")).to_be_visible()
+def test_an_empty_sentence_is_refused(hearing: Locator) -> None:
+    hearing.get_by_label("Sentence").fill("")
+    hearing.page.keyboard.press("Enter")
+    expect(hearing.get_by_role("alert").filter(has_text="There is nothing to say")).to_be_visible()
 
 
-def test_a_stereo_recording_is_recognised(notebook: Page, tmp_path: Path) -> None:
-    upload(notebook, tmp_path / "mine.wav", sound(0))
-    expect(notebook.get_by_text("mine.wav, 2.2 s: ")).to_be_visible()
-    expect(row(notebook, "intact")).to_have_text(SENTENCE)
+def test_a_stereo_recording_is_recognised(hearing: Locator, tmp_path: Path) -> None:
+    upload(hearing, tmp_path / "mine.wav", sound(0))
+    expect(hearing.get_by_text("mine.wav, 2.2 s: ")).to_be_visible()
+    expect(row(hearing, "intact")).to_have_text(SENTENCE)
 
 
-def test_what_is_no_recording_is_refused(notebook: Page, tmp_path: Path) -> None:
-    upload(notebook, tmp_path / "notes.wav", b"These are notes.")
-    expect(notebook.get_by_role("alert").filter(has_text="notes.wav is no sound file")).to_be_visible()
+def test_what_is_no_recording_is_refused(hearing: Locator, tmp_path: Path) -> None:
+    upload(hearing, tmp_path / "notes.wav", b"These are notes.")
+    expect(hearing.get_by_role("alert").filter(has_text="notes.wav is no sound file")).to_be_visible()
 
 
-def test_a_recording_of_ten_minutes_is_refused(notebook: Page, tmp_path: Path) -> None:
-    upload(notebook, tmp_path / "lecture.wav", sound(600))
-    expect(notebook.get_by_role("alert").filter(has_text="lecture.wav lasts 10 min 0 s")).to_be_visible()
+def test_a_recording_of_ten_minutes_is_refused(hearing: Locator, tmp_path: Path) -> None:
+    upload(hearing, tmp_path / "lecture.wav", sound(600))
+    expect(hearing.get_by_role("alert").filter(has_text="lecture.wav lasts 10 min 0 s")).to_be_visible()
+
+
+def test_the_model_of_people_says_its_words_and_takes_no_others(notebook: Page) -> None:
+    people = cell(notebook, PEOPLE)
+    expect(people.get_by_text("It knows 9 words: down, eight,")).to_be_visible()
+    people.get_by_label("Sentence").fill("go home")
+    people.get_by_role("button", name="Speak", exact=True).click()
+    expect(people.get_by_role("alert").filter(has_text="not home")).to_be_visible()
 
 
 def test_layers_are_measured(notebook: Page) -> None:

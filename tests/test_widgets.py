@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import html
-import io
 import re
 import shutil
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
 import torch
-from numpy.typing import NDArray
+from panels import file_of, uploaded, words
 from tiny_runs import tiny_run
 
 from paper_lib.checkpoint import DamagedFileError
@@ -62,12 +58,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(scope="module")
 def shipped() -> ShippedModel:
     return load_shipped()
-
-
-def file_of(waveform: NDArray[np.float32], rate: int, **options: Any) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, waveform, rate, format=options.pop("format", "WAV"), **options)
-    return file.getvalue()
 
 
 # The shipped model.
@@ -288,11 +278,6 @@ def test_a_constant_offset_changes_nothing(shipped: ShippedModel) -> None:
 # The panels.
 
 
-def words(markup: str) -> str:
-    text = re.sub(r"<style>.*?</style>|<[^>]*>", " ", markup, flags=re.DOTALL)
-    return " ".join(html.unescape(text).split())
-
-
 def test_what_the_model_hears_follows_the_sentence_and_the_reset(shipped: ShippedModel) -> None:
     panel = HearingPanel(shipped)
     assert "recognised 7 times" in panel.status.value
@@ -327,13 +312,6 @@ def test_a_new_voice_is_one_that_training_never_had_also_where_splits_share_no_s
     new = [speaker for label, speaker in voices(replace(shipped, run=run)) if label.endswith(", new")]
     assert len(new) == len(ACCENTS)
     assert "train" not in {split_of(speaker) for speaker in new}
-
-
-def uploaded(name: str, content: bytes) -> tuple[dict[str, Any]]:
-    """Returns what the browser sends."""
-    now = datetime.now(UTC)
-    file = {"name": name, "type": "audio/wav", "size": len(content), "last_modified": now}
-    return (file | {"content": memoryview(content)},)
 
 
 def test_wrong_input_is_told_and_the_last_answer_stays(shipped: ShippedModel) -> None:

