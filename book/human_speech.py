@@ -45,14 +45,17 @@ from paper_lib.profiles import profile_of
 from paper_lib.studies import model_size
 
 human, synthetic = profile_of("human"), profile_of("laptop")
-records = model_size(human).records()
-size = records[0].size
-seeds = [record.seed for record in records]
-of_base = [
+size = "S"
+bases = {
+    record.seed: record for record in model_size(synthetic, sizes=(size,)).records()
+}
+# Trainings of which everything on this page has been measured.
+records = [
     record
-    for record in model_size(synthetic, sizes=(size,)).records()
-    if record.seed in seeds
+    for record in model_size(human, sizes=(size,)).records()
+    if record.seed in bases and record.base and record.unlearnt
 ]
+of_base = [bases[record.seed] for record in records]
 people = Sweeps.of([record.reset.result for record in records])
 spoken = Spoken.read(records[0].reset.result)
 before = Sweeps.of([record.base.result for record in records])
@@ -316,7 +319,7 @@ table(
     ],
     ["Model", "WER of people, % [95 %]", "Of synthetic speech, %"],
     f"{size} on people, before and after {rounds} rounds of FedAvg, and with the clients' speech pooled at the server "
-    "(centralised). The last quarter of the rounds brought "
+    "(centralised), always with the clients' feature statistics. The last quarter of the rounds brought "
     f"{100 * gained:.0f} % of the gain on dev speech. "
     "Nothing in them keeps what the model knew before: the last column tells what is left of it."
     if gained is not None

@@ -22,7 +22,7 @@ from tiny_runs import CPU
 from paper_lib import profiles
 from paper_lib.cli import main
 from paper_lib.results import Record
-from paper_lib.settings import TrainingRun
+from paper_lib.settings import SpeechCommandsSettings, TrainingRun
 from paper_lib.studies import STUDIES
 from paper_lib.studies.costs import Times, cost
 from paper_lib.studies.inventory import Inventory, can_begin, in_order_of_need
@@ -264,6 +264,20 @@ def test_several_workers_killed_and_started_again_make_the_same_records(
 def records(monkeypatch: pytest.MonkeyPatch, *arguments: str, **training: float) -> Result:
     monkeypatch.setattr(profiles, "profile_of", lambda name: tiny_profile(**training))
     return CliRunner().invoke(main, ["records", "--profile", "smoke", *arguments])
+
+
+def test_without_recordings_of_people_nothing_begins_and_one_line_tells_how_to_get_them(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PAPER_LIB_SPEECH_COMMANDS", str(cache / "nowhere"))
+    people = tiny_profile().model_copy(update={"corpus": SpeechCommandsSettings()})
+    monkeypatch.setattr(profiles, "profile_of", lambda name: people)
+    result = CliRunner().invoke(main, ["records", "--profile", "smoke", "--make", "--workers", "1"])
+    assert result.exit_code == 1
+    assert f"there is no speech to measure with: {cache / 'nowhere'} has no recordings" in result.output
+    assert "python -m paper_lib download speech_commands" in result.output
+    assert "Traceback" not in result.output
+    assert not record_files(cache)
 
 
 def test_a_measurement_that_fails_stops_with_its_message_and_what_was_made_stays(

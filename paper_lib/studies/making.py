@@ -15,7 +15,7 @@ from paper_lib.studies.inventory import Inventory, Wanted, can_begin, in_order_o
 
 
 class MeasurementError(RuntimeError):
-    """A measurement failed; the message says which and why."""
+    """A measurement failed, or there is no speech for it; the message says which and why."""
 
 
 def make(profile: Profile, workers: int | None = None, tell: Callable[[str], object] = print) -> None:
@@ -25,7 +25,10 @@ def make(profile: Profile, workers: int | None = None, tell: Callable[[str], obj
     measured, and a training or an adaptation goes on where it was. Raises MeasurementError; what was made stays.
     """
     inventory = Inventory(profile)
-    prepare_corpora(one.measurement for one in inventory.wanted() if one.record is None)
+    try:
+        prepare_corpora(one.measurement for one in inventory.wanted() if one.record is None)
+    except (OSError, ValueError, RuntimeError) as error:  # no recordings, one that cannot be used, no synthesiser
+        raise MeasurementError(f"there is no speech to measure with: {error}") from error
     begun: set[tuple[str, str]] = set()
 
     def choose(running: Sequence[Job]) -> Job | None:
