@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -25,6 +25,7 @@ from paper_lib.inference import difference_of_means, mean_over_trainings, rate
 from paper_lib.layers import agreement
 from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.sweeps import Sweeps, Unit
+from paper_lib.moderation import rates
 from paper_lib.paths import published_records
 
 Floats = inference.Floats
@@ -32,6 +33,12 @@ Floats = inference.Floats
 SIMULATED_ORDERS = 999
 SENTENCES, WORDS = 15, 4  # of a speaker, and of a sentence, on average
 LAYERS = (6, 7, 16)
+# What resets of layers do to the WER, about as in the models of this book with so many layers.
+HARMS = {
+    6: (0.06, 0.02, 0.01, 0.03, 0.04, 0.2),
+    16: (0.01, 0.005, 0, 0, 0, 0, 0, 0, 0.001, 0.002, 0.008, 0.005, 0.015, 0.02, 0.035, 0.18),
+}
+CHURN = 0.006  # errors a word that any reset makes, and takes away elsewhere
 
 
 def factors(rng: np.random.Generator, variation: float, shape: tuple[int, ...]) -> Floats:
@@ -51,6 +58,25 @@ def errors(
         * factors(rng, 0.5, (trainings, speakers))
     )
     return rng.poisson(rates * words).astype(float), words
+
+
+def resets(
+    rng: np.random.Generator, trainings: int, speakers: int, harms: Sequence[float], by_training: float, unlike: float
+) -> tuple[Floats, Floats]:
+    """Returns the errors that resets add, [trainings, layers, speakers], and words [speakers].
+
+    From training to training a layer's harm varies by `by_training`, in some layers more and in others less: by a
+    factor with the deviation `unlike` of its logarithm.
+    """
+    words = WORDS * (1.0 + rng.poisson(SENTENCES - 1, speakers))
+    of_speaker = factors(rng, 1.0, (speakers,))
+    added = []
+    for harm in harms:
+        of_training = factors(rng, by_training * np.exp(unlike * rng.standard_normal()), (trainings, 1))
+        peculiar = factors(rng, 0.5, (speakers,)) * factors(rng, 0.5, (trainings, speakers))
+        more = rng.poisson(words * of_speaker * (CHURN + harm * of_training * peculiar))
+        added.append(more - rng.poisson(words * of_speaker * CHURN, more.shape))
+    return np.stack(added, axis=1).astype(float), words
 
 
 def intervals(rng: np.random.Generator, draws: int) -> Iterator[dict[str, Any]]:
@@ -91,6 +117,31 @@ def intervals(rng: np.random.Generator, draws: int) -> Iterator[dict[str, Any]]:
             "trainings": trainings,
             "speakers": speakers,
             **{name: count / draws for name, count in held.items()},
+        }
+    for trainings, speakers, (layers, harms), (by_training, unlike) in product(
+        (2, 3, 5), (40, 150), HARMS.items(), ((0.0, 0.0), (0.2, 0.0), (0.4, 0.0), (0.3, 0.7))
+    ):
+        each = {"of_95": 0.95, "of_layers": 1 - 0.05 / layers}
+        held, together, widths = dict.fromkeys(levels, 0.0), 0, []
+        for _ in range(draws):
+            added, words = resets(rng, trainings, speakers, harms, by_training, unlike)
+            means = rates(added, words)
+            for name, level in each.items():
+                ends = [mean.estimate(level) for mean in means]
+                hold = [end.low <= harm <= end.high for end, harm in zip(ends, harms, strict=True)]
+                held[name] += np.mean(hold)
+            together += all(hold)
+            alone = [rate(added[:, layer], words).estimate(each["of_layers"]) for layer in range(layers)]
+            widths.append([(a.high - a.low) / (b.high - b.low) for a, b in zip(ends, alone, strict=True)])
+        yield {
+            "interval": f"harm of one of {layers} layers, moderated",
+            "trainings": trainings,
+            "speakers": speakers,
+            "variation_by_training": by_training,
+            "unlike": unlike,
+            **{name: count / draws for name, count in held.items()},
+            "together": together / draws,
+            "width": float(np.median(widths)),
         }
     for trainings, (shape, draw) in product((2, 3, 5), {"normal": rng.standard_normal, "gamma": skewed(rng)}.items()):
         held = dict.fromkeys(levels, 0)
@@ -196,7 +247,7 @@ def tests(rng: np.random.Generator, draws: int) -> Iterator[dict[str, Any]]:
         def classed(trainings: int = trainings, speakers: int = speakers) -> bool:
             # All layers of a model at the margin: any class would be wrong.
             by_training = 0.0 if trainings == 1 else 0.3
-            means = [rate(*errors(rng, trainings, speakers, 0.02, by_training, 1.0)) for _ in range(16)]
+            means = rates(*resets(rng, trainings, speakers, [0.02] * 16, by_training, 0.0))
             ends = [mean.estimate(1 - 0.05 / 16) for mean in means]
             return any(not estimate.low <= 0.02 <= estimate.high for estimate in ends)
 

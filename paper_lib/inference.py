@@ -13,6 +13,9 @@ Donner 2008): Student's t for the trainings, with C taken out of A as far as a q
 the end of Hall's (1992) interval, which corrects for their skewness, for a few speakers make most of the errors. One
 training alone has the second distance, values without speakers the first.
 
+What two or three trainings tell of how much trainings differ in one layer is little; `moderation` lets layers learn
+from each other.
+
 Nothing here is resampled but for permutations of more than eight layers. `benchmarks/coverage.py` simulates how often
 the intervals hold, and how often the tests find something where there is nothing.
 """
@@ -56,12 +59,18 @@ class Component:
     variance: float
     freedom: float  # degrees of freedom of the variance
     skewness: float = 0.0  # of the mean, by these units
+    lent: float = 0.0  # of the degrees of freedom, those that do not come from these units
+    curvature: float = 0.0  # and tilt: see `moderation`; without, ends lie as far below the mean as above it
+    tilt: float = 0.0
 
     def reach(self, side: int, confidence: float) -> float:
         """Returns how far the lower (`side` -1) or upper (1) end of an interval lies from the mean."""
         t = -side * float(stats.t.ppf((1 + confidence) / 2, self.freedom))
         if abs(k := self.skewness) > 1e-6:
             t = 3 / k * (float(np.cbrt(1 + k * (t - k / 6))) - 1)
+        if self.curvature and t:
+            u = min(abs(t) * self.curvature * math.sqrt(self.variance), 300.0)
+            return (math.sinh(u) + side * self.tilt * (math.cosh(u) - 1)) / self.curvature
         # At hardly any confidence the correction for skewness would turn the end to the other side of the mean.
         return max(0.0, -side * t) * math.sqrt(self.variance)
 
@@ -105,7 +114,30 @@ def rate(errors: ArrayLike, words: ArrayLike) -> Mean:
     `errors` [trainings, speakers] are sums over a speaker's utterances, or differences of two models' sums: then the
     mean is a paired difference of WERs. `words` [speakers] are those said. Raises ValueError for a single speaker.
     """
-    errors, words = np.asarray(errors, float), np.asarray(words, float)
+    spread = spread_of(np.asarray(errors, float), np.asarray(words, float))
+    trainings = None
+    if spread.trainings > 1:
+        trainings = Component(spread.between_trainings(spread.by_training), spread.trainings - 1)
+    return Mean(spread.value, trainings, spread.speakers)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean over trainings and speakers, and what it varies with."""
+
+    value: float
+    trainings: int
+    by_training: float  # variance of the mean by trainings, C in it; 0 for one training
+    peculiar: float  # C
+    speakers: Component
+
+    def between_trainings(self, by_training: float) -> float:
+        """Returns A, the variance by trainings without C, where the one with it is `by_training`."""
+        return max(by_training - self.peculiar, by_training / 4)
+
+
+def spread_of(errors: Floats, words: Floats) -> Spread:
+    """Returns the errors per word, with their spreads; `errors` and `words` as for `rate`."""
     n, m = errors.shape
     if m < 2:
         raise ValueError(f"an interval over speakers needs at least 2 speakers; there is {m}")
@@ -116,12 +148,11 @@ def rate(errors: ArrayLike, words: ArrayLike) -> Mean:
     by_speaker = moves.mean(0)
     skewness = stats.skew(by_speaker, bias=False) / math.sqrt(m) if m > 2 and np.ptp(by_speaker) > 1e-12 else 0.0
     speakers = Component(float(by_speaker.var(ddof=1) / m), m - 1, SKEWNESS_SHORTFALL * float(skewness))
-    trainings = None
+    by_training = peculiar = 0.0
     if n > 1:
         by_training = float(rates.var(ddof=1) / n)
         peculiar = float(((moves - by_speaker) ** 2).sum() / ((n - 1) * (m - 1) * n * m))
-        trainings = Component(max(by_training - peculiar, by_training / 4), n - 1)
-    return Mean(float(rates.mean()), trainings, speakers)
+    return Spread(float(rates.mean()), n, by_training, peculiar, speakers)
 
 
 def mean_over_trainings(values: Sequence[float] | Floats) -> Mean:

@@ -181,7 +181,7 @@ def test_the_effect_of_several_trainings_is_the_mean_of_each_and_surer_where_the
         assert effect.draws == pytest.approx([e.wer.value for e in each])
         trainings = effect.mean.trainings
         assert trainings is not None
-        assert trainings.freedom == 4
+        assert trainings.freedom - trainings.lent == 4
     # Trainings that disagree about a layer leave it open, though each alone would call it critical or ambient.
     first, second = (layer_effects(Sweeps.of([sweep([harm, 0.4])]))[0] for harm in (0.0, 0.3))
     assert (first.classification, second.classification) == ("ambient", "critical")

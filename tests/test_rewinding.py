@@ -123,7 +123,7 @@ def test_the_explorers_name_the_same_rewindings() -> None:
 
 
 def effects(*by_step: list[float]) -> list[list[LayerEffect]]:
-    return [reinitialised(sweeps([changes] * 2)) for changes in by_step]
+    return [reinitialised(sweeps([changes] * 3)) for changes in by_step]
 
 
 SMALL = dict(zip((0, 100, 25), effects([0.5, 0.1, 0.0], [0.3, 0.0, 0.0], [0.4, 0.05, 0.0]), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scipy import optimize
@@ -122,9 +122,7 @@ def units_needed(mean: Mean, threshold: float, confidence: float = CONFIDENCE) -
 
     def too_wide(factor: float, more: str) -> float:
         reaches = [
-            component.reach(side, confidence)
-            if name != more
-            else Component(component.variance / factor, (component.freedom + 1) * factor - 1).reach(side, confidence)
+            component.reach(side, confidence) if name != more else _of_more(component, factor).reach(side, confidence)
             for name, component in (("trainings", mean.trainings), ("speakers", mean.speakers))
             if component
         ]
@@ -139,9 +137,15 @@ def units_needed(mean: Mean, threshold: float, confidence: float = CONFIDENCE) -
         return "no number of trainings or of speakers alone"
     more = min(factors, key=lambda name: factors[name])
     component = getattr(mean, more)
-    count = (component.freedom + 1) * factors[more]
+    count = (component.freedom - component.lent + 1) * factors[more]
     digits = 1 - math.floor(math.log10(count))  # two significant ones
     return f"about {math.ceil(round(count, digits)):,} {'test speakers' if more == 'speakers' else 'trainings'}"
+
+
+def _of_more(component: Component, factor: float) -> Component:
+    """Returns what `component` would be with `factor` times as many of its units."""
+    units = component.freedom - component.lent + 1
+    return replace(component, variance=component.variance / factor, freedom=units * factor - 1 + component.lent)
 
 
 def points(estimate: Estimate) -> str:

@@ -22,6 +22,7 @@ from typing import Literal
 from paper_lib.inference import CONFIDENCE, Estimate, Mean, rate
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import Kind, Module
+from paper_lib.moderation import rates
 
 MARGIN = 0.02  # WER, absolute
 
@@ -60,8 +61,8 @@ def layer_effects(sweeps: Sweeps, margin: float = MARGIN) -> list[LayerEffect]:
     effects = []
     confidence = 1 - (1 - CONFIDENCE) / len(sweeps.units)
     for kind, errors in sweeps.resets.items():
-        for index, (layer, module) in enumerate(sweeps.units):
-            mean = rate(sweeps.added(kind)[:, index], sweeps.words)
+        means = rates(sweeps.added(kind), sweeps.words)
+        for index, ((layer, module), mean) in enumerate(zip(sweeps.units, means, strict=True)):
             change = mean.estimate(confidence)
             effects.append(
                 LayerEffect(
