@@ -118,13 +118,13 @@ def intervals(rng: np.random.Generator, draws: int) -> Iterator[dict[str, Any]]:
             "speakers": speakers,
             **{name: count / draws for name, count in held.items()},
         }
-    for trainings, speakers, (layers, harms), (by_training, unlike) in product(
-        (2, 3, 5), (40, 150), HARMS.items(), ((0.0, 0.0), (0.2, 0.0), (0.4, 0.0), (0.3, 0.7))
+    for trainings, (layers, harms), (by_training, unlike) in product(
+        (2, 3, 5), HARMS.items(), ((0.0, 0.0), (0.2, 0.0), (0.4, 0.0), (0.3, 0.7))
     ):
         each = {"of_95": 0.95, "of_layers": 1 - 0.05 / layers}
         held, together, widths = dict.fromkeys(levels, 0.0), 0, []
         for _ in range(draws):
-            added, words = resets(rng, trainings, speakers, harms, by_training, unlike)
+            added, words = resets(rng, trainings, 80, harms, by_training, unlike)
             means = rates(added, words)
             for name, level in each.items():
                 ends = [mean.estimate(level) for mean in means]
@@ -136,7 +136,7 @@ def intervals(rng: np.random.Generator, draws: int) -> Iterator[dict[str, Any]]:
         yield {
             "interval": f"harm of one of {layers} layers, moderated",
             "trainings": trainings,
-            "speakers": speakers,
+            "speakers": 80,
             "variation_by_training": by_training,
             "unlike": unlike,
             **{name: count / draws for name, count in held.items()},

@@ -131,8 +131,8 @@ table(
 # the interval is about this one trained model.
 #
 # **Layers learn from each other.** With two or three trainings, Student's *t* for one layer among sixteen reaches 204
-# or 18 standard errors: nothing could ever be shown. But sixteen layers together do tell how much trainings differ. So a
-# layer's variance is averaged with what the other layers let expect of it, as Smyth (2004) does with genes: the part
+# or 18 standard errors: nothing could ever be shown. But sixteen layers together do tell how much trainings differ. So
+# a layer's variance is averaged with what the other layers let expect of it, as Smyth (2004) does with genes: the part
 # that is peculiar to speakers, which the speakers tell, and a share of the layer's own harm, the same share for all
 # layers. Expectation counts as much as three trainings do, so that a layer which is unlike the others keeps an interval
 # of its own; that the share is not known exactly makes intervals wider. Because harm varies by a share of itself, the
@@ -212,11 +212,11 @@ table(
         "All of a model, hold, %",
         "Length, % of that alone",
     ],
-    "Coverage by kind of interval, least and largest over the settings: 20 to 150 speakers, WERs from 1 to 10 %, "
+    "Coverage by kind of interval, least and largest over the settings: 20, 40 or 80 speakers, WERs from 1 to 10 %, "
     "speakers who differ by 50 to 200 %, trainings by 0 to 40 %. Simultaneous: of the confidence that one of 16 (or 6) "
     "layers has. gamma: values per training from a skewed distribution. moderated: layers learn from each other; in a "
-    "quarter of the settings they differ in how much trainings vary (30 % of their harm, times or by two). The length is "
-    "that of the simultaneous intervals, against those of each layer alone (median).",
+    "quarter of the settings they differ in how much trainings vary (30 % of their harm, times or by two). The length "
+    "is that of the simultaneous intervals, against those of each layer alone (median).",
     row_headers=2,
 )
 

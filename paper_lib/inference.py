@@ -29,7 +29,7 @@ from itertools import permutations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Floats = NDArray[np.float64]
 Orders = NDArray[np.int64]  # [orders, layers]
@@ -65,7 +65,7 @@ class Component:
 
     def reach(self, side: int, confidence: float) -> float:
         """Returns how far the lower (`side` -1) or upper (1) end of an interval lies from the mean."""
-        t = -side * float(stats.t.ppf((1 + confidence) / 2, self.freedom))
+        t = -side * float(special.stdtrit(self.freedom, (1 + confidence) / 2))
         if abs(k := self.skewness) > 1e-6:
             t = 3 / k * (float(np.cbrt(1 + k * (t - k / 6))) - 1)
         if self.curvature and t:
