@@ -11,8 +11,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from paper_lib.settings.base import (
+    ALPHABET,
     MEL_BINS,
     PEOPLE,
+    Alphabet,
     Channel,
     ClientDomain,
     Domain,
@@ -28,14 +30,17 @@ from paper_lib.settings.corpora import (
     MINI_LIBRISPEECH,
     CorpusSettings,
     LibriSpeechSettings,
+    RecordingsSettings,
     SpeechCommandsSettings,
     SyntheticSettings,
 )
 
 __all__ = [
+    "ALPHABET",
     "MEL_BINS",
     "MINI_LIBRISPEECH",
     "PEOPLE",
+    "Alphabet",
     "Channel",
     "ClientDomain",
     "CorpusSettings",
@@ -48,6 +53,7 @@ __all__ = [
     "NonNegative",
     "Norm",
     "Positive",
+    "RecordingsSettings",
     "ResetSettings",
     "ServerOptimizerSettings",
     "Settings",
@@ -69,6 +75,22 @@ class TokenSettings(Settings):
 
     kind: Literal["characters", "word_pieces"] = "characters"
     vocabulary: Positive = Field(default=29, description="tokens, the blank included")
+    alphabet: Alphabet | None = Field(
+        default=None, description="the characters, in the order of their ids; none: those of English texts"
+    )
+
+    @model_validator(mode="after")
+    def _alphabet_and_vocabulary_agree(self) -> TokenSettings:
+        if self.alphabet is None:
+            return self
+        if self.kind != "characters":
+            raise ValueError(f"alphabet is {self.alphabet!r}; {self.kind} have none")
+        if self.vocabulary != len(self.alphabet) + 1:
+            raise ValueError(
+                f"vocabulary is {self.vocabulary}; the alphabet's {len(self.alphabet)} characters and the blank make "
+                f"{len(self.alphabet) + 1}"
+            )
+        return self
 
 
 class StreamingSettings(Settings):
@@ -200,6 +222,13 @@ class TrainingRun(Settings):
             if not self.domains or (foreign := [name for name in self.domains if name not in there]):
                 wrong = repr(foreign[0]) if self.domains else "nothing"
                 raise ValueError(f"domains names {wrong}; the corpus has {', '.join(there) or 'no domains'}")
+        return self
+
+    @model_validator(mode="after")
+    def _writes_the_corpus(self) -> TrainingRun:
+        spoken, written = getattr(self.corpus, "alphabet", None) or ALPHABET, self.tokens.alphabet or ALPHABET
+        if self.tokens.kind == "characters" and (lacking := sorted(set(spoken) - set(written))):
+            raise ValueError(f"alphabet of the tokens is {written!r}; that of the corpus has {lacking} too")
         return self
 
     @model_validator(mode="after")

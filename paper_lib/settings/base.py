@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Domain = Literal["short_form", "prose", "dictation", "telephone", "conversation"]
 PEOPLE = "people"  # the domain of recordings that no domain of synthetic speech is like
@@ -20,6 +21,20 @@ NonNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 MEL_BINS = 80  # of the features
+ALPHABET = " 'abcdefghijklmnopqrstuvwxyz"  # of texts, where settings name no other
+
+
+def _alphabet(characters: str) -> str:
+    if characters != unicodedata.normalize("NFC", characters):
+        raise ValueError(f"alphabet is {characters!r}; it must be in Unicode's composed form, NFC")
+    if doubled := sorted({character for character in characters if characters.count(character) > 1}):
+        raise ValueError(f"alphabet has {doubled[0]!r} twice; each character must be there once")
+    if blank := [character for character in characters if character != " " and not character.isprintable()]:
+        raise ValueError(f"alphabet has {blank[0]!r}; of what is not printed it may have the space alone")
+    return characters
+
+
+Alphabet = Annotated[str, Field(min_length=1), AfterValidator(_alphabet)]
 
 
 class Settings(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from paper_lib.settings.base import Channel, Domain, Positive, Settings, Split
+from paper_lib.settings.base import Alphabet, Channel, Domain, Positive, Settings, Split
 
 
 class SyntheticSettings(Settings):
@@ -69,11 +69,30 @@ class SpeechCommandsSettings(Settings):
         return self
 
 
+class RecordingsSettings(Settings):
+    """Recordings of one's own, each with its text, listed in a manifest: a line of JSON for every utterance."""
+
+    source: Literal["recordings"] = "recordings"
+    manifest: str | dict[Split, str] = Field(
+        min_length=1,
+        description="path of the manifest, or the path of each split's; a relative one starts at the working directory",
+    )
+    alphabet: Alphabet | None = Field(
+        default=None, description="characters of the texts; none: English small letters, apostrophe and space"
+    )
+    texts: Literal["normalised", "as_written"] = Field(
+        default="normalised", description="as_written: a text that the normaliser would change is a fault"
+    )
+    skip_bad: bool = Field(default=False, description="entries with faults are left out; else they are an error")
+    shard_utterances: Positive = 500
+
+
 # Five hours of LibriSpeech; without a test set of its own, it takes that of LibriSpeech, whose speakers are others.
 MINI_LIBRISPEECH = LibriSpeechSettings(
     subsets={"train": ("train-clean-5",), "dev": ("dev-clean-2",), "test": ("test-clean",)}
 )
 
 CorpusSettings = Annotated[
-    SyntheticSettings | LibriSpeechSettings | SpeechCommandsSettings, Field(discriminator="source")
+    SyntheticSettings | LibriSpeechSettings | SpeechCommandsSettings | RecordingsSettings,
+    Field(discriminator="source"),
 ]
