@@ -46,21 +46,23 @@ def cut_word(recording: NDArray[np.float32]) -> Word:
     return Word(recording[start * HOP : end * HOP], _density(recording, beside))
 
 
-def find_speech(recording: NDArray[np.float32]) -> tuple[int, int, NDArray[np.float64]]:
+def find_speech(
+    recording: NDArray[np.float32], least_contrast: float = LEAST_CONTRAST_DB
+) -> tuple[int, int, NDArray[np.float64]]:
     """Returns the first and the last frame with speech of `recording`, and how loud each frame is, dB, [frames].
 
     A frame of 10 ms is speech where its level is within 30 dB of the loudest one and stands out from the background: by
     10 dB, or by half of what the loudest does. Two levels count: that of what is above 100 Hz, in which a vowel or a
-    nasal is heard, and that of the differences from sample to sample, in which weak consonants are; one
-    that never stands out by 10 dB is noise, and does not count. Raises ValueError where nothing stands out, or no more
-    than a piece of a word.
+    nasal is heard, and that of the differences from sample to sample, in which weak consonants are; one that never
+    stands out by `least_contrast`, dB, is noise, and does not count. Raises ValueError where nothing stands out, or no
+    more than a piece of a word.
     """
     signals = sosfilt(_above_hum(), recording.astype(np.float64)), np.diff(recording.astype(np.float64), prepend=0)
     levels = np.array([_levels(signal) for signal in signals])
     quiet, loudest = np.quantile(levels, [0.1, 1], axis=1, keepdims=True)
     contrast = loudest - quiet
     least = np.maximum(loudest - SPEECH_DB, quiet + np.minimum(BACKGROUND_DB, contrast / 2))
-    places = np.flatnonzero((levels > np.where(contrast < LEAST_CONTRAST_DB, np.inf, least)).any(0))
+    places = np.flatnonzero((levels > np.where(contrast < least_contrast, np.inf, least)).any(0))
     if not len(places):
         raise ValueError("is silent: nothing in it stands out from its background")
     first, last = int(places[0]), int(places[-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -158,9 +158,3 @@ def _doubles(entries: Iterable[Entry], files: dict[Path, Examined]) -> Iterator[
 def _labels(text: str) -> int:
     """Returns the encoder's steps that CTC needs for the characters of `text`: a blank parts two that are equal."""
     return len(text) + sum(one == other for one, other in pairwise(text))
-
-
-def speakers_in_several_splits(recordings: Iterable[Recording]) -> list[str]:
-    """Returns the speakers whom the manifests put into more than one split."""
-    splits = Counter(speaker for speaker, _ in {(recording.speaker, recording.split) for recording in recordings})
-    return sorted(speaker for speaker, count in splits.items() if count > 1)

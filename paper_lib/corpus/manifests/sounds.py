@@ -45,6 +45,7 @@ VERSION = 1
 LONGEST = 60.0  # seconds of an utterance
 # Seconds by which a part may end after its file: coders of MP3 pad, and durations are rounded.
 TOLERANCE = 0.1
+LEAST_CONTRAST_DB = 6.0  # of speech against its background; white noise has about 3
 FILES = 50  # that a process checks at a time
 
 
@@ -172,7 +173,7 @@ def _checked(waveform: NDArray[np.float32], path: Path) -> int:
     if np.abs(waveform).max() < SILENCE:
         raise PartError("silent", f"{path} is silent")
     try:
-        find_speech(waveform)
+        find_speech(waveform, LEAST_CONTRAST_DB)
     except ValueError as error:
         raise PartError("no speech", f"{path} {error}") from None
     return len(waveform)
