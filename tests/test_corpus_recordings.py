@@ -337,7 +337,7 @@ def test_the_message_counts_what_is_wrong(faulty: Path) -> None:
     first, second, third, *_ = str(error.value).splitlines()
     assert first.startswith(f"{len(FAULTS) - 1} of {len(FAULTS)} entries cannot be used (6 × wrong field, ")
     assert second == f"{faulty}:"
-    assert third == f"  line 2: {faulty.parent / 'nowhere.wav'} cannot be read: no such file"
+    assert third == f"  line 2: there is no file {faulty.parent / 'nowhere.wav'}"
 
 
 def test_entries_with_faults_are_left_out_where_this_is_asked_for(
@@ -349,7 +349,7 @@ def test_entries_with_faults_are_left_out_where_this_is_asked_for(
     message = record.getMessage()
     assert f"{len(FAULTS) - 1} of {len(FAULTS)} entries are left out" in message
     assert "4 × audio is damaged" in message
-    assert f"the first: line 2: {faulty.parent / 'nowhere.wav'} cannot be read" in message
+    assert f"the first: line 2: there is no file {faulty.parent / 'nowhere.wav'}" in message
 
 
 def test_a_list_of_faults_is_cut_off_at_a_hundred(tmp_path: Path) -> None:
@@ -402,7 +402,7 @@ def test_files_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path = many(tmp_path, 3)
     decoded = []
     examine = sounds._examine
-    monkeypatch.setattr(sounds, "_examine", lambda *task: (decoded.append(task[0].name), examine(*task))[1])
+    monkeypatch.setattr(sounds, "_examine", lambda *task: (decoded.append(Path(task[0]).name), examine(*task))[1])
     digest = open_corpus(settings_of(path)).digest
     assert decoded == ["0.wav", "1.wav", "2.wav"]
     manifest(tmp_path, *(entry(f"{number}.wav", "turn it off") for number in range(3)))

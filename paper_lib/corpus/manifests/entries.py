@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from paper_lib.paths import MissingDataError
 from paper_lib.settings import RecordingsSettings, Split
@@ -50,13 +50,12 @@ class ManifestError(ValueError):
         super().__init__("\n".join(lines))
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One utterance of a manifest."""
 
     manifest: Path
     line: int
-    audio: Path  # absolute
+    audio: str  # absolute path; to make a Path of each takes longer than all the rest
     part: Part
     text: str
     speaker: str | None
@@ -75,8 +74,8 @@ def counted(faults: Sequence[Fault]) -> str:
 def manifests_of(settings: RecordingsSettings) -> list[tuple[Path, Split | None]]:
     """Returns the absolute paths of the manifests, each with the split of all of its entries, if it has one."""
     if isinstance(settings.manifest, str):
-        return [(_absolute(settings.manifest), None)]
-    return [(_absolute(path), split) for split, path in settings.manifest.items()]
+        return [(Path(_absolute(settings.manifest)), None)]
+    return [(Path(_absolute(path)), split) for split, path in settings.manifest.items()]
 
 
 def read_entries(manifest: Path, split: Split | None = None) -> tuple[list[Entry], list[Fault], int]:
@@ -88,13 +87,13 @@ def read_entries(manifest: Path, split: Split | None = None) -> tuple[list[Entry
         lines = manifest.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise MissingDataError(f"the manifest {manifest} cannot be read: {error.strerror}") from None
-    entries, faults, total = [], [], 0
+    entries, faults, total, home = [], [], 0, str(manifest.parent)
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         total += 1
         try:
-            entries.append(_entry(manifest, number, _parsed(line), split))
+            entries.append(_entry(manifest, home, number, _parsed(line), split))
         except _LineError as error:
             faults.append(Fault(manifest, number, *error.args))
     return entries, faults, total
@@ -117,7 +116,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _entry(manifest: Path, line: int, fields: dict[str, Any], split: Split | None) -> Entry:
+def _entry(manifest: Path, home: str, line: int, fields: dict[str, Any], split: Split | None) -> Entry:
     audio, text = _required(fields, "audio_filepath"), _required(fields, "text")
     if not audio.strip() or "\0" in audio:
         raise _LineError("wrong field", f"audio_filepath is {audio!r}; it must be the path of a file")
@@ -132,7 +131,7 @@ def _entry(manifest: Path, line: int, fields: dict[str, Any], split: Split | Non
     return Entry(
         manifest=manifest,
         line=line,
-        audio=_absolute(audio, manifest.parent),
+        audio=_absolute(audio, home),
         part=(offset or 0.0, duration),
         text=text,
         speaker=_text(fields, "speaker") or None,
@@ -148,8 +147,8 @@ def _required(fields: dict[str, Any], name: str) -> str:
     return value
 
 
-def _absolute(path: str, start: Path | None = None) -> Path:
-    return Path(os.path.abspath((start or Path()) / Path(path).expanduser()))
+def _absolute(path: str, start: str = "") -> str:
+    return os.path.abspath(os.path.join(start, os.path.expanduser(path)))
 
 
 def _text(fields: dict[str, Any], name: str) -> str | None:

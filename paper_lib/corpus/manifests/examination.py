@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from paper_lib.corpus.features import SAMPLE_RATE, frame_count
@@ -17,6 +18,8 @@ from paper_lib.paths import cache_root
 from paper_lib.settings import RecordingsSettings, Split
 
 FRAMES_A_LABEL = 4  # that the encoder's subsampling makes one of
+
+_EQUAL = re.compile(r"(.)(?=\1)")
 
 
 @dataclass(frozen=True)
@@ -75,17 +78,17 @@ def examine_recordings(settings: RecordingsSettings) -> Examination:
     faults += [*of_sounds, *_doubles(entries, files)]
     recordings = []
     bad = {(fault.manifest, fault.line) for fault in faults}
-    for entry in entries:
+    for entry, text in zip(entries, texts, strict=True):
         if (entry.manifest, entry.line) in bad:
             continue
-        samples, text = files[entry.audio].parts[key(entry.part)], texts[entry]
+        samples = files[entry.audio].parts[key(entry.part)]
         assert isinstance(samples, int)
         if (needed := _labels(text)) > (there := -(-frame_count(samples) // FRAMES_A_LABEL)):
             told = f"{samples / SAMPLE_RATE:.2f} s are too short for {text!r}"
             message = f"{told}: {needed} characters, of which {there} fit in, one in 40 ms"
             faults.append(entry.fault("text too long for its audio", message))
         else:
-            split = entry.split or split_of(entry.speaker or f"{entry.audio.name} {key(entry.part)}")
+            split = entry.split or split_of(entry.speaker or f"{os.path.basename(entry.audio)} {key(entry.part)}")
             recordings.append(Recording(entry, text, split, samples, files[entry.audio]))
     places = {manifest: place for place, (manifest, _) in enumerate(manifests)}
     faults.sort(key=lambda fault: (places[fault.manifest], fault.line))
@@ -100,20 +103,21 @@ def split_of(speaker: str) -> Split:
 
 def _texts(
     entries: Iterable[Entry], settings: RecordingsSettings
-) -> tuple[dict[Entry, str], dict[str, list[tuple[str, str]]], list[Fault]]:
-    """Returns the normalised texts, what was changed for them, and their faults."""
+) -> tuple[list[str], dict[str, list[tuple[str, str]]], list[Fault]]:
+    """Returns the normalised texts of `entries`, what was changed for them, and their faults."""
     normalise = Normaliser(settings.alphabet)
-    texts, changes, faults = {}, defaultdict(list), []
+    texts, changes, faults = [], defaultdict(list), []
     for entry in entries:
-        texts[entry], changed = normalise(entry.text)
+        text, changed = normalise(entry.text)
+        texts.append(text)
         for change in changed:
-            changes[change].append((entry.text, texts[entry]))
-        if not texts[entry].strip(" '"):
+            changes[change].append((entry.text, text))
+        if not text.strip(" '"):
             faults.append(entry.fault("text is empty", f"text {entry.text!r} has nothing that is spoken"))
-        elif foreign := normalise.foreign(texts[entry]):
+        elif foreign := normalise.foreign(text):
             faults.append(entry.fault(*foreign))
         elif changed and settings.texts == "as_written":
-            message = f"text {entry.text!r} is {texts[entry]!r} in its normal form ({', '.join(changed)})"
+            message = f"text {entry.text!r} is {text!r} in its normal form ({', '.join(changed)})"
             faults.append(entry.fault("text is not normal", message))
     return texts, dict(changes), faults
 
@@ -126,9 +130,9 @@ def _without_split(entries: Iterable[Entry], drawn: bool) -> Iterator[Fault]:
 
 def _sounds(
     entries: Iterable[Entry], manifests: Iterable[tuple[Path, Split | None]]
-) -> tuple[dict[Path, Examined], list[Fault]]:
+) -> tuple[dict[str, Examined], list[Fault]]:
     """Returns the files of the entries, and the faults of what is heard of them."""
-    wanted: dict[Path, list[Part]] = defaultdict(list)
+    wanted: dict[str, list[Part]] = defaultdict(list)
     for entry in entries:
         wanted[entry.audio].append(entry.part)
     named = hashlib.sha256("\n".join(str(manifest) for manifest, _ in manifests).encode()).hexdigest()[:16]
@@ -144,12 +148,12 @@ def _sounds(
     return files, faults
 
 
-def _doubles(entries: Iterable[Entry], files: dict[Path, Examined]) -> Iterator[Fault]:
+def _doubles(entries: Iterable[Entry], files: dict[str, Examined]) -> Iterator[Fault]:
     """Yields the faults of entries whose sound is that of an earlier one, under the same name or as a copy."""
     first: dict[tuple[str, Part], Entry] = {}
     for entry in entries:
         if entry.audio in files:
-            earlier = first.setdefault((files[entry.audio].sha256 or str(entry.audio), entry.part), entry)
+            earlier = first.setdefault((files[entry.audio].sha256 or entry.audio, entry.part), entry)
             if earlier is not entry:
                 where = f"line {earlier.line}" + (f" of {earlier.manifest}" * (earlier.manifest != entry.manifest))
                 yield entry.fault("same sound twice", f"{entry.audio} is the same recording as that of {where}")
@@ -157,4 +161,4 @@ def _doubles(entries: Iterable[Entry], files: dict[Path, Examined]) -> Iterator[
 
 def _labels(text: str) -> int:
     """Returns the encoder's steps that CTC needs for the characters of `text`: a blank parts two that are equal."""
-    return len(text) + sum(one == other for one, other in pairwise(text))
+    return len(text) + len(_EQUAL.findall(text))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -69,9 +71,9 @@ class Examined:
     sha256: str = ""
     parts: dict[str, int | list[str]] = field(default_factory=dict)
 
-    def is_still(self, path: Path) -> bool:
-        """Returns whether the file at `path` is the one that was checked."""
-        status = path.stat()
+    def is_still(self, path: str, status: os.stat_result | None = None) -> bool:
+        """Returns whether the file at `path`, whose status may be known, is the one that was checked."""
+        status = status or os.stat(path)
         return (status.st_size, status.st_mtime_ns) == (self.size, self.modified)
 
 
@@ -79,14 +81,14 @@ def key(part: Part) -> str:
     return f"{part[0]!r}+{part[1]!r}"
 
 
-def heard(path: Path, parts: Sequence[Part]) -> Iterator[tuple[Part, NDArray[np.float32] | PartError]]:
+def heard(path: str, parts: Sequence[Part]) -> Iterator[tuple[Part, NDArray[np.float32] | PartError]]:
     """Yields `parts` of a sound file, each with its samples at 16 kHz or its fault, in the order of their offsets.
 
     Raises RecordingError for a file that cannot be read at all.
     """
-    with open_recording(path, str(path)) as file:
+    with open_recording(Path(path), path) as file:
         # In MP3 libsndfile seeks to about the place: it is read from the start, at one go.
-        whole = samples_of(file, str(path)) if file.format == "MP3" else None
+        whole = samples_of(file, path) if file.format == "MP3" else None
         for part in sorted(parts, key=lambda part: part[0]):
             try:
                 start, count = _bounds(file, path, part)
@@ -94,7 +96,7 @@ def heard(path: Path, parts: Sequence[Part]) -> Iterator[tuple[Part, NDArray[np.
                     samples = whole[start : start + count]
                 else:
                     file.seek(start)
-                    samples = samples_of(file, str(path), count)
+                    samples = samples_of(file, path, count)
                 yield part, _waveform(samples, count, file.samplerate, path)
             except PartError as error:
                 yield part, error
@@ -103,40 +105,43 @@ def heard(path: Path, parts: Sequence[Part]) -> Iterator[tuple[Part, NDArray[np.
 
 
 def examine(
-    wanted: Mapping[Path, Sequence[Part]], store: Path, workers: int | None = None
-) -> tuple[dict[Path, Examined], dict[Path, PartError]]:
+    wanted: Mapping[str, Sequence[Part]], store: Path, workers: int | None = None
+) -> tuple[dict[str, Examined], dict[str, PartError]]:
     """Returns what the files and their parts are, as it is written in `store` or checked now; and those not there.
 
     Files that are new, or changed, or have parts that are new, are decoded by `workers` processes, by default one per
     core.
     """
-    files: dict[Path, Examined] = {}
-    absent: dict[Path, PartError] = {}
+    files: dict[str, Examined] = {}
+    absent: dict[str, PartError] = {}
     with filelock.FileLock(f"{store}.lock"):
         known = _read(store)
         tasks = []
         for path, parts in wanted.items():
             try:
-                if not path.is_file():
+                status = os.stat(path)
+                if not stat.S_ISREG(status.st_mode):
                     raise FileNotFoundError
-                file = known.get(str(path))
-                if file and file.is_still(path) and all(key(part) in file.parts for part in parts):
+                file = known.get(path)
+                if file and file.is_still(path, status) and all(key(part) in file.parts for part in parts):
                     files[path] = file
                 else:
                     tasks.append((path, parts))
+            except FileNotFoundError:
+                absent[path] = PartError("no such file", f"there is no file {path}")
             except OSError as error:
-                absent[path] = PartError("no such file", f"{path} cannot be read: {error.strerror or 'no such file'}")
+                absent[path] = PartError("audio cannot be read", f"{path} cannot be read: {error.strerror}")
         if tasks:
             try:
                 for path, file in _examined(tasks, workers or joblib.cpu_count()):
                     files[path] = file
             finally:
-                content = {str(path): asdict(file) for path, file in files.items()}
+                content = {path: asdict(file) for path, file in files.items()}
                 atomic_write(store, json.dumps({"version": VERSION, "files": content}).encode())
     return files, absent
 
 
-def _bounds(file: soundfile.SoundFile, path: Path, part: Part) -> tuple[int, int]:
+def _bounds(file: soundfile.SoundFile, path: str, part: Part) -> tuple[int, int]:
     """Returns the first sample of a part and how many it has; the tolerance is cut off."""
     rate, (offset, duration) = file.samplerate, part
     if rate < SLOWEST_RATE:
@@ -156,7 +161,7 @@ def _bounds(file: soundfile.SoundFile, path: Path, part: Part) -> tuple[int, int
     return start, end - start
 
 
-def _waveform(samples: NDArray[np.float32], promised: int, rate: int, path: Path) -> NDArray[np.float32]:
+def _waveform(samples: NDArray[np.float32], promised: int, rate: int, path: str) -> NDArray[np.float32]:
     if len(samples) < promised - TOLERANCE * rate:
         told = f"{len(samples) / rate:.1f} s can be read instead of {promised / rate:.1f} s"
         raise PartError("audio is damaged", f"{path} is cut off: {told}")
@@ -165,7 +170,7 @@ def _waveform(samples: NDArray[np.float32], promised: int, rate: int, path: Path
     return resampled(mixed(samples), rate)
 
 
-def _checked(waveform: NDArray[np.float32], path: Path) -> int:
+def _checked(waveform: NDArray[np.float32], path: str) -> int:
     """Returns the samples of a part, [samples] at 16 kHz; raises PartError where no speech is in it."""
     if len(waveform) < WINDOW:
         raise PartError("too short", f"{path}: {len(waveform)} samples are less than a window, {WINDOW}")
@@ -179,12 +184,12 @@ def _checked(waveform: NDArray[np.float32], path: Path) -> int:
     return len(waveform)
 
 
-def _examine(path: Path, parts: Sequence[Part]) -> Examined:
+def _examine(path: str, parts: Sequence[Part]) -> Examined:
     """Decodes `parts` of the file at `path`."""
-    status = path.stat()
+    status = os.stat(path)
     examined = Examined(status.st_size, status.st_mtime_ns)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             head = file.read(12)
             file.seek(0)
             examined.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -202,11 +207,11 @@ def _examine(path: Path, parts: Sequence[Part]) -> Examined:
     return examined
 
 
-def _examine_all(tasks: Sequence[tuple[Path, Sequence[Part]]]) -> list[tuple[Path, Examined]]:
+def _examine_all(tasks: Sequence[tuple[str, Sequence[Part]]]) -> list[tuple[str, Examined]]:
     return [(path, _examine(path, parts)) for path, parts in tasks]
 
 
-def _examined(tasks: Sequence[tuple[Path, Sequence[Part]]], workers: int) -> Iterator[tuple[Path, Examined]]:
+def _examined(tasks: Sequence[tuple[str, Sequence[Part]]], workers: int) -> Iterator[tuple[str, Examined]]:
     chunks = [tasks[start : start + FILES] for start in range(0, len(tasks), FILES)]
     with tqdm(total=len(tasks), desc="recordings are checked", unit="file", disable=len(chunks) == 1) as bar:
         if workers == 1 or len(chunks) == 1:

@@ -66,10 +66,10 @@ def make_shard(settings: RecordingsSettings, split: Split, k: int) -> Shard:
     """
     start = k * settings.shard_utterances
     recordings = _index(settings).splits[split][start : start + settings.shard_utterances]
-    parts: dict[Path, list[Part]] = defaultdict(list)
+    parts: dict[str, list[Part]] = defaultdict(list)
     for recording in recordings:
         parts[recording.entry.audio].append(recording.entry.part)
-    features: dict[tuple[Path, Part], NDArray[np.float16]] = {}
+    features: dict[tuple[str, Part], NDArray[np.float16]] = {}
     for recording in recordings:
         if (path := recording.entry.audio) in parts:
             for part, waveform in _heard(recording, parts.pop(path)).items():

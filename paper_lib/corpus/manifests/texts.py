@@ -25,6 +25,7 @@ class Normaliser:
 
     def __init__(self, alphabet: str | None = None) -> None:
         self.alphabet = alphabet or ALPHABET
+        self._letters = frozenset(self.alphabet)
         self._steps: list[tuple[str, Callable[[str], str]]] = [
             ("characters were composed (Unicode NFC)", lambda text: unicodedata.normalize("NFC", text))
         ]
@@ -43,6 +44,8 @@ class Normaliser:
 
     def __call__(self, text: str) -> tuple[str, list[str]]:
         """Returns `text` in its normal form, and what was changed for it, in the order of the changes."""
+        if self._letters.issuperset(text) and " ".join(text.split()) == text:
+            return text, []
         changes = []
         for told, step in self._steps:
             if (after := step(text)) != text:
@@ -52,7 +55,7 @@ class Normaliser:
 
     def foreign(self, text: str) -> tuple[str, str] | None:
         """Returns the kind and the message of the fault of a text with characters outside the alphabet."""
-        if not (foreign := sorted(set(text) - set(self.alphabet))):
+        if not (foreign := sorted(set(text) - self._letters)):
             return None
         named = " ".join(map(_named, foreign))
         if all(character.isdigit() for character in foreign):
