@@ -100,8 +100,7 @@ def test_a_relative_path_starts_at_the_working_directory(kaldi: Path, monkeypatc
     monkeypatch.chdir(kaldi / "wav")
     write_files(kaldi, {"wav.scp": "".join(f"{name} {name}.wav\n" for name in TEXTS)})
     assert invoke("kaldi", kaldi, "../my.jsonl").exit_code == 0
-    assert invoke("check", kaldi / "my.jsonl").exit_code == 0
-    assert (kaldi / "my.jsonl").is_file()
+    assert [line["audio_filepath"] for line in lines_of(kaldi / "my.jsonl")] == [f"wav/{name}.wav" for name in TEXTS]
 
 
 def test_every_line_that_kaldi_alone_understands_is_named_at_once(kaldi: Path) -> None:
@@ -210,7 +209,8 @@ def test_a_check_lists_faults_and_fails(kaldi: Path) -> None:
     invoke("kaldi", kaldi, out)
     lines = lines_of(out)
     lines[1]["text"] = "grüße"
-    out.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    splits = ("train", "dev", "test")
+    out.write_text("".join(f"{json.dumps(e | {'split': s})}\n" for e, s in zip(lines, splits, strict=True)))
     result = invoke("check", out)
     assert result.exit_code == 1
     assert result.output.splitlines()[:2] == [
@@ -221,6 +221,15 @@ def test_a_check_lists_faults_and_fails(kaldi: Path) -> None:
     refused = invoke("check", out, "--alphabet", "aa")
     assert refused.exit_code == 2
     assert "alphabet has 'a' twice" in refused.output
+
+
+def test_a_check_fails_where_the_hash_of_the_speakers_leaves_a_split_empty(kaldi: Path) -> None:
+    out = kaldi / "my.jsonl"
+    invoke("kaldi", kaldi, out)
+    result = invoke("check", out)
+    assert result.exit_code == 1
+    assert result.output.startswith("3 of 3 entries can be used; no line has a split: speakers are split by a hash\n")
+    assert "of 2 speakers the hash of their names puts none into " in result.output
 
 
 # The normaliser.

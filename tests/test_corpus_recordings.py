@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ import soundfile
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from scipy.signal import resample_poly
+from tiny_book import CHECKOUT
 from tiny_runs import CPU, TINY_CORPUS, tiny_run
 
 from paper_lib.corpus import Corpus, open_corpus
 from paper_lib.corpus.cache import Utterance
 from paper_lib.corpus.features import log_mel
 from paper_lib.corpus.manifests import sounds
-from paper_lib.corpus.manifests.entries import ManifestError
+from paper_lib.corpus.manifests.entries import ManifestError, read_entries
 from paper_lib.corpus.manifests.examination import split_of
 from paper_lib.corpus.recordings import RecordingError
 from paper_lib.corpus.speakers import all_speakers, speak
@@ -232,7 +234,7 @@ def test_names_are_spread_as_80_to_10_to_10() -> None:
 def test_a_split_that_no_speaker_falls_into_is_refused_with_the_way_out(tmp_path: Path) -> None:
     write(tmp_path / "a.wav")
     path = manifest(tmp_path, {"audio_filepath": "a.wav", "text": "turn it on", "speaker": "ann"})
-    with pytest.raises(ValueError, match=r"of 1 speakers the hash .* puts none into .*: give the lines of .* a split"):
+    with pytest.raises(ValueError, match=r"of 1 speakers the hash .* puts none into .*: give the lines a split"):
         open_corpus(settings_of(path))
 
 
@@ -248,9 +250,36 @@ def test_each_split_may_have_its_own_manifest(tmp_path: Path) -> None:
     assert open_corpus(settings).count("test") == 0
 
 
+# The page that tells how.
+
+PAGE = (CHECKOUT / "book" / "own_speech.md").read_text()
+
+
+def block(language: str) -> str:
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def test_the_manifest_of_the_page_has_the_fields_of_its_table(tmp_path: Path) -> None:
+    lines = block("json").splitlines()
+    _, faults, total = read_entries(manifest(tmp_path, *lines))
+    assert (faults, total) == ([], 3)
+    named = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE))))
+    assert {name for line in lines for name in json.loads(line)} == named
+
+
+def test_the_program_of_the_page_trains(
+    spoken: tuple[Path, dict[str, tuple[str, Any]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(block("python").replace('"my.jsonl"', repr(str(spoken[0]))).replace('"quick"', '"smoke"'), names)
+    assert names["fitted"].history.dev_wer
+    assert (tmp_path / "my-training").is_dir()
+
+
 # Faults.
 
-WAV = {"subtype": "PCM_16"}
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, RATE).astype(np.float32)
 
 

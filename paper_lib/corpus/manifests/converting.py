@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -130,7 +131,7 @@ def _segment(place: str) -> tuple[str, dict[str, Any]]:
 
 def _named(path: Path, out: Path) -> str:
     """Returns the path as the manifest `out` has it: from its own directory where the file is below that."""
-    absolute, home = path.expanduser().absolute(), out.absolute().parent
+    absolute, home = (Path(os.path.abspath(one)) for one in (path.expanduser(), out.parent))
     return str(absolute.relative_to(home) if absolute.is_relative_to(home) else absolute)
 
 

@@ -56,6 +56,18 @@ class Examination:
     changes: dict[str, list[tuple[str, str]]]  # texts before and after, by what the normaliser changed
     drawn: bool  # whether the manifests leave the splits to a hash
 
+    def not_drawn(self) -> str | None:
+        """Returns what to do where the hash leaves a split empty."""
+        there = {recording.split for recording in self.recordings}
+        empty = [split for split in ("train", "dev", "test") if split not in there]
+        if not (self.drawn and there and empty):
+            return None
+        speakers = len({recording.speaker for recording in self.recordings})
+        return (
+            f"of {speakers} speakers the hash of their names puts none into {' and '.join(empty)}: give the lines a "
+            "split, train, dev or test"
+        )
+
 
 def examine_recordings(settings: RecordingsSettings) -> Examination:
     """Reads the manifests of `settings`, and all sound files that were not read before; no fault stops it.

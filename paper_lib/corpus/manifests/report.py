@@ -14,9 +14,12 @@ EXAMPLES = 2  # of every change
 
 
 def report(settings: RecordingsSettings) -> tuple[list[str], bool]:
-    """Returns the lines, and whether all entries can be used. Raises MissingDataError where a manifest is not there."""
+    """Returns the lines, and whether the corpus can be used as it is.
+
+    Raises MissingDataError where a manifest is not there.
+    """
     examined = examine_recordings(settings)
-    return list(_lines(examined)), not examined.faults
+    return list(_lines(examined)), not examined.faults and not examined.not_drawn()
 
 
 def _lines(examined: Examination) -> Iterator[str]:
@@ -32,6 +35,8 @@ def _lines(examined: Examination) -> Iterator[str]:
             yield f"  {split}: {_size(own)}"
         else:
             yield f"  {split}: nothing"
+    if lacking := examined.not_drawn():
+        yield lacking
     if several := _in_several_splits(examined.recordings):
         yield f"{len(several)} speakers are in more than one split: {', '.join(several[:5])}"
     if unnamed := sum(recording.entry.speaker is None for recording in examined.recordings):

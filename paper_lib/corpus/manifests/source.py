@@ -134,12 +134,8 @@ def _indexed(dump: str, status: tuple[tuple[Path, int, int], ...]) -> _Index:
     named = ", ".join(str(path) for path, *_ in status)
     if not splits:
         raise ValueError(f"{named} has no entry that can be used, of {examined.entries}")
-    if examined.drawn and (empty := [split for split in ("train", "dev", "test") if split not in splits]):
-        speakers = len({recording.speaker for recording in examined.recordings})
-        raise ValueError(
-            f"of {speakers} speakers the hash of their names puts none into {' and '.join(empty)}: give the lines of "
-            f"{named} a split, train, dev or test"
-        )
+    if lacking := examined.not_drawn():
+        raise ValueError(f"{named}: {lacking}")
     for recordings in splits.values():
         order = np.random.default_rng(0).permutation(len(recordings))
         recordings[:] = [recordings[place] for place in order]
