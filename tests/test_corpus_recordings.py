@@ -320,6 +320,11 @@ FAULTS: list[tuple[dict[str, Any] | str | bytes, list[str]]] = [
     (entry("good1.wav", offset=-1), ["wrong field"]),
     (entry("good1.wav", offset="0"), ["wrong field"]),
     (entry("good1.wav", duration=0), ["wrong field"]),
+    ('{"audio_filepath": "good1.wav", "text": "turn it on", "split": "train", "offset": NaN}', ["wrong field"]),
+    (entry("good1.wav", offset=10**400), ["wrong field"]),
+    (entry("\ud800.wav"), ["wrong field"]),
+    (entry("a\0.wav"), ["wrong field"]),
+    (entry("x" * 5000), ["audio cannot be read"]),
     (entry("good1.wav", speaker=["ann"]), ["wrong field"]),
     ({"audio_filepath": "good1.wav", "text": 7, "split": "train"}, ["wrong field"]),
     ({"audio_filepath": "good1.wav", "text": "turn it on"}, ["split is missing"]),
@@ -364,7 +369,7 @@ def test_the_message_counts_what_is_wrong(faulty: Path) -> None:
     with pytest.raises(ManifestError) as error:
         open_corpus(settings_of(faulty))
     first, second, third, *_ = str(error.value).splitlines()
-    assert first.startswith(f"{len(FAULTS) - 1} of {len(FAULTS)} entries cannot be used (6 × wrong field, ")
+    assert first.startswith(f"{len(FAULTS) - 1} of {len(FAULTS)} entries cannot be used (10 × wrong field, ")
     assert second == f"{faulty}:"
     assert third == f"  line 2: there is no file {faulty.parent / 'nowhere.wav'}"
 
@@ -414,6 +419,40 @@ def test_an_empty_manifest_is_refused(tmp_path: Path, content: str) -> None:
 def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match=r"there is no manifest .*/my\.jsonl"):
         open_corpus(settings_of(tmp_path / "my.jsonl"))
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF024, 0xFFFFFFFF], ids=["0", "2 GiB", "4 GiB"])
+def test_a_wav_file_that_came_through_a_pipe_is_whole(tmp_path: Path, size: int) -> None:
+    content = write(tmp_path / "a.wav", subtype="PCM_16").read_bytes()
+    data = content.index(b"data") + 4
+    sizes = (size.to_bytes(4, "little"), max(0, size - 36).to_bytes(4, "little"))
+    piped = content[:4] + sizes[0] + content[8:data] + sizes[1] + content[data + 4 :]
+    path = manifest(tmp_path, entry("a.wav"))
+    original = open_corpus(settings_of(path)).waveform("train-1")
+    (tmp_path / "b.wav").write_bytes(piped)
+    path = manifest(tmp_path, entry("b.wav"))
+    np.testing.assert_array_equal(open_corpus(settings_of(path)).waveform("train-1"), original)
+
+
+def test_a_file_that_may_be_read_now_is_no_fault_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.wav")
+    path = manifest(tmp_path, entry("a.wav"))
+
+    def refused(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:  # the tests may run as a user who may read all
+        patched.setattr(sounds, "open", refused, raising=False)
+        assert faults_of(path) == [(1, "audio cannot be read")]
+    assert open_corpus(settings_of(path)).count("train") == 1
+
+
+def test_a_training_without_dev_speech_is_refused_before_it_begins(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav")
+    corpus = settings_of(manifest(tmp_path, entry("a.wav")))
+    with pytest.raises(ValueError, match="the corpus has no dev speech: a training needs train and dev"):
+        fit(TrainingRun(**dict(tiny_run()) | {"corpus": corpus}), open_corpus(corpus), tmp_path / "run", CPU)
+    assert not (tmp_path / "run").exists()
 
 
 # What is checked once.

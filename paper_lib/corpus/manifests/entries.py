@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from paper_lib.paths import MissingDataError
 from paper_lib.settings import RecordingsSettings, Split
 
 MOST_LISTED = 100  # faults in a message
+LAST = 1e6  # seconds, eleven days: no file is longer
 
 # (Offset, duration) of what is heard of a file, seconds; no duration: to its end.
 Part = tuple[float, float | None]
@@ -157,6 +157,8 @@ def _text(fields: dict[str, Any], name: str) -> str | None:
         return str(value)
     if value is not None and not isinstance(value, str):
         raise _LineError("wrong field", f"{name} is {value!r}; it must be a text")
+    if value and not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        raise _LineError("wrong field", f"{name} is {value!r}; half of a pair of UTF-16 is no character")
     return value
 
 
@@ -164,6 +166,6 @@ def _seconds(fields: dict[str, Any], name: str) -> float | None:
     value = fields.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise _LineError("wrong field", f"{name} is {value!r}; it must be a number of seconds, not below 0")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LAST:
+        raise _LineError("wrong field", f"{name} is {value!r}; it must be a number of seconds, from 0 to {LAST:.0f}")
     return float(value)

@@ -68,7 +68,7 @@ class Examined:
 
     size: int
     modified: int  # nanoseconds
-    sha256: str = ""
+    sha256: str = ""  # empty where the file could not be opened, which may be mended without a change of the file
     parts: dict[str, int | list[str]] = field(default_factory=dict)
 
     def is_still(self, path: str, status: os.stat_result | None = None) -> bool:
@@ -123,7 +123,8 @@ def examine(
                 if not stat.S_ISREG(status.st_mode):
                     raise FileNotFoundError
                 file = known.get(path)
-                if file and file.is_still(path, status) and all(key(part) in file.parts for part in parts):
+                known_still = file and file.sha256 and file.is_still(path, status)
+                if file and known_still and all(key(part) in file.parts for part in parts):
                     files[path] = file
                 else:
                     tasks.append((path, parts))
@@ -186,9 +187,10 @@ def _checked(waveform: NDArray[np.float32], path: str) -> int:
 
 def _examine(path: str, parts: Sequence[Part]) -> Examined:
     """Decodes `parts` of the file at `path`."""
-    status = os.stat(path)
-    examined = Examined(status.st_size, status.st_mtime_ns)
+    examined = Examined(0, 0)
     try:
+        status = os.stat(path)
+        examined = Examined(status.st_size, status.st_mtime_ns)
         with open(path, "rb") as file:
             head = file.read(12)
             file.seek(0)
