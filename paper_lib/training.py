@@ -34,11 +34,12 @@ from paper_lib.corpus.batches import WINDOW, Batch, collate, evaluation_batches,
 from paper_lib.corpus.tokens import Tokenizer, make_tokenizer
 from paper_lib.evaluation import wer
 from paper_lib.schedule import last_step, learning_rate
-from paper_lib.settings import TrainingRun
+from paper_lib.settings import Split, TrainingRun
 
 logger = logging.getLogger("paper_lib")
 
 DEV_UTTERANCES = 300
+TRAINING_SPLITS: tuple[Split, ...] = ("train", "dev")
 # Batches that a thread puts together while a GPU trains.
 AHEAD = 4
 
@@ -147,8 +148,10 @@ def fit(
 
     A finished training is loaded. Training speech that is not in the cache is made by other processes meanwhile.
     `position` is the progress bar's line; `base` is the training that a fine-tuning begins with. Raises
-    NonFiniteLossError.
+    NonFiniteLossError, and ValueError for a corpus without training or dev speech.
     """
+    if empty := [split for split in TRAINING_SPLITS if not corpus.count(split)]:
+        raise ValueError(f"the corpus has no {empty[0]} speech: a training needs {' and '.join(TRAINING_SPLITS)}")
     directory.mkdir(parents=True, exist_ok=True)
     with (
         filelock.FileLock(directory / ".lock"),

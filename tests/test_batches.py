@@ -21,8 +21,8 @@ from paper_lib.corpus.batches import (
     training_batches,
 )
 from paper_lib.corpus.grammars import GRAMMARS, sentence
-from paper_lib.corpus.tokens import ALPHABET, CharacterTokenizer, WordPieceTokenizer, make_tokenizer
-from paper_lib.settings import Domain, SpecAugmentSettings, Split, TokenSettings
+from paper_lib.corpus.tokens import CharacterTokenizer, WordPieceTokenizer, make_tokenizer
+from paper_lib.settings import ALPHABET, Domain, SpecAugmentSettings, Split, TokenSettings
 
 DOMAINS: tuple[Domain, ...] = tuple(GRAMMARS)
 

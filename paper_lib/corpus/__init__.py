@@ -1,4 +1,4 @@
-"""Speech corpora: synthetic speech, LibriSpeech and Speech Commands, as shards of log-mel features.
+"""Speech corpora as shards of log-mel features: synthetic speech, LibriSpeech, Speech Commands, one's own recordings.
 
 Shards are made once and cached. Nothing here imports torch, so that the processes that make speech start in a second.
 """
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from paper_lib.corpus import librispeech, speech_commands, synthetic
 from paper_lib.corpus.cache import Shard, Utterance, is_made, open_or_make
+from paper_lib.corpus.manifests import source as own_recordings
 from paper_lib.paths import cache_root
 from paper_lib.settings import MEL_BINS, CorpusSettings, Split
 
@@ -48,6 +49,7 @@ SOURCES: dict[str, Source] = {
     "synthetic": synthetic,
     "librispeech": librispeech,
     "speech_commands": speech_commands,
+    "recordings": own_recordings,
 }
 
 
@@ -61,8 +63,7 @@ class Corpus:
         self.settings = settings
         self.domains = None if domains is None else frozenset(domains)
         self._source.check(settings)
-        named = f"{self._source.version(settings)}:{settings.digest()}"
-        self.digest = hashlib.sha256(named.encode()).hexdigest()[:16]
+        self.digest = self._current_digest()
         self._directory = cache / "corpora" / self.digest
 
     @property
@@ -81,11 +82,12 @@ class Corpus:
     def shard(self, split: Split, k: int) -> Shard:
         """Returns shard `k` of `split`, made first if it is not in the cache or is damaged there.
 
-        Raises IndexError where the split has no such shard.
+        Raises IndexError where the split has no such shard, and RuntimeError where it must be made of what is no longer
+        the corpus that was opened.
         """
         if not 0 <= k < self.shards(split):
             raise IndexError(f"{split} has {self.shards(split)} shards, from 0; there is no shard {k}")
-        shard = open_or_make(self.place(split, k), lambda: self._source.make_shard(self.settings, split, k))
+        shard = open_or_make(self.place(split, k), lambda: self._made(split, k))
         return shard if self.domains is None else shard.of_domains(self.domains)
 
     def prepare(self, splits: Sequence[Split] = ("train", "dev", "test"), workers: int | None = None) -> None:
@@ -137,6 +139,15 @@ class Corpus:
     def place(self, split: Split, k: int) -> Path:
         """Returns the directory where shard `k` of `split` is, or will be."""
         return self._directory / f"{split}-{k}"
+
+    def _current_digest(self) -> str:
+        named = f"{self._source.version(self.settings)}:{self.settings.digest()}"
+        return hashlib.sha256(named.encode()).hexdigest()[:16]
+
+    def _made(self, split: Split, k: int) -> Shard:
+        if self._current_digest() != self.digest:
+            raise RuntimeError(f"the corpus {self.digest} has changed since it was opened: open it again")
+        return self._source.make_shard(self.settings, split, k)
 
     def _is_made(self, split: Split, k: int) -> bool:
         return is_made(self.place(split, k))

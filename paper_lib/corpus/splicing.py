@@ -35,29 +35,40 @@ class Word:
 def cut_word(recording: NDArray[np.float32]) -> Word:
     """Returns the word in `recording`, [samples] at 16 kHz, of at least one window; its mean is taken out.
 
-    A frame of 10 ms is speech where its level is within 30 dB of the loudest one and stands out from the background: by
-    10 dB, or by half of what the loudest does. Two levels count: that of what is above 100 Hz, in which a vowel or a
-    nasal is heard, and that of the differences from sample to sample, in which weak consonants are; one
-    that never stands out by 10 dB is noise, and does not count. Raises ValueError where nothing stands out, or no more
-    than a piece of a word.
+    Raises ValueError as `find_speech`.
     """
     recording = recording - recording.mean()
+    first, last, loudness = find_speech(recording)
+    start, end = max(0, first - MARGIN), last + 1 + MARGIN
+    beside = np.r_[0:start, end : len(loudness)]
+    if len(beside) < FEWEST_FRAMES:
+        beside = np.argsort(loudness, kind="stable")[:FEWEST_FRAMES]
+    return Word(recording[start * HOP : end * HOP], _density(recording, beside))
+
+
+def find_speech(
+    recording: NDArray[np.float32], least_contrast: float = LEAST_CONTRAST_DB
+) -> tuple[int, int, NDArray[np.float64]]:
+    """Returns the first and the last frame with speech of `recording`, and how loud each frame is, dB, [frames].
+
+    A frame of 10 ms is speech where its level is within 30 dB of the loudest one and stands out from the background: by
+    10 dB, or by half of what the loudest does. Two levels count: that of what is above 100 Hz, in which a vowel or a
+    nasal is heard, and that of the differences from sample to sample, in which weak consonants are; one that never
+    stands out by `least_contrast`, dB, is noise, and does not count. Raises ValueError where nothing stands out, or no
+    more than a piece of a word.
+    """
     signals = sosfilt(_above_hum(), recording.astype(np.float64)), np.diff(recording.astype(np.float64), prepend=0)
     levels = np.array([_levels(signal) for signal in signals])
     quiet, loudest = np.quantile(levels, [0.1, 1], axis=1, keepdims=True)
     contrast = loudest - quiet
     least = np.maximum(loudest - SPEECH_DB, quiet + np.minimum(BACKGROUND_DB, contrast / 2))
-    places = np.flatnonzero((levels > np.where(contrast < LEAST_CONTRAST_DB, np.inf, least)).any(0))
+    places = np.flatnonzero((levels > np.where(contrast < least_contrast, np.inf, least)).any(0))
     if not len(places):
         raise ValueError("is silent: nothing in it stands out from its background")
     first, last = int(places[0]), int(places[-1])
     if last + 1 - first < LEAST_SPEECH:
         raise ValueError(f"has {10 * (last + 1 - first)} ms of speech: less than a word")
-    start, end = max(0, first - MARGIN), last + 1 + MARGIN
-    beside = np.r_[0:start, end : levels.shape[1]]
-    if len(beside) < FEWEST_FRAMES:
-        beside = np.argsort(levels.max(0), kind="stable")[:FEWEST_FRAMES]
-    return Word(recording[start * HOP : end * HOP], _density(recording, beside))
+    return first, last, levels.max(0)
 
 
 def join(words: Sequence[Word], pauses: Sequence[float], rng: np.random.Generator) -> NDArray[np.float32]:

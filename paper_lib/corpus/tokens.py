@@ -8,9 +8,7 @@ from typing import Protocol
 
 import sentencepiece
 
-from paper_lib.settings import TokenSettings
-
-ALPHABET = " 'abcdefghijklmnopqrstuvwxyz"
+from paper_lib.settings import ALPHABET, TokenSettings
 
 
 class Tokenizer(Protocol):
@@ -22,18 +20,22 @@ class Tokenizer(Protocol):
 
 
 class CharacterTokenizer:
-    """One id per character of `ALPHABET`."""
+    """One id per character of `alphabet`."""
+
+    def __init__(self, alphabet: str = ALPHABET) -> None:
+        self.alphabet = alphabet
+        self._ids = {character: place for place, character in enumerate(alphabet, 1)}
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of `text`; raises ValueError for a character outside the alphabet."""
         try:
-            return [ALPHABET.index(character) + 1 for character in text]
-        except ValueError:
-            foreign = sorted(set(text) - set(ALPHABET))
-            raise ValueError(f"text {text!r} has characters {foreign} outside {ALPHABET!r}") from None
+            return [self._ids[character] for character in text]
+        except KeyError:
+            foreign = sorted(set(text) - set(self.alphabet))
+            raise ValueError(f"text {text!r} has characters {foreign} outside {self.alphabet!r}") from None
 
     def decode(self, ids: Sequence[int]) -> str:
-        return "".join(ALPHABET[label - 1] for label in ids).strip()
+        return "".join(self.alphabet[label - 1] for label in ids).strip()
 
 
 class WordPieceTokenizer:
@@ -82,6 +84,7 @@ def make_tokenizer(settings: TokenSettings, texts: Iterable[str]) -> Tokenizer:
     """
     if settings.kind == "word_pieces":
         return WordPieceTokenizer.train(texts, settings.vocabulary)
-    if settings.vocabulary != len(ALPHABET) + 1:
-        raise ValueError(f"vocabulary is {settings.vocabulary}; characters and the blank make {len(ALPHABET) + 1}")
-    return CharacterTokenizer()
+    alphabet = settings.alphabet or ALPHABET
+    if settings.vocabulary != len(alphabet) + 1:
+        raise ValueError(f"vocabulary is {settings.vocabulary}; characters and the blank make {len(alphabet) + 1}")
+    return CharacterTokenizer(alphabet)

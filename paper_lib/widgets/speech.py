@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from paper_lib.corpus.features import SAMPLE_RATE
-from paper_lib.corpus.recordings import RecordingError, open_recording, samples_of
+from paper_lib.corpus.recordings import (
+    SILENCE,
+    SLOWEST_RATE,
+    RecordingError,
+    mixed,
+    open_recording,
+    resampled,
+    samples_of,
+)
 from paper_lib.corpus.speakers import Speaker, speak
-from paper_lib.corpus.tokens import ALPHABET
+from paper_lib.settings import ALPHABET
 
 MOST_CHARACTERS = 120
 LONGEST = 20  # seconds; a mini model has heard nothing half as long
-SLOWEST_RATE = 8000  # Hz, that of a telephone
 PAUSE = 0.15  # seconds between words that are said one by one
 LEVEL = 0.5  # peak of every synthetic utterance, the only level that the models have heard
 
@@ -81,22 +86,14 @@ def recorded(content: bytes, name: str) -> Speech:
         raise SpeechError(f"{name} lasts {length}; at most {LONGEST} s can be recognised. Cut out a sentence.")
     if not np.isfinite(samples).all():
         raise SpeechError(f"{name} holds values that are not numbers.")
-    mono = _mixed(samples - samples.mean(axis=0, dtype=np.float64))
+    mono = mixed(samples)
+    mono -= mono.mean()
     peak = float(np.abs(mono).max())
-    if peak < 1e-4:  # −80 dB
+    if peak < SILENCE:
         raise SpeechError(f"{name} is silent.")
-    common = math.gcd(rate, SAMPLE_RATE)
-    waveform = resample_poly(mono * (LEVEL / peak), SAMPLE_RATE // common, rate // common)
-    return Speech(waveform.astype(np.float32), f"{name}, {len(samples) / rate:.1f} s")
+    return Speech(resampled(mono * (LEVEL / peak), rate), f"{name}, {len(samples) / rate:.1f} s")
 
 
 def _one_by_one(words: Sequence[str], speaker: Speaker) -> NDArray[np.float32]:
     pause = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
     return np.concatenate([part for word in words for part in (pause, speak(word, speaker))][1:])
-
-
-def _mixed(samples: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns the average of the channels of `samples`, or the loudest where less than a hundredth of it is left."""
-    mono = samples.mean(axis=1)
-    energies = np.square(samples).mean(axis=0)
-    return mono if np.square(mono).mean() > energies.max() / 100 else samples[:, energies.argmax()]

@@ -6,108 +6,67 @@ changes how much is computed, never what is computed.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Domain = Literal["short_form", "prose", "dictation", "telephone", "conversation"]
-PEOPLE = "people"  # the domain of recordings that no domain of synthetic speech is like
-ClientDomain = Domain | Literal["people"]
-Channel = Literal["clean", "telephone", "far_field", "noise"]
-Split = Literal["train", "dev", "test"]
-Size = Literal["S", "M", "L"]
-Norm = Literal["batch", "group"]
-Positive = Annotated[int, Field(gt=0)]
-NonNegative = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-
-MEL_BINS = 80  # of the features
-
-
-class Settings(BaseModel):
-    """Frozen, closed settings: an unknown field is an error, and equal settings have equal digests."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    def digest(self) -> str:
-        """Returns 16 hexadecimal digits that name these settings; independent of field order.
-
-        A field that is None does not count: an option that is added later leaves the names of what does without it.
-        """
-        dump = self.model_dump(mode="json", exclude_none=True)
-        canonical = json.dumps(dump, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-class SyntheticSettings(Settings):
-    """Speech made by sentence grammars, synthetic speakers and acoustic channels."""
-
-    source: Literal["synthetic"] = "synthetic"
-    synthesiser: Literal["flite"] | None = Field(default=None, description="who speaks; none: espeak-ng")
-    domains: dict[Domain, float] = Field(description="share of the utterances of each domain; any positive weights")
-    channels: dict[Channel, float] = Field(default={"clean": 1.0}, description="share of each acoustic channel")
-    snr_db: tuple[float, float] = Field(default=(10.0, 25.0), description="range of the noise channel's SNR, dB")
-    utterances: dict[Split, Positive] = Field(description="utterances per split")
-    speakers: dict[Split, Positive] = Field(description="distinct speakers per split")
-    evaluation_domains: dict[Domain, float] | None = Field(
-        default=None, description="share of each domain in dev and test; none: as in training"
-    )
-    most_words: Positive | None = Field(default=None, description="in a sentence; none: any number")
-    unseen_speakers: bool = Field(
-        default=True, description="dev and test speakers have vocal tracts that are never heard in training"
-    )
-    shard_utterances: Positive = Field(default=500, description="utterances that are made and stored together")
-    seed: int = 0
-
-
-class LibriSpeechSettings(Settings):
-    """The paper's corpus (Panayotov et al. 2015), or a part of it, as its archives lay it out."""
-
-    source: Literal["librispeech"] = "librispeech"
-    subsets: dict[Split, tuple[str, ...]] = Field(
-        default={
-            "train": ("train-clean-100", "train-clean-360", "train-other-500"),
-            "dev": ("dev-clean",),
-            "test": ("test-clean",),
-        },
-        description="subsets that make up each split",
-    )
-    shard_utterances: Positive = 2000
-
-
-class SpeechCommandsSettings(Settings):
-    """Strings of words by one person each, joined from recordings of Speech Commands (Warden 2018)."""
-
-    source: Literal["speech_commands"] = "speech_commands"
-    passes: dict[Split, Positive] = Field(
-        default={"train": 4, "dev": 1, "test": 2},
-        description="times that a split's recordings are cut anew into strings",
-    )
-    most_words: Positive = Field(default=4, description="in a string")
-    pause_seconds: tuple[float, float] = Field(default=(0.05, 0.3), description="range of the pauses between words")
-    shard_utterances: Positive = 500
-    seed: int = Field(default=0, ge=0)
-
-    @model_validator(mode="after")
-    def _pauses_in_order(self) -> SpeechCommandsSettings:
-        shortest, longest = self.pause_seconds
-        if not 0 <= shortest <= longest < math.inf:
-            raise ValueError(
-                f"pause_seconds is {self.pause_seconds}; it must be a shortest, from 0, and a longest pause"
-            )
-        return self
-
-
-# Five hours of LibriSpeech; without a test set of its own, it takes that of LibriSpeech, whose speakers are others.
-MINI_LIBRISPEECH = LibriSpeechSettings(
-    subsets={"train": ("train-clean-5",), "dev": ("dev-clean-2",), "test": ("test-clean",)}
+from paper_lib.settings.base import (
+    ALPHABET,
+    MEL_BINS,
+    PEOPLE,
+    Alphabet,
+    Channel,
+    ClientDomain,
+    Domain,
+    Fraction,
+    NonNegative,
+    Norm,
+    Positive,
+    Settings,
+    Size,
+    Split,
+)
+from paper_lib.settings.corpora import (
+    MINI_LIBRISPEECH,
+    CorpusSettings,
+    LibriSpeechSettings,
+    RecordingsSettings,
+    SpeechCommandsSettings,
+    SyntheticSettings,
 )
 
-CorpusSettings = Annotated[
-    SyntheticSettings | LibriSpeechSettings | SpeechCommandsSettings, Field(discriminator="source")
+__all__ = [
+    "ALPHABET",
+    "MEL_BINS",
+    "MINI_LIBRISPEECH",
+    "PEOPLE",
+    "Alphabet",
+    "Channel",
+    "ClientDomain",
+    "CorpusSettings",
+    "Domain",
+    "DropoutPlan",
+    "EncoderSettings",
+    "FederatedSettings",
+    "Fraction",
+    "LibriSpeechSettings",
+    "NonNegative",
+    "Norm",
+    "Positive",
+    "RecordingsSettings",
+    "ResetSettings",
+    "ServerOptimizerSettings",
+    "Settings",
+    "Size",
+    "SpecAugmentSettings",
+    "SpeechCommandsSettings",
+    "Split",
+    "StreamingSettings",
+    "SyntheticSettings",
+    "TokenSettings",
+    "TrainingRun",
+    "TrainingSettings",
+    "TransducerSettings",
 ]
 
 
@@ -116,6 +75,22 @@ class TokenSettings(Settings):
 
     kind: Literal["characters", "word_pieces"] = "characters"
     vocabulary: Positive = Field(default=29, description="tokens, the blank included")
+    alphabet: Alphabet | None = Field(
+        default=None, description="the characters, in the order of their ids; none: those of English texts"
+    )
+
+    @model_validator(mode="after")
+    def _alphabet_and_vocabulary_agree(self) -> TokenSettings:
+        if self.alphabet is None:
+            return self
+        if self.kind != "characters":
+            raise ValueError(f"alphabet is {self.alphabet!r}; {self.kind} have none")
+        if self.vocabulary != len(self.alphabet) + 1:
+            raise ValueError(
+                f"vocabulary is {self.vocabulary}; the alphabet's {len(self.alphabet)} characters and the blank make "
+                f"{len(self.alphabet) + 1}"
+            )
+        return self
 
 
 class StreamingSettings(Settings):
@@ -247,6 +222,13 @@ class TrainingRun(Settings):
             if not self.domains or (foreign := [name for name in self.domains if name not in there]):
                 wrong = repr(foreign[0]) if self.domains else "nothing"
                 raise ValueError(f"domains names {wrong}; the corpus has {', '.join(there) or 'no domains'}")
+        return self
+
+    @model_validator(mode="after")
+    def _writes_the_corpus(self) -> TrainingRun:
+        spoken, written = getattr(self.corpus, "alphabet", None) or ALPHABET, self.tokens.alphabet or ALPHABET
+        if self.tokens.kind == "characters" and (lacking := sorted(set(spoken) - set(written))):
+            raise ValueError(f"alphabet of the tokens is {written!r}; that of the corpus has {lacking} too")
         return self
 
     @model_validator(mode="after")
