@@ -66,8 +66,8 @@ def resets(
     """Returns the errors that resets add, [trainings, layers, speakers], and words [speakers].
 
     From training to training a layer's harm varies by `by_training`, in some layers more and in others less: by a
-    factor with the deviation `unlike` of its logarithm. What a speaker adds to it is more skewed (1.6 to 2 at 80 speakers)
-    than in most layers of this book's models (0.5 to 1.8 at 149).
+    factor with the deviation `unlike` of its logarithm. Speakers are more unlike (moves with a skewness of 1.6 to 2 at
+    80 speakers) than in most layers of this book's models (0.5 to 1.8 at 149).
     """
     words = WORDS * (1.0 + rng.poisson(SENTENCES - 1, speakers))
     of_speaker = factors(rng, 0.8, (speakers,))
