@@ -31,7 +31,7 @@ from paper_lib.claims.findings import CLAIMS
 from paper_lib.claims.model_size import judge, larger_is_more_robust, layers_differ, resets_are_similar, within
 from paper_lib.claims.signatures import TooFewTrainingsError
 from paper_lib.federated.comparison import Adapted
-from paper_lib.inference import Mean, mean_over_trainings, rate
+from paper_lib.inference import Component, Mean, mean_over_trainings, rate
 from paper_lib.layers.sweeps import Sweeps
 
 
@@ -241,6 +241,19 @@ def test_the_trainings_that_would_do_make_students_interval_just_exclude_zero() 
         return mean_over_trainings(0.3 + scaled * np.std([0.1, 0.5], ddof=1) / scaled.std(ddof=1)).estimate().low
 
     assert low(enough) > 0 > low(enough - 1)
+
+
+def test_what_layers_lend_each_other_is_no_training() -> None:
+    # Three trainings whose variance has one and a half degrees of freedom from the other layers.
+    mean = Mean(0.03, Component(0.015**2 / 3, 2 + 1.5, lent=1.5), None)
+    remedy = units_needed(mean, 0.02)
+    enough = needed(remedy)
+    assert remedy == f"about {enough} trainings"
+
+    def low(n: int) -> float:
+        return 0.03 - float(stats.t.ppf(0.975, n - 1 + 1.5)) * 0.015 / n**0.5
+
+    assert low(enough) > 0.02 > low(enough - 1)
 
 
 def test_of_trainings_and_speakers_those_are_asked_for_of_whom_fewer_times_as_many_would_do() -> None:
