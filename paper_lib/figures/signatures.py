@@ -24,7 +24,7 @@ from paper_lib.figures.style import (
 )
 from paper_lib.inference import SIGNIFICANCE, Floats
 from paper_lib.layers.ranking import LayerEffect
-from paper_lib.layers.signatures import Correlation
+from paper_lib.layers.signature import Correlation
 from paper_lib.layers.variants import MODULES
 
 _GROUPS = {"ffn1": BLUE, "attention": VERMILION, "convolution": GREEN, "ffn2": ORANGE}

@@ -13,11 +13,12 @@ from paper_lib.layers.places import LAYOUTS, ResetError
 
 if TYPE_CHECKING:
     from paper_lib.layers.applying import applied
+    from paper_lib.layers.checkpoints import signatures
     from paper_lib.layers.full_sweep import plan, sweep
 
-__all__ = ["LAYOUTS", "ResetError", "applied", "plan", "sweep"]
+__all__ = ["LAYOUTS", "ResetError", "applied", "plan", "signatures", "sweep"]
 
-_LATER = {"applied": "applying", "plan": "full_sweep", "sweep": "full_sweep"}
+_LATER = {"applied": "applying", "plan": "full_sweep", "signatures": "checkpoints", "sweep": "full_sweep"}
 
 
 def __getattr__(name: str) -> Any:
