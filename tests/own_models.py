@@ -9,6 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from paper_lib.layers import sweep
+from paper_lib.layers.results import SweepResult
+from paper_lib.layers.variants import ALL_KINDS
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 LABELS = 12
@@ -84,6 +88,22 @@ def transcriber(*shape: int) -> Callable[[nn.Module], list[str]]:
         return texts_of(getattr(found, "logits", found).argmax(-1))
 
     return transcribe
+
+
+HEARD = transcriber(30, 8)  # of torchaudio's
+LAYERS = "encoder.conformer_layers.*"
+
+
+def swept(model: nn.Module, initial: dict[str, Tensor] | None = None, **changes: Any) -> SweepResult:
+    arguments = {
+        "layers": LAYERS,
+        "transcribe": HEARD,
+        "references": REFERENCES,
+        "speakers": SPEAKERS,
+        "resets": ALL_KINDS,
+        "initial": initial,
+    }
+    return sweep(model, **arguments | changes)
 
 
 # Model, pattern of its layers, a part of them, and the shape of an input.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from own_models import MODELS, REFERENCES, SPEAKERS, TorchaudioCTC, trained_as_if, transcriber
+from own_models import HEARD, LAYERS, MODELS, TorchaudioCTC, swept, trained_as_if, transcriber
 from tiny_runs import CPU, Words, babbling
 from torch import Tensor, nn
 
@@ -19,14 +18,10 @@ from paper_lib.conformer.decoding import transcribe as transcribe_ours
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import evaluation_batches
 from paper_lib.layers import LAYOUTS, ResetError, applied, plan, sweep
-from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.sweeps import Sweeps, Unit
 from paper_lib.layers.variants import ALL_KINDS, KINDS, MODULES, Variant
 from paper_lib.settings import ResetSettings
-
-LAYERS = "encoder.conformer_layers.*"
-HEARD = transcriber(30, 8)
 
 
 class Passed(nn.Module):
@@ -45,18 +40,6 @@ def model() -> TorchaudioCTC:
 @pytest.fixture
 def initial(model: TorchaudioCTC) -> dict[str, Tensor]:
     return trained_as_if(model)
-
-
-def swept(model: nn.Module, initial: dict[str, Tensor] | None = None, **changes: Any) -> Any:
-    arguments = {
-        "layers": LAYERS,
-        "transcribe": HEARD,
-        "references": REFERENCES,
-        "speakers": SPEAKERS,
-        "resets": ALL_KINDS,
-        "initial": initial,
-    }
-    return sweep(model, **arguments | changes)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -112,20 +95,6 @@ def test_our_own_model_hears_what_the_sweep_that_knows_its_encoder_hears(norm: A
     full = sweep(model, layers=patterns, transcribe=transcribe, initial=initial, resets=["re-initialisation"], **test)
     assert layout.parts == MODULES
     assert full == of_modules
-
-
-def test_a_record_of_any_model_is_read_like_our_own(model: TorchaudioCTC, initial: dict[str, Tensor]) -> None:
-    result = swept(model, initial, draws=2)
-    sweeps = Sweeps.of([json.loads(json.dumps(result.record()))])
-    assert sweeps.units == (Unit(1), Unit(2), Unit(3))
-    assert list(sweeps.resets) == list(ALL_KINDS)
-    assert result.spoken.ids == ("0", "1", "2", "3", "4")
-    assert set(result.spoken.domains) == {""}
-    assert len(sweeps.words) == 3
-    effects = layer_effects(sweeps)
-    assert [(effect.layer, effect.kind) for effect in effects] == [(n, kind) for kind in ALL_KINDS for n in (1, 2, 3)]
-    wrong = sum(map(sum, [[errors for _, errors, _ in result.record()["intact"]]]))
-    assert intact_wer(sweeps).value == pytest.approx(wrong / sum(len(text.split()) for text in REFERENCES))
 
 
 def test_parts_of_layers_have_the_layers_number_and_their_own_name(model: TorchaudioCTC) -> None:

@@ -31,12 +31,15 @@ def as_it_was(model: nn.Module) -> Iterator[None]:
         for module, before, contents in attributes:
             # The containers themselves stay: whoever can remove a hook holds the dictionary that it is in.
             for container, content in contents:
-                container.clear()
-                container.extend(content) if isinstance(container, list) else container.update(content)
+                if container:
+                    container.clear()
+                if content:
+                    container.extend(content) if isinstance(container, list) else container.update(content)
             vars(module).clear()
             vars(module).update(before)
-        for kept in tensors:
-            kept.restore()
+        with torch.no_grad():
+            for kept in tensors:
+                kept.restore()
         random.setstate(numbers[0])
         np.random.set_state(numbers[1])
         torch.set_rng_state(numbers[2])
@@ -45,8 +48,12 @@ def as_it_was(model: nn.Module) -> Iterator[None]:
 
 
 def _contents(module: nn.Module) -> list[tuple[Any, Any]]:
-    """Returns the lists, sets and dictionaries of a module, its parameters and hooks among them, with copies."""
-    return [(value, value.copy()) for value in vars(module).values() if isinstance(value, dict | list | set)]
+    """Returns the lists, sets and dictionaries of a module, its parameters and hooks among them, with copies.
+
+    Most are empty, and have no copy.
+    """
+    kinds = (dict, list, set)
+    return [(value, value.copy() if value else None) for value in vars(module).values() if isinstance(value, kinds)]
 
 
 class _Kept:
@@ -59,7 +66,6 @@ class _Kept:
         self.requires_grad = tensor.requires_grad
         self.grad = _Kept(tensor.grad) if tensor.is_leaf and tensor.grad is not None else None
 
-    @torch.no_grad()
     def restore(self) -> None:
         now = self.tensor
         if now.data_ptr() != self.data.data_ptr() or now.dtype != self.data.dtype or now.device != self.data.device:
