@@ -165,8 +165,9 @@ from paper_lib.layers.sweeps import Sweeps
 
 sweeps = Sweeps.of([result.record()])
 effects = layer_effects(sweeps)
+name = "Conformer of torchaudio"
 show(
-    reset_columns({"own": effects}, {"own": intact_wer(sweeps)}),
+    reset_columns({name: effects}, {name: intact_wer(sweeps)}),
     caption=f"WER with one layer reset or skipped. 95 % intervals over {sweeps.varied}.",
     alt="Three columns for each of six layers: re-initialised, re-randomised, skipped.",
     name="own-columns",
@@ -174,7 +175,7 @@ show(
 
 # %% tags=["hide-input"]
 show(
-    change_intervals({"own": effects}),
+    change_intervals({name: effects}),
     caption="Change in WER, with intervals that hold together for all layers. From the upper mark to the lower: "
     "re-initialisation, re-randomisation (hollow), skip (half hollow). Grey band: less than 2 points.",
     alt="For each of six layers three intervals of the WER change, coloured by class.",
@@ -211,7 +212,7 @@ from paper_lib.layers import signatures
 
 found = signatures(initial, model.state_dict(), layers="encoder.conformer_layers.*")
 show(
-    signature_maps({"own": found.last}, found.matrices),
+    signature_maps({name: found.last}, found.matrices),
     caption="‖W(t) − W(0)‖ of every weight matrix, over the largest of all layers. 1 is the layer that moved most.",
     alt="Grid of weight matrices by layers with the signature of each.",
     name="own-signatures",
@@ -272,8 +273,8 @@ table(
         for toolkit, layout in LAYOUTS.items()
     ],
     ["Toolkit", "layers", "Parts"],
-    "`LAYOUTS`. A part is swept by a pattern such as `encoder.layers.*.self_attn`. A pattern that matches nothing is "
-    "refused with what would.",
+    "The dictionary LAYOUTS. A part is swept by a pattern such as encoder.layers.*.self_attn. A pattern that matches "
+    "nothing is refused with what would.",
 )
 
 # %% [markdown]

@@ -98,12 +98,28 @@ def test_our_own_model_hears_what_the_sweep_that_knows_its_encoder_hears(norm: A
 
 
 def test_parts_of_layers_have_the_layers_number_and_their_own_name(model: TorchaudioCTC) -> None:
+    assert (
+        len(plan(model.encoder, layers=[LAYOUTS["torchaudio"].part(part) for part in LAYOUTS["torchaudio"].parts]))
+        == 24
+    )
     patterns = [LAYOUTS["torchaudio"].part(part) for part in ("self_attn", "ffn2")]
     result = swept(model.encoder, layers=patterns, resets=["skip"], transcribe=lambda encoder: HEARD(model))
     assert [(variant.layer, variant.module) for variant in result.hypotheses if variant] == [
         (layer, part) for layer in (1, 2, 3) for part in ("self_attn", "ffn2")
     ]
     assert Sweeps.of([result.record()]).units[1] == Unit(1, "ffn2")
+
+
+@pytest.mark.parametrize(("toolkit", "name"), [("Wav2Vec2-Conformer", "wav2vec2"), ("Parakeet", "parakeet")])
+def test_the_layouts_are_those_of_the_toolkits(toolkit: str, name: str) -> None:
+    layout = LAYOUTS[toolkit]
+    model = MODELS[name][0]()
+    patterns = [layout.part(part) for part in layout.parts]
+    assert len(plan(model, layers=patterns, resets=["skip"])) == 4 * len(
+        plan(model, layers=layout.layers, resets=["skip"])
+    )
+    with pytest.raises(ResetError, match=r"part is 'attn'; .*encoder\.layers\.\* has ff?"):
+        layout.part("attn")
 
 
 def test_a_list_of_names_is_swept_in_its_order(model: TorchaudioCTC) -> None:
