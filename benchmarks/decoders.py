@@ -13,12 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import nemo_decoding
-from benchmarks.timing import OURS, Row, Timed, UnequalError, by_turns, installed, threads
+from benchmarks.timing import OURS, Row, Timed, UnequalError, by_turns, installed, seconds_of, threads
 from paper_lib.conformer.decoding import greedy_decode, transcribe
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.batches import Item, collate, evaluation_batches
+from paper_lib.evaluation import Spoken
+from paper_lib.layers.full_sweep import sweep as sweep_any
 from paper_lib.layers.reset_sweep import replacements, reset_sweep
+from paper_lib.layers.results import SweepResult
+from paper_lib.layers.variants import ALL_KINDS, name_of
 from paper_lib.settings import ResetSettings, SyntheticSettings
 from paper_lib.widgets.shipped import ShippedModel, load_shipped
 
@@ -181,6 +185,45 @@ def sweep(utterances: int = 96) -> Iterator[Row]:
     full = Timed("full evaluations", [len(resets) * seconds for seconds in one.seconds])
     what = f"{len(layers)} layers, {len(resets)} resets, {utterances} utterances"
     yield Row("sweep", what, 1, [sweep_, full], "same text in 4 resets that were evaluated alone")
+    yield any_model(shipped, batches, settings.draws)
+
+
+def any_model(shipped: ShippedModel, batches: list[list[Item]], draws: int) -> Row:
+    """Returns the sweep that knows nothing of the model, over two layers, against the evaluations within it.
+
+    A model that is reset may write more than the intact one, and takes longer then: it is the same evaluations that
+    count.
+    """
+    names = [f"encoder.{name_of(layer)}" for layer in (1, len(shipped.model.encoder.layers))]
+    spoken = Spoken.of([shard.utterances[index] for items in batches for shard, index in items])
+    evaluations: list[float] = []
+
+    def heard(model: nn.Module) -> list[str]:
+        texts: list[str] = []
+        call = partial(transcribe, model, batches, shipped.tokenizer, torch.device("cpu"))
+        evaluations.append(seconds_of(lambda: texts.extend(text for _, text in call())))
+        return texts
+
+    def swept() -> SweepResult:
+        return sweep_any(
+            shipped.model,
+            layers=names,
+            transcribe=heard,
+            references=spoken.references,
+            speakers=spoken.speakers,
+            resets=ALL_KINDS,
+            initial=shipped.initial,
+            draws=draws,
+        )
+
+    with threads(1):
+        count = len(swept().hypotheses)
+        evaluations.clear()
+        (whole,) = by_turns({OURS: swept}, 10)
+    counted = evaluations[-count * len(whole.seconds) :]  # without those of the turn that warms up
+    alone = [sum(counted[start : start + count]) for start in range(0, len(counted), count)]
+    what = f"any model, {len(names)} layers, {count - 1} resets, {len(spoken.ids)} utterances"
+    return Row("sweep", what, 1, [whole, Timed("evaluations alone", alone)], "the same evaluations")
 
 
 def evaluation_batches_of(items: list[Item], batch_frames: int = 3000) -> list[list[Item]]:

@@ -174,7 +174,8 @@ peers_table(
 peers_table(
     "sweep",
     "A reset sweep, four resets a layer, against as many evaluations of the whole model. What lies below a reset layer "
-    "is computed once.",
+    "is computed once. The sweep over any model evaluates each reset in full; beside it, what these "
+    "evaluations alone take within it.",
 )
 
 # %% tags=["hide-input"]

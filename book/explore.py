@@ -46,7 +46,7 @@ records = explore(settings).records()
 # %% tags=["hide-input"]
 from paper_lib.explorers.layers import ExploredModel, layer_explorer
 from paper_lib.layers.ranking import intact_wer, layer_effects
-from paper_lib.layers.signatures import signature
+from paper_lib.layers.signature import signature
 from paper_lib.layers.sweeps import Sweeps
 
 models = [

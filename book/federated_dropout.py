@@ -287,7 +287,7 @@ table(
 # %% tags=["hide-input"]
 from paper_lib.figures.signatures import signature_maps
 from paper_lib.layers.matrices import ATTENTION, MATRICES
-from paper_lib.layers.signatures import signature, spread
+from paper_lib.layers.signature import signature, spread
 
 signatures = {
     f"seed {record.provenance['seeds'][0]}": signature(record.result)

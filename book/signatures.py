@@ -101,7 +101,7 @@ import numpy as np
 
 from paper_lib.figures.signatures import signature_maps
 from paper_lib.figures.style import show
-from paper_lib.layers.signatures import (
+from paper_lib.layers.signature import (
     common_steps,
     signature,
     signatures_over_time,
@@ -154,7 +154,7 @@ signature_slider(
 from paper_lib.claims.signatures import resemblance
 from paper_lib.figures.signatures import emergence
 from paper_lib.layers.matrices import ATTENTION, CONVOLUTION
-from paper_lib.layers.signatures import spread
+from paper_lib.layers.signature import spread
 
 
 def spread_over_time(runs, matrices):
@@ -198,7 +198,7 @@ show(
 # %% tags=["hide-input"]
 from paper_lib.figures.signatures import correlation_over_time, correlations_at_depth
 from paper_lib.layers.agreement import association, spearman
-from paper_lib.layers.signatures import correlation_with_harm
+from paper_lib.layers.signature import correlation_with_harm
 
 correlations = {
     size: correlation_with_harm(

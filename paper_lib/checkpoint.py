@@ -8,6 +8,7 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from paper_lib.files import atomic_write
@@ -44,7 +45,7 @@ def content_digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.numpy().tobytes())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     for key in sorted(set(metadata) - {"digest"}):
         digest.update(f"{key}={metadata[key]}\n".encode())
     return digest.hexdigest()

@@ -25,7 +25,7 @@ from paper_lib.layers.agreement import (
     spearman,
 )
 from paper_lib.layers.matrices import ATTENTION, MATRICES, SignatureError, check_step, recorded_steps
-from paper_lib.layers.signatures import common_steps, correlation_with_harm, signature, signatures_over_time, spread
+from paper_lib.layers.signature import common_steps, correlation_with_harm, signature, signatures_over_time, spread
 from paper_lib.settings import TrainingSettings
 
 Floats = NDArray[np.float64]

@@ -19,7 +19,7 @@ from paper_lib.federated.accounting import account
 from paper_lib.inference import Estimate
 from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.ranking import intact_wer, layer_effects
-from paper_lib.layers.signatures import signature, signatures_over_time
+from paper_lib.layers.signature import signature, signatures_over_time
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.models import streaming_size

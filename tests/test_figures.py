@@ -34,7 +34,7 @@ from paper_lib.figures.style import show
 from paper_lib.figures.tables import p_value, percent, table
 from paper_lib.inference import Component, Estimate, Mean
 from paper_lib.layers.ranking import LayerEffect
-from paper_lib.layers.signatures import Correlation
+from paper_lib.layers.signature import Correlation
 from paper_lib.layers.variants import KINDS
 
 

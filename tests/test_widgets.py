@@ -28,7 +28,7 @@ from paper_lib.federated.accounting import account
 from paper_lib.figures.tables import percent
 from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.reset_sweep import reset_sweep
-from paper_lib.layers.signatures import signature
+from paper_lib.layers.signature import signature
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.profiles.mini import shipped_run

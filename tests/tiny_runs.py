@@ -14,7 +14,7 @@ import torch
 
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
-from paper_lib.layers.reset_sweep import SweepResult
+from paper_lib.layers.results import SweepResult
 from paper_lib.layers.variants import Variant
 from paper_lib.settings import (
     EncoderSettings,

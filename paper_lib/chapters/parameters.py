@@ -158,6 +158,17 @@ class ExploreParameters(ChapterParameters):
     utterances: int = Field(default=8, ge=1, le=24, description="test sentences to listen to")
 
 
+class OwnModelParameters(ChapterParameters):
+    """Parameters of the page on models of one's own."""
+
+    steps: int | None = Field(
+        default=None,
+        ge=10,
+        le=100_000,
+        description="training steps of the model; None: as many as take a minute",
+    )
+
+
 CHAPTERS: dict[str, type[ChapterParameters]] = {
     "intro": ChapterParameters,
     "corpus": CorpusParameters,
@@ -172,6 +183,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "sure": ChapterParameters,
     "costs": ChapterParameters,
     "explore": ExploreParameters,
+    "own_model": OwnModelParameters,
 }
 
 

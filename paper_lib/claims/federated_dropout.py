@@ -22,7 +22,7 @@ from paper_lib.federated.comparison import Adapted
 from paper_lib.federated.plans import COUNTS
 from paper_lib.inference import Floats, mean_over_trainings, orders_of, permutation_p, survives_holm
 from paper_lib.layers.matrices import ATTENTION
-from paper_lib.layers.signatures import signature
+from paper_lib.layers.signature import signature
 from paper_lib.layers.sweeps import Sweeps
 
 SLIDE = "Applications: Federated Dropout"

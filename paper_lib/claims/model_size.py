@@ -109,7 +109,7 @@ def layers_differ(sizes: Mapping[str, Sweeps]) -> Finding:
 
 def mean_harm(sweeps: Sweeps) -> Floats:
     """Returns the errors that a reset adds, mean over layers and both resets, [trainings, speakers]."""
-    return np.mean([sweeps.added(kind).mean(1) for kind in sweeps.resets], axis=0)
+    return np.mean([sweeps.added(kind).mean(1) for kind in KINDS if kind in sweeps.resets], axis=0)
 
 
 def larger_is_more_robust(sizes: Mapping[str, Sweeps]) -> Finding:

@@ -19,7 +19,7 @@ from paper_lib.claims.stability import MORE_TRAININGS
 from paper_lib.inference import Floats, mean_over_trainings
 from paper_lib.layers.agreement import agreement_p, association, rank_agreements, spearman
 from paper_lib.layers.matrices import ATTENTION, CONVOLUTION
-from paper_lib.layers.signatures import signature, signatures_over_time, spread
+from paper_lib.layers.signature import signature, signatures_over_time, spread
 from paper_lib.layers.sweeps import Sweeps
 
 _RECORDS = "trainings of all sizes and seeds"

@@ -44,9 +44,15 @@ class RelativeAttention(nn.Module):
         self.v = nn.Linear(dim, dim)
         self.pos = nn.Linear(dim, dim, bias=False)
         self.out = nn.Linear(dim, dim)
-        self.content_bias = nn.Parameter(torch.zeros(heads, self.head_dim))
-        self.position_bias = nn.Parameter(torch.zeros(heads, self.head_dim))
+        self.content_bias = nn.Parameter(torch.empty(heads, self.head_dim))
+        self.position_bias = nn.Parameter(torch.empty(heads, self.head_dim))
         self.dropout = Dropout(dropout)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Gives the weights that are the module's own, and no part's, the values of a new module."""
+        nn.init.zeros_(self.content_bias)
+        nn.init.zeros_(self.position_bias)
 
     def forward(self, x: Tensor, positions: Tensor, key_bias: Tensor) -> Tensor:
         """Maps `x` [batch, time, dim] to the same shape.

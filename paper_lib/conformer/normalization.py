@@ -17,10 +17,17 @@ class MaskedBatchNorm(nn.Module):
     def __init__(self, dim: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
         super().__init__()
         self.momentum, self.eps = momentum, eps
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim))
-        self.register_buffer("running_mean", torch.zeros(dim))
-        self.register_buffer("running_var", torch.ones(dim))
+        self.weight = nn.Parameter(torch.empty(dim))
+        self.bias = nn.Parameter(torch.empty(dim))
+        self.register_buffer("running_mean", torch.empty(dim))
+        self.register_buffer("running_var", torch.empty(dim))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Gives weights and running statistics the values of a new module."""
+        for ones, zeros in ((self.weight, self.bias), (self.running_var, self.running_mean)):
+            nn.init.ones_(ones)
+            nn.init.zeros_(zeros)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Normalises `x` [batch, time, dim], zero where `valid` [batch, time, 1] is zero."""
@@ -44,8 +51,14 @@ class MaskedGroupNorm(nn.Module):
     def __init__(self, dim: int, groups: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.groups, self.eps = groups, eps
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim))
+        self.weight = nn.Parameter(torch.empty(dim))
+        self.bias = nn.Parameter(torch.empty(dim))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Gives the weights the values of a new module."""
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Normalises `x` [batch, time, dim], zero where `valid` [batch, time, 1] is zero."""

@@ -19,7 +19,7 @@ from paper_lib.figures.markup import Markup
 from paper_lib.figures.sound import player
 from paper_lib.figures.speech import spectrogram
 from paper_lib.figures.style import show
-from paper_lib.layers.variants import KINDS, Kind
+from paper_lib.layers.variants import ALL_KINDS, Kind
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Transcripts:
             hypotheses = spoken.hypotheses(misheard)
             return [hypotheses[place] for place in places]
 
-        resets: dict[Kind, list[list[str]]] = {kind: [] for kind in KINDS}
+        made = {reset["kind"] for reset in sweep["resets"]}
+        resets: dict[Kind, list[list[str]]] = {kind: [] for kind in ALL_KINDS if kind in made}
         for reset in sorted(sweep["resets"], key=lambda reset: reset["layer"]):
             if reset["draw"] == 0:
                 resets[reset["kind"]].append(heard(reset["misheard"]))
@@ -66,13 +67,14 @@ def hearing(
 
     Without JavaScript the page plays the sounds and shows the references.
     """
+    kinds = [kind for kind in ALL_KINDS if any(kind in heard.resets for heard in transcripts.values())]
     data = {
-        "kinds": KINDS,
+        "kinds": kinds,
         "models": [
             {
                 "intact": _marked(utterances, heard.intact),
                 # By kind, then by layer, then by utterance.
-                "resets": [[_marked(utterances, texts) for texts in heard.resets[kind]] for kind in KINDS],
+                "resets": [[_marked(utterances, texts) for texts in heard.resets.get(kind, [])] for kind in kinds],
             }
             for heard in transcripts.values()
         ],
@@ -88,7 +90,7 @@ def hearing(
     layers = max(len(of_kind) for heard in transcripts.values() for of_kind in heard.resets.values())
     body = (
         f'<div class="controls">{select("Utterance", "utterance", [u.reference for u in utterances])}'
-        f"{select('Size', 'size', list(transcripts))}{select('Reset', 'kind', KINDS)}"
+        f"{select('Size', 'size', list(transcripts))}{select('Reset', 'kind', kinds)}"
         f"{select('Layer', 'layer', [str(layer + 1) for layer in range(layers)])}</div>{cards}"
         '<dl class="provenance transcripts" aria-live="polite">'
         f'<div><dt>Said</dt><dd data-fact="said">{html.escape(utterances[0].reference)}</dd></div>'
@@ -98,7 +100,7 @@ def hearing(
     rows: list[Row] = []
     for size, heard in transcripts.items():
         told: list[tuple[str | int, str, list[str]]] = [("intact", "none", heard.intact)]
-        told += [(layer, kind, texts) for kind in KINDS for layer, texts in enumerate(heard.resets[kind], 1)]
+        told += [(layer, kind, texts) for kind in kinds for layer, texts in enumerate(heard.resets.get(kind, []), 1)]
         rows += [
             {"size": size, "layer": layer, "reset": kind, "said": utterance.reference, "heard": text}
             for layer, kind, texts in told

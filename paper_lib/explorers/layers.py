@@ -14,7 +14,7 @@ from paper_lib.figures.markup import Markup
 from paper_lib.inference import Estimate, Floats
 from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.ranking import LayerEffect
-from paper_lib.layers.variants import KINDS, MODULES
+from paper_lib.layers.variants import ALL_KINDS, MODULES, Kind
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class ExploredModel:
     layers: Sequence[LayerEffect]
     modules: Sequence[LayerEffect]
     signature: Floats  # [matrices, layers], at the end of training
+    matrices: Sequence[str] = MATRICES  # the same ones of all models that are explored together
 
 
 def layer_explorer(models: Sequence[ExploredModel], *, caption: str, name: str = "layer-explorer") -> Markup:
@@ -38,16 +39,17 @@ def layer_explorer(models: Sequence[ExploredModel], *, caption: str, name: str =
         "seed": ("Training, seed", [str(model.seed) for model in models]),
     }
     choices = {key: list(dict.fromkeys(values)) for key, (_, values) in menus.items()}
+    kinds = [kind for kind in ALL_KINDS if any(effect.kind == kind for model in models for effect in model.layers)]
     data = {
         "choices": choices,
-        "kinds": KINDS,
-        "modules": MODULES,
-        "matrices": MATRICES,
-        "models": [_data_of(model) for model in models],
+        "kinds": kinds,
+        "modules": list(dict.fromkeys(effect.module for model in models for effect in model.modules)) or MODULES,
+        "matrices": models[0].matrices,
+        "models": [_data_of(model, kinds) for model in models],
     }
     controls = "".join(select(label, key, choices[key]) for key, (label, _) in menus.items())
     body = (
-        f'<div class="controls">{controls}{select("Reset", "kind", KINDS)}</div>'
+        f'<div class="controls">{controls}{select("Reset", "kind", kinds)}</div>'
         '<div class="scroll"><fieldset class="columns"><legend>WER with one layer reset, %. Choose a layer:</legend>'
         '<div class="plot"></div></fieldset></div>'
         '<dl class="provenance" aria-live="polite"></dl>'
@@ -81,15 +83,15 @@ def _rows_of(model: ExploredModel) -> list[Row]:
     ]
 
 
-def _data_of(model: ExploredModel) -> dict[str, Any]:
-    effects: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+def _data_of(model: ExploredModel, kinds: Sequence[Kind]) -> dict[str, Any]:
+    effects: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for effect in sorted(model.layers, key=lambda effect: effect.layer):
         effects[effect.kind].append(
             {"wer": percents(effect.wer), "change": percents(effect.change), "class": effect.classification}
         )
-    modules: list[dict[str, Any]] = [{} for _ in effects[KINDS[0]]]
+    modules: list[dict[str, Any]] = [{} for _ in effects[kinds[0]]]
     for effect in model.modules:
-        if effect.kind == KINDS[0]:
+        if effect.kind == "re-initialisation":
             modules[effect.layer - 1][str(effect.module)] = [percents(effect.change), effect.classification]
     return {
         "size": model.size,

@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_lib.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, DataFigure, book_style, new_figure
+from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, DataFigure, book_style, new_figure
 from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import MARGIN, Class, LayerEffect
-from paper_lib.layers.variants import KINDS, Kind
+from paper_lib.layers.variants import ALL_KINDS, Kind
 
-KIND_COLOURS: dict[Kind, str] = {"re-initialisation": BLUE, "re-randomisation": ORANGE}
+KIND_COLOURS: dict[Kind, str] = {"re-initialisation": BLUE, "re-randomisation": ORANGE, "skip": GREEN}
 CLASS_COLOURS: dict[Class, str] = {"ambient": BLUE, "critical": VERMILION, "unresolved": GREY}
 CLASS_MARKERS: dict[Class, str] = {"ambient": "o", "critical": "s", "unresolved": "D"}
 
@@ -25,13 +25,15 @@ def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[
     Whiskers are the 95 % intervals of the columns, dots the single draws and trainings. The dashed line is the intact
     model.
     """
+    kinds = _offsets(effects, 0.8)
     figure = new_figure(height=0.5 + 1.65 * len(effects))
     rows = figure.subplots(len(effects), 1, sharey=True, squeeze=False)[:, 0]
     for axes, (size, layers) in zip(rows, effects.items(), strict=True):
         for effect in layers:
             _note(figure, size, effect)
-        for offset, kind in zip((-0.2, 0.2), KINDS, strict=True):
-            _columns(axes, [effect for effect in layers if effect.kind == kind], offset, KIND_COLOURS[kind])
+        for kind, offset in kinds.items():
+            of_kind = [effect for effect in layers if effect.kind == kind]
+            _columns(axes, of_kind, offset, 0.72 / len(kinds), KIND_COLOURS[kind])
         level = 100 * intact[size].value
         axes.axhline(level, color=BLACK, linewidth=1, linestyle="--")
         axes.set_title(f"{size}: WER of the intact model {level:.1f} %")
@@ -41,10 +43,16 @@ def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[
         axes.set_xlim(0.4, count + 0.6)
         axes.grid(axis="y")
     rows[-1].set_xlabel("layer that is reset, from the input (1) to the output")
-    swatches = [Line2D([], [], color=colour, linewidth=7, label=kind) for kind, colour in KIND_COLOURS.items()]
+    swatches = [Line2D([], [], color=KIND_COLOURS[kind], linewidth=7, label=kind) for kind in kinds]
     line = Line2D([], [], color=BLACK, linewidth=1, linestyle="--", label="intact")
-    figure.legend(handles=[*swatches, line], loc="outside upper right", ncols=3)
+    figure.legend(handles=[*swatches, line], loc="outside upper right", ncols=1 + len(kinds))
     return figure
+
+
+def _offsets(effects: Mapping[str, Sequence[LayerEffect]], room: float) -> dict[Kind, float]:
+    """Returns how far from a layer's place the marks of each kind of reset stand, which share its `room`."""
+    kinds = [kind for kind in ALL_KINDS if any(effect.kind == kind for layers in effects.values() for effect in layers)]
+    return {kind: room * ((place + 0.5) / len(kinds) - 0.5) for place, kind in enumerate(kinds)}
 
 
 def _note(figure: DataFigure, size: str, effect: LayerEffect) -> None:
@@ -57,24 +65,25 @@ def _note(figure: DataFigure, size: str, effect: LayerEffect) -> None:
     figure.note(size=size, layer=effect.layer, reset=effect.kind, **numbers, **{"class": str(effect.classification)})
 
 
-def _columns(axes: Axes, effects: Sequence[LayerEffect], offset: float, colour: str) -> None:
+def _columns(axes: Axes, effects: Sequence[LayerEffect], offset: float, width: float, colour: str) -> None:
     for effect in effects:
         x, value = effect.layer + offset, 100 * effect.wer.value
-        axes.bar(x, value, 0.36, color=colour)
+        axes.bar(x, value, width, color=colour)
         axes.vlines(x, 100 * effect.wer.low, 100 * effect.wer.high, color=BLACK, linewidth=1.2)
         if len(effect.draws) > 1:
             heights = [100 * draw for draw in effect.draws]
-            axes.plot([x + 0.1] * len(heights), heights, ".", color=BLACK, markersize=3.5)
+            axes.plot([x + width / 3.6] * len(heights), heights, ".", color=BLACK, markersize=3.5)
 
 
 @book_style()
 def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float = MARGIN) -> Figure:
     """Returns, for every size and layer, the interval of the WER change, in points, against the margin.
 
-    Upper mark of a layer: re-initialisation; lower mark, hollow: re-randomisation. The scale is linear up to the
-    margin and logarithmic beyond it.
+    From the upper mark of a layer to the lower: re-initialisation; hollow, re-randomisation; half hollow, a layer that
+    is skipped. The scale is linear up to the margin and logarithmic beyond it.
     """
-    figure = new_figure(height=0.9 + 0.34 * max(len(layers) // len(KINDS) for layers in effects.values()))
+    offsets = _offsets(effects, 0.68)
+    figure = new_figure(height=0.9 + 0.34 * max(effect.layer for layers in effects.values() for effect in layers))
     panels = figure.subplots(1, len(effects), sharex=True, squeeze=False)[0]
     for axes, (size, layers) in zip(panels, effects.items(), strict=True):
         axes.axvspan(-100 * margin, 100 * margin, color="#eeeeee", linewidth=0)
@@ -82,8 +91,7 @@ def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float
         axes.axvline(100 * margin, color=BLACK, linewidth=1, linestyle=":")
         for effect in layers:
             _note(figure, size, effect)
-            first = effect.kind == "re-initialisation"
-            y = effect.layer + (-0.17 if first else 0.17)
+            y = effect.layer + offsets[effect.kind]
             colour = CLASS_COLOURS[effect.classification]
             axes.hlines(y, 100 * effect.change.low, 100 * effect.change.high, color=colour, linewidth=1.4)
             axes.plot(
@@ -91,7 +99,9 @@ def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float
                 y,
                 CLASS_MARKERS[effect.classification],
                 color=colour,
-                markerfacecolor=colour if first else "white",
+                markerfacecolor="white" if effect.kind == "re-randomisation" else colour,
+                markerfacecoloralt="white",
+                fillstyle="left" if effect.kind == "skip" else "full",
                 markersize=5,
             )
         count = max(effect.layer for effect in layers)

@@ -24,8 +24,7 @@ from paper_lib.figures.style import (
 )
 from paper_lib.inference import SIGNIFICANCE, Floats
 from paper_lib.layers.ranking import LayerEffect
-from paper_lib.layers.signatures import Correlation
-from paper_lib.layers.variants import MODULES
+from paper_lib.layers.signature import Correlation
 
 _GROUPS = {"ffn1": BLUE, "attention": VERMILION, "convolution": GREEN, "ffn2": ORANGE}
 
@@ -46,12 +45,13 @@ def floor(signatures: Iterable[Floats]) -> float:
 @book_style()
 def module_maps(effects: Mapping[str, Sequence[LayerEffect]]) -> Figure:
     """Returns the WER change, in points, by the reset of single modules: module × layer, by size."""
+    modules = list(dict.fromkeys(str(effect.module) for layers in effects.values() for effect in layers))
     changes = {
-        size: np.array([[100 * e.change.value for e in layers if e.module == module] for module in MODULES])
+        size: np.array([[100 * e.change.value for e in layers if e.module == module] for module in modules])
         for size, layers in effects.items()
     }
     highest = max(1.0, *(float(values.max()) for values in changes.values()))
-    return _maps(changes, MODULES, "WER change, points", "change_points", (0.0, highest), "{:.1f}", "cividis", 0.42)
+    return _maps(changes, modules, "WER change, points", "change_points", (0.0, highest), "{:.1f}", "cividis", 0.42)
 
 
 def _maps(

@@ -21,7 +21,7 @@ from typing import Literal
 
 from paper_lib.inference import CONFIDENCE, Estimate, Mean, rate
 from paper_lib.layers.sweeps import Sweeps
-from paper_lib.layers.variants import Kind, Module
+from paper_lib.layers.variants import Kind
 from paper_lib.moderation import rates
 
 MARGIN = 0.02  # WER, absolute
@@ -41,7 +41,7 @@ class LayerEffect:
     change: Estimate  # its interval, simultaneous over the layers (and modules)
     draws: tuple[float, ...]  # WER of each draw in each training
     classification: Class
-    module: Module | None = None
+    module: str | None = None
 
 
 def classify(change: Estimate, margin: float = MARGIN) -> Class:

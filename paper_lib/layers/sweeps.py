@@ -10,14 +10,14 @@ import numpy as np
 
 from paper_lib.evaluation import Spoken
 from paper_lib.inference import Floats
-from paper_lib.layers.variants import KINDS, Kind, Module
+from paper_lib.layers.variants import ALL_KINDS, Kind
 
 
 class Unit(NamedTuple):
     """What is reset at a time: a layer, from 1, or one module of it."""
 
     layer: int
-    module: Module | None = None
+    module: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,13 @@ class Sweeps:
         words = spoken.by_speaker(spoken.words)
         intact = spoken.by_speaker(np.array([spoken.errors(result["intact"]) for result in results]))
         resets, draws = {}, {}
-        units = tuple(_by_unit(results[0], KINDS[0], spoken))
-        for kind in KINDS:
+        made = {reset["kind"] for result in results for reset in result["resets"]}
+        kinds = [kind for kind in ALL_KINDS if kind in made]
+        if not kinds:
+            raise ValueError("a sweep has at least one reset; these have none")
+        units = tuple(_by_unit(results[0], kinds[0], spoken))
+        for kind in kinds:
             by_unit = [_by_unit(result, kind, spoken) for result in results]
-            if not any(by_unit) and units:
-                continue
             drawn = {(tuple(of_training), *map(len, of_training.values())) for of_training in by_unit}
             if len(drawn) > 1 or tuple(by_unit[0]) != units or not units:
                 raise ValueError("trainings are compared under the same resets; these were reset in different ways")
@@ -69,7 +71,12 @@ class Sweeps:
         return speakers if self.trainings == 1 else f"{self.trainings} trainings and {speakers}"
 
     def added(self, kind: Kind = "re-initialisation") -> Floats:
-        """Returns the errors that each reset adds to the intact model's, [trainings, units, speakers]."""
+        """Returns the errors that each reset adds to the intact model's, [trainings, units, speakers].
+
+        Raises ValueError where resets of this kind were not made.
+        """
+        if kind not in self.resets:
+            raise ValueError(f"kind is {kind!r}; the resets that were made are {', '.join(self.resets)}")
         return self.resets[kind] - self.intact[:, None]
 
     def harm(self, kind: Kind = "re-initialisation") -> Floats:

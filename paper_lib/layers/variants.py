@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Kind = Literal["re-initialisation", "re-randomisation"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Kind = Literal["re-initialisation", "re-randomisation", "skip"]
+ALL_KINDS: tuple[Kind, ...] = get_args(Kind)
+# The paper's two, which its claims and the sweeps of the book's own models are about.
+KINDS: tuple[Kind, ...] = ("re-initialisation", "re-randomisation")
 
 Module = Literal["ffn1", "attention", "convolution", "ffn2"]
 # In the order in which a frame passes them. The layer's last LayerNorm belongs to none.
@@ -17,13 +19,14 @@ MODULES: tuple[Module, ...] = get_args(Module)
 class Variant:
     """One reset, of `layer`, from 1, or one `module` of it; `draw` counts the re-randomisations of that layer from 0.
 
-    Layers count from 1 everywhere but in the names of weights; see `name_of`.
+    Layers count from 1 everywhere but in the names of weights; see `name_of`. A module of the book's own layers is one
+    of MODULES; other models have their own names.
     """
 
     layer: int
     kind: Kind
     draw: int = 0
-    module: Module | None = None
+    module: str | None = None
 
 
 def name_of(layer: int) -> str:

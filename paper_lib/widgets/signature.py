@@ -7,7 +7,7 @@ import ipywidgets
 from paper_lib.figures.signatures import signature_maps
 from paper_lib.figures.style import show
 from paper_lib.layers.matrices import MATRICES
-from paper_lib.layers.signatures import signature
+from paper_lib.layers.signature import signature
 from paper_lib.widgets.parts import LABELLED, Panel, Status, styled
 from paper_lib.widgets.shipped import ShippedModel
 

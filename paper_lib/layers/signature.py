@@ -3,6 +3,7 @@
     s(m, l, t) = ‖W(m, l, t) − W(m, l, 0)‖_F / max over l' of ‖W(m, l', t) − W(m, l', 0)‖_F
 
 (slide "Numerical Signatures"). Training records the distances at fixed steps; nothing is computed from weights here.
+`checkpoints` computes them from the weights of any model.
 """
 
 from __future__ import annotations
@@ -43,8 +44,13 @@ def signature(training: Mapping[str, Any], matrices: Sequence[str] = MATRICES, s
     steps = training["distance_steps"]
     step = steps[-1] if step is None else step
     check_step(step, steps)
-    moved = _distances(training, matrices)[..., steps.index(step)]
-    return moved / moved.max(-1, keepdims=True)
+    return over_the_farthest(_distances(training, matrices)[..., steps.index(step)])
+
+
+def over_the_farthest(distances: Floats) -> Floats:
+    """Returns signatures from `distances` [..., layers]: each over the largest of its row; 0 where none moved."""
+    farthest = distances.max(-1, keepdims=True)
+    return np.divide(distances, farthest, out=np.zeros_like(distances), where=farthest > 0)
 
 
 def common_steps(trainings: Sequence[Mapping[str, Any]]) -> list[int]:
