@@ -83,9 +83,10 @@ def federated_dropout(
 ) -> FederatedAlgorithm:
     """Returns FedAvg in which each client trains the sub-model that `plan` leaves it.
 
-    The server's weight of a client is its number of utterances, for running statistics too. `workers` processes train clients side by side; updates
-    are added in the order of the clients as they come, and no list of them is kept. A client without utterances, or
-    whose update cannot be used, is refused and reported, and the round goes on. Raises PlanError.
+    The server's weight of a client is its number of utterances, for running statistics too. `workers` processes train
+    clients side by side; updates are added in the order of the clients as they come, and no list of them is kept. A
+    client without utterances, or whose update cannot be used, is refused and reported, and the round goes on. Raises
+    PlanError.
     """
     check_plan(plan, model_settings.encoder.layers)
 
