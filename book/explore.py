@@ -37,7 +37,8 @@ chapter = begin("explore", globals())
 
 # %%
 from paper_lib.profiles import profile_of
-from paper_lib.studies import explore, norm_name
+from paper_lib.studies import explore
+from paper_lib.studies.norms import norm_name
 
 chosen = chapter.parameters
 settings = profile_of(chosen.profile)

@@ -243,9 +243,9 @@ margins_table(sweeps)
 # %% [markdown]
 # ## Many claims
 #
-# Twenty claims are judged at 5 % each, so one of them would come out wrong if all were empty. {doc}`claims` marks those
-# that survive when all are tested together, by the procedure of Holm (1979), and says what is corrected for and what is
-# not.
+# Twenty-one claims are judged at 5 % each, so one of them would come out wrong if all were empty. {doc}`claims` marks
+# those that survive when all are tested together, by the procedure of Holm (1979), and says what is corrected for and
+# what is not.
 #
 # ## What no interval here covers
 #

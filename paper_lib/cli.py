@@ -157,13 +157,17 @@ def run(study: str, profile: str, parameters: dict[str, str]) -> None:
 
     from paper_lib.profiles import profile_of
     from paper_lib.studies import STUDIES
+    from paper_lib.studies.measurements import NotMeasuredError
 
     if study not in STUDIES:
         raise click.UsageError(f"chapter {study} computes no records; these do: {', '.join(STUDIES)}")
     plan = STUDIES[study]
     wanted = {name: value for name, value in values.items() if name in signature(plan).parameters}
-    for line in plan(**wanted | {"profile": profile_of(values["profile"])}).summary():
-        click.echo(line)
+    try:
+        lines = plan(**wanted | {"profile": profile_of(values["profile"])}).summary()
+    except NotMeasuredError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo("\n".join(lines))
 
 
 @main.command()

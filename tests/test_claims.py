@@ -19,6 +19,7 @@ from paper_lib.claims import (
     above,
     conclude,
     federated_dropout,
+    federated_norms,
     group_norm,
     signatures,
     stability,
@@ -156,7 +157,7 @@ def test_judge_has_a_finding_on_every_claim_of_the_slide() -> None:
 
 
 def test_claims_have_distinct_ids_and_say_what_each_verdict_takes() -> None:
-    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS) == 20
+    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS) == 21
     for claim in CLAIMS:
         assert set(claim.criteria) == {"reproduced", "partly reproduced", "not reproduced", "not resolved"}
         assert all([claim.slide, claim.statement, claim.statistic, claim.records, claim.chapter, claim.figure])
@@ -533,6 +534,46 @@ def test_plans_of_federated_dropout(
         "flat + margin − amb-4: both plans",
     ]
     assert found[1].verdict == expected[1]
+
+
+@pytest.mark.parametrize("seeds", [1, 4])
+@pytest.mark.parametrize(
+    ("batch", "group", "expected"),
+    [
+        # WERs after FedAvg and of the pooled model.
+        ((0.5, 0.2), (0.3, 0.2), "reproduced"),
+        ((0.3, 0.2), (0.5, 0.2), "not reproduced"),
+        ((0.3, 0.2), (0.3, 0.2), "not resolved"),
+        # BatchNorm is the worse by far after FedAvg, and as much without it: that is not the clients' doing.
+        ((0.6, 0.5), (0.3, 0.2), "not resolved"),
+        # Nor is the better model after FedAvg the one that clients harm less.
+        ((0.3, 0.1), (0.4, 0.35), "reproduced"),
+    ],
+)
+def test_norms_under_clients_are_judged_by_what_clients_add(
+    batch: tuple[float, float], group: tuple[float, float], expected: str, seeds: int
+) -> None:
+    norms = {"BatchNorm": batch, "GroupNorm, 4 groups": group}
+    federated, pooled = (
+        {norm: adapted(wers[way], seeds, 1 + 2 * place + way) for place, (norm, wers) in enumerate(norms.items())}
+        for way in (0, 1)
+    )
+    (finding,) = federated_norms.judge(federated, pooled)
+    assert (finding.claim,) == federated_norms.CLAIMS
+    # A norm is all of its trainings; of one there is an interval over speakers, and no verdict.
+    check(finding, expected if seeds > 1 else "not resolved")
+    if seeds == 1:
+        assert finding.remedy == f"BatchNorm − GroupNorm, 4 groups: {TOO_FEW.remedy}"
+    (_, _, told) = finding.evidence.split("; ")
+    name, *numbers = re.findall(r"^.*?(?=:)|[+−][\d.]+", told)
+    value, low, high = (float(number.replace("−", "-")) for number in numbers)
+    assert name == "BatchNorm − GroupNorm, 4 groups"
+    assert value == pytest.approx(100 * (batch[0] - batch[1] - group[0] + group[1]), abs=2.5)
+    by_speaker = [pooled[norm].errors - federated[norm].errors for norm in norms]
+    paired = (by_speaker[1] - by_speaker[0]).mean(0)
+    assert (high - low) / 2 > 100 * 1.9 * paired.std(ddof=1) / 100 / math.sqrt(SPEAKERS)
+    if seeds == 1:  # no more than over speakers
+        assert (high - low) / 2 < 100 * 2.2 * paired.std(ddof=1) / 100 / math.sqrt(SPEAKERS) + 0.1
 
 
 def test_dips_are_below_the_mean_of_the_other_layers() -> None:

@@ -23,9 +23,9 @@ from paper_lib.explorers.signature import signature_slider
 from paper_lib.figures.convergence import dev_wer_curves
 from paper_lib.figures.download import csv_text
 from paper_lib.figures.lattice import lattice
-from paper_lib.figures.markup import Markup
+from paper_lib.figures.markup import Markup, paragraph
 from paper_lib.figures.norms import activation_quantiles
-from paper_lib.figures.people import changes_by_layer, personal_wers
+from paper_lib.figures.people import changes_by_layer, norms_by_round, personal_wers
 from paper_lib.figures.resets import change_intervals, reset_columns
 from paper_lib.figures.signatures import correlations_at_depth
 from paper_lib.figures.sound import player
@@ -278,3 +278,33 @@ def test_of_every_person_the_figure_tells_which_share_has_at_most_their_wer() ->
     assert before.get_ydata() == pytest.approx([0, 100 / 3, 200 / 3, 100, 100])
     assert list(after.get_xdata()) == sorted(after.get_xdata())
     assert figure.rows[2]["wer_percent"] == 150  # type: ignore[attr-defined]
+
+
+def test_norms_stand_beside_each_other_in_every_way_to_learn() -> None:
+    curves = {
+        "FedAvg": {"BatchNorm": [{0: 1.5, 5: 0.3}, {0: 1.7, 5: 0.5}], "GroupNorm": [{0: 1.6, 5: 0.2}] * 2},
+        "pooled": {"BatchNorm": [{0: 1.5, 5: 0.0}], "GroupNorm": [{0: 1.6, 5: 0.1}]},
+    }
+    figure = norms_by_round(curves)
+    federated, pooled = figure.axes
+    assert [axes.get_title("left") for axes in figure.axes] == ["FedAvg", "pooled"]
+    means = {line.get_label(): line for line in federated.lines if not line.get_label().startswith("_")}
+    assert means["BatchNorm"].get_xydata().tolist() == [[0, 160], [5, 40]]  # type: ignore[union-attr]
+    assert means["GroupNorm"].get_ydata() == pytest.approx([160, 20])
+    assert len(federated.lines) == 2 * 3  # two seeds and their mean
+    batch, group = pooled.lines
+    assert batch.get_color() == means["BatchNorm"].get_color() != group.get_color() == means["GroupNorm"].get_color()
+    # Nothing wrong at all stands at the edge of the logarithmic scale, and is noted as it is.
+    assert batch.get_ydata() == pytest.approx([150, 0.1])
+    rows = [row for row in figure.rows if row["learning"] == "pooled"]  # type: ignore[attr-defined]
+    assert [(row["norm"], row["rounds"], row["dev_wer_percent"]) for row in rows] == [
+        ("BatchNorm", 0, 150.0),
+        ("BatchNorm", 5, 0.0),
+        ("GroupNorm", 0, 160.0),
+        ("GroupNorm", 5, 10.0),
+    ]
+
+
+def test_a_paragraph_can_be_what_a_link_leads_to() -> None:
+    assert paragraph("Not < yet.", name="here").html == '<p id="here">Not &lt; yet.</p>'
+    assert paragraph("Not", "yet.").html == "<p>Not yet.</p>"

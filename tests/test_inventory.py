@@ -157,6 +157,7 @@ def test_what_studies_share_is_made_and_listed_once(
     assert sum(int(count[1]) for count in counts if count) == len(made)
     for chapter in ("stability", "explore"):
         assert f"{chapter}: all that it needs stands with the chapters above" in lines
+    assert not any("human_speech" in line for line in lines)  # norms under clients are no question of this profile
 
 
 def test_a_list_without_records_says_what_is_missing_and_times_the_trainings(

@@ -16,6 +16,7 @@ from paper_lib.claims.federated_dropout import secondary_comparisons
 from paper_lib.claims.sentences import (
     ambient_layers,
     by_lot,
+    clients_by_norm,
     domain_learnt,
     enough_rounds,
     learnt_and_forgotten,
@@ -109,6 +110,31 @@ def test_what_smaller_rates_learn_and_forget_is_paired() -> None:
     learnt, forgotten = re.findall(r"by (\S+) \[.*?\] points on", said)[:2]
     assert float(learnt.replace("−", "-")) == pytest.approx(-30, abs=2)
     assert float(forgotten) == pytest.approx(40, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("shifts", "told"),
+    [
+        ((30, 10), "With BatchNorm clients cost more than with GroupNorm."),
+        ((10, 30), "With GroupNorm clients cost more than with BatchNorm."),
+        ((10, 10), "these numbers do not tell"),
+    ],
+)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_of_two_norms_it_is_said_with_which_clients_cost_more(shifts: tuple[int, int], told: str, seeds: int) -> None:
+    rng = np.random.default_rng(7)
+    pooled = {"BatchNorm": adapted(0.4, seeds), "GroupNorm": adapted(0.2, seeds)}
+    federated = {
+        norm: Adapted(one.words, one.errors + shift + rng.integers(-2, 3, one.errors.shape))
+        for (norm, one), shift in zip(pooled.items(), shifts, strict=True)
+    }
+    said = clients_by_norm(federated, pooled)
+    assert told in said
+    found = re.findall(r"([+−]\d+\.\d) \[", said)
+    expected = [*shifts, shifts[0] - shifts[1]]
+    assert [float(number.replace("−", "-")) for number in found] == pytest.approx(expected, abs=1)
+    assert (f"{seeds} seeds and {SPEAKERS} speakers" in said) is (seeds > 1)
+    assert ("of these two models alone" in said) is (seeds == 1)
 
 
 def test_layers_by_lot_are_counted_against_the_ends_of_the_ranking_of_their_seed() -> None:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from tiny_runs import CPU
 
-from paper_lib import jobs, studies
+from paper_lib import jobs
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.claims.findings import CLAIMS, PUBLISHED, adapted_by, findings
 from paper_lib.cli import main
@@ -31,7 +31,6 @@ from paper_lib.results import Store, by_step
 from paper_lib.settings import EncoderSettings, ResetSettings, SyntheticSettings, TrainingRun, TransducerSettings
 from paper_lib.studies import (
     STUDIES,
-    compute_missing,
     explore,
     federated_dropout,
     group_norm,
@@ -43,7 +42,15 @@ from paper_lib.studies import measurements as studies_measurements
 from paper_lib.studies.computing import compute, trained_model
 from paper_lib.studies.federated import Varied
 from paper_lib.studies.inventory import Inventory
-from paper_lib.studies.measurements import AdaptationStudy, NotMeasuredError, ResetStudy, seed_of, store_of
+from paper_lib.studies.measurements import (
+    AdaptationStudy,
+    NotMeasuredError,
+    ResetStudy,
+    compute_missing,
+    seed_of,
+    store_of,
+)
+from paper_lib.studies.norms import federated_norms
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +118,7 @@ def test_the_gpu_profile_is_the_papers_sizes_on_about_100_hours() -> None:
 def test_a_profile_runs_from_speech_to_ranked_layers(
     name: ProfileName, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studies, "store_of", lambda _: Store(cache / "records"))
+    monkeypatch.setattr(studies_measurements, "published_records", lambda _: cache / "records")
     study = model_size(toy(name), sizes=["M"], seeds=1)
     study.measure(workers=1)
     (records,) = study.records()
@@ -201,12 +208,13 @@ def test_a_trained_model_is_the_records_model(cache: Path) -> None:
 
 def test_studies_share_what_they_have_in_common(cache: Path) -> None:
     profile = toy("smoke")
-    adaptation = profile.adaptation.model_copy(update={"seeds": 1})
+    adaptation = profile.adaptation.model_copy(update={"seeds": 1, "norm_seeds": 1})
     profile = profile.model_copy(update={"reset": ResetSettings(draws=1), "adaptation": adaptation})
     plans = [study(profile) for study in STUDIES.values()]
     wanted = [m for plan in plans for m in plan.measurements]
-    # Two trainings of the sizes, whose settings are alike here, two of each of two norms more, and the streaming model.
-    assert len({m.digest() for m in wanted if isinstance(m, TrainingRun)}) == 7
+    # Two trainings of the sizes, whose settings are alike here, two of each of two norms more, and the streaming model
+    # with either norm.
+    assert len({m.digest() for m in wanted if isinstance(m, TrainingRun)}) == 8
     compute_missing(plans, Store(cache / "records"), workers=1)
     files = {path: path.stat().st_mtime_ns for path in (cache / "records").rglob("*.json")}
     for study in STUDIES.values():
@@ -274,8 +282,12 @@ def test_verdicts_of_a_profile_follow_from_its_records(published: Profile) -> No
     assert {finding.claim.chapter for finding in findings(published)} == {"model_size", "stability", "signatures"}
     compute_missing([study(published) for study in STUDIES.values()], store, workers=1)
     found = findings(published)
-    assert [finding.claim for finding in found] == list(CLAIMS)
+    assert [finding.claim for finding in found] == [claim for claim in CLAIMS if claim.chapter != "human_speech"]
     assert findings(published) == found
+    with_norms = norms_compared(published, seeds=1)
+    assert findings(with_norms) == found
+    compute_missing([federated_norms(with_norms)], store, workers=1)
+    assert [finding.claim for finding in findings(with_norms)] == list(CLAIMS)
 
 
 def test_what_meets_people_was_trained_on_synthetic_speech_and_with_either_norm() -> None:
@@ -329,6 +341,91 @@ def test_adaptations_follow_the_ranking_of_their_training(cache: Path) -> None:
     # Common random numbers: every plan meets the same clients.
     clients = [[r["clients"] for r in plan.adaptations[1].result["reports"]] for plan in records.plans]
     assert clients[0] == clients[1] == clients[2]
+
+
+def norms_compared(profile: Profile, seeds: int) -> Profile:
+    """Returns `profile`, of which norms are compared under clients."""
+    return profile.model_copy(update={"adaptation": profile.adaptation.model_copy(update={"norm_seeds": seeds})})
+
+
+def test_norms_meet_the_same_clients_from_the_trainings_that_other_studies_name() -> None:
+    human, laptop = profile_of("human"), profile_of("laptop")
+    by_norm = federated_norms(human).by_norm
+    assert list(by_norm) == ["BatchNorm", "GroupNorm, 8 groups"]
+    trained = {model.run.digest() for model in group_norm(laptop).models}
+    for of_norm in by_norm.values():
+        runs = [m.digest() for m in of_norm if isinstance(m, TrainingRun)]
+        assert len(set(runs)) == 5
+        assert set(runs) <= trained
+    batch, group = ([m for m in of if isinstance(m, AdaptationStudy)] for of in by_norm.values())
+    for one, other in zip(batch, group, strict=True):
+        assert (one.run.model.encoder.norm, other.run.model.encoder.norm) == ("batch", "group")
+        assert one.model_copy(update={"run": other.run}) == other
+    what = [(m.federated.seed, m.method, m.federated.rounds) for m in batch]
+    assert what == [
+        (seed, method, rounds)
+        for seed in range(5)
+        for method, rounds in (("federated", 0), ("centralised", 60), ("federated", 60))
+    ]
+    # With GroupNorm they are those of Federated Dropout, whatever is stored.
+    dropout = federated_dropout(human, plans=["none"])
+    named = {m.digest() for m in (*dropout.measurements, *dropout.unnamed) if isinstance(m, AdaptationStudy)}
+    assert {m.digest() for m in group if m.federated.rounds} <= named
+
+
+def test_norms_under_clients_are_listed_where_the_profile_compares_them() -> None:
+    listed = [one for one in Inventory(profile_of("human")).wanted() if one.chapter == "human_speech"]
+    sorts = {one.sort for one in listed if "BatchNorm" in one.sort}
+    assert sorts == {
+        f"{what}, the clients' first model, BatchNorm"
+        for what in ("training", "test before adaptation", "adaptation", "centralised adaptation")
+    }
+    for name in ("smoke", "quick", "laptop"):
+        plan = federated_norms(profile_of(name))  # type: ignore[arg-type]
+        assert plan.measurements == []
+        with pytest.raises(NotMeasuredError, match=f"profile {name} does not compare norms: its norm_seeds is none"):
+            plan.records()
+    result = CliRunner().invoke(main, ["run", "--study", "human_speech", "--profile", "smoke"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Error: profile smoke does not compare norms: its norm_seeds is none" in result.output
+
+
+def test_norms_under_clients_count_from_the_seeds_that_are_whole(published: Profile) -> None:
+    profile = norms_compared(published, seeds=2)
+    store = store_of(profile)
+    plan = federated_norms(profile)
+    with pytest.raises(NotMeasuredError, match="records --profile laptop --make"):
+        plan.records()
+    batch, group = plan.by_norm.values()
+    compute([*batch, *(m for m in group if seed_of(m) == 0)], store, workers=1)
+    assert not plan.is_stored
+    records = plan.records()
+    assert [one.norm for one in records.norms] == ["BatchNorm", "GroupNorm, 2 groups"]
+    assert {len(of) for one in records.norms for of in (one.before, one.centralised, one.federated)} == {1}
+    plan.measure(workers=1)
+    assert plan.is_stored
+    records = plan.records()
+    for one in records.norms:
+        adapted = one.adapted((records.held_out,))
+        assert {name: of.errors.shape[0] for name, of in adapted.items()} == dict.fromkeys(adapted, 2)
+        for record, rounds in zip((one.before[1], one.centralised[1], one.federated[1]), (0, 10, 10), strict=True):
+            assert max(by_step(record.result["dev_wer"])) == rounds
+            assert record.settings["run"]["model"]["encoder"]["norm"] == (
+                "batch" if one.norm == "BatchNorm" else "group"
+            )
+        assert [record.settings["method"] for record in (one.centralised[0], one.federated[0])] == [
+            "centralised",
+            "federated",
+        ]
+    # Common random numbers: clients, rounds and how much they say are the same.
+    met = [
+        [[(r["clients"], r["utterances"]) for r in record.result["reports"]] for record in one.federated]
+        for one in records.norms
+    ]
+    assert met[0] == met[1]
+    # BatchNorm sends its running statistics too: a mean and a variance of 16 channels in each of four layers.
+    sent = [{r["bytes_up"] / len(r["clients"]) for r in one.federated[0].result["reports"]} for one in records.norms]
+    assert sent[0].pop() - sent[1].pop() == 4 * 2 * 16 * 4
 
 
 def test_adaptations_wait_for_the_ranking_of_their_own_seed_alone(cache: Path) -> None:
@@ -401,7 +498,8 @@ from paper_lib.layers.ranking import layer_effects
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import MODULES
 from paper_lib.profiles import profile_of
-from paper_lib.studies import STUDIES, compute_missing, group_norm, model_size, signatures
+from paper_lib.studies import STUDIES, group_norm, model_size, signatures
+from paper_lib.studies.measurements import compute_missing
 (record,) = model_size(profile_of("smoke"), sizes=["S"], seeds=1).records()
 layer_effects(Sweeps.of([record.reset.result]))
 sys.exit("torch" in sys.modules)

@@ -6,7 +6,16 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
-from paper_lib.claims import Claim, Finding, federated_dropout, group_norm, model_size, signatures, stability
+from paper_lib.claims import (
+    Claim,
+    Finding,
+    federated_dropout,
+    federated_norms,
+    group_norm,
+    model_size,
+    signatures,
+    stability,
+)
 from paper_lib.claims.signatures import TooFewTrainingsError
 from paper_lib.federated.comparison import Adapted
 from paper_lib.inference import survives_holm
@@ -15,6 +24,7 @@ from paper_lib.profiles import Profile, ProfileName
 from paper_lib.studies import STUDIES, ModelRecords
 from paper_lib.studies.federated import AdaptationRecords, PlanRecords
 from paper_lib.studies.measurements import NotMeasuredError
+from paper_lib.studies.norms import FederatedNormsRecords
 
 # The profiles whose records are published with the book.
 PUBLISHED: tuple[ProfileName, ...] = ("laptop", "human", "gpu", "librispeech", "librispeech_mini")
@@ -22,6 +32,7 @@ PUBLISHED: tuple[ProfileName, ...] = ("laptop", "human", "gpu", "librispeech", "
 CLAIMS: tuple[Claim, ...] = (
     *model_size.CLAIMS,
     *group_norm.CLAIMS,
+    *federated_norms.CLAIMS,
     *stability.CLAIMS,
     *signatures.CLAIMS,
     *federated_dropout.CLAIMS,
@@ -55,6 +66,15 @@ def judge_norms(records: Sequence[ModelRecords]) -> list[Finding]:
     """Returns the findings on the claims about norms from the records of the study of them."""
     norms = sweeps_by(records, "norm")
     return group_norm.judge(norms.pop("BatchNorm"), norms)
+
+
+def judge_federated_norms(records: FederatedNormsRecords) -> list[Finding]:
+    """Returns the finding on the claim about norms under clients from the records of the study of them."""
+    adapted = {one.norm: one.adapted((records.held_out,)) for one in records.norms}
+    federated, centralised = (
+        {norm: models[name] for norm, models in adapted.items()} for name in ("federated", "centralised")
+    )
+    return federated_norms.judge(federated, centralised)
 
 
 def judge_signatures(records: Sequence[ModelRecords]) -> list[Finding]:
@@ -101,6 +121,7 @@ def sweeps_by(records: Sequence[ModelRecords], attribute: Literal["size", "norm"
 _JUDGES: dict[str, Callable[..., list[Finding]]] = {
     "model_size": lambda records: model_size.judge(sweeps_by(records, "size")),
     "group_norm": judge_norms,
+    "human_speech": judge_federated_norms,
     "stability": lambda records: stability.judge(sweeps_by(records, "size")),
     "signatures": judge_signatures,
     "federated_dropout": judge_federated_dropout,

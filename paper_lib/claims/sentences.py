@@ -135,6 +135,31 @@ def learnt_and_forgotten(before: tuple[Adapted, Adapted], after: Mapping[float, 
     )
 
 
+def clients_by_norm(federated: Mapping[str, Adapted], centralised: Mapping[str, Adapted]) -> str:
+    """Says which of two norms loses more by clients, of models after FedAvg and after pooled training, by norm."""
+    added = {norm: one.less(centralised[norm]) for norm, one in federated.items()}
+    (first, one), (second, other) = added.items()
+    more = one.less(other).mean.estimate()
+    told = (
+        f"With {first} clients cost more than with {second}."
+        if more.low > 0
+        else f"With {second} clients cost more than with {first}."
+        if more.high < 0
+        else "With which norm clients cost more, these numbers do not tell."
+    )
+    seeds = len(one.errors)
+    return (
+        f"Clients add to the WER of the pooled model {points(one.mean.estimate())} with {first} and "
+        f"{points(other.mean.estimate())} with {second}. The difference is {points(more)}, over "
+        + (
+            f"{seeds} seeds and {len(one.words)} speakers. {told}"
+            if seeds > 1
+            else f"{len(one.words)} speakers. {told}"
+        )
+        + (" With one training of each norm that is said of these two models alone." if seeds == 1 else "")
+    )
+
+
 def by_lot(drawn: Floats, ambient: Floats, critical: Floats) -> str:
     """Says how random layers compare with the ranking's ends: WERs `drawn` [seeds, draws], the others [seeds]."""
     spread = float(np.sqrt(drawn.var(1, ddof=1).mean()))

@@ -50,8 +50,8 @@ def adapt(
 ) -> tuple[dict[str, Tensor], Adaptation]:
     """Returns the weights after all rounds, from the last one in `directory` if there is one, and what was met.
 
-    `measure` maps weights to a dev WER; it is asked before the first round, after every `measure_every` and after the
-    last. Raises ClientError.
+    BatchNorm's running statistics stand among the weights. `measure` maps both to a dev WER; it is asked before the
+    first round, after every `measure_every` and after the last. Raises ClientError.
     """
     directory.mkdir(parents=True, exist_ok=True)
     place = directory / "state.safetensors"
@@ -60,25 +60,25 @@ def adapt(
         state, met = _restore(place, start) or (start, Adaptation())
         began = time.perf_counter() - met.seconds
         if not met.dev_wer:
-            met.dev_wer[0] = measure(state.weights)
+            met.dev_wer[0] = measure(state.learnt)
         with tqdm(total=settings.rounds, initial=state.rounds, desc=label, position=position, unit="round") as bar:
             while state.rounds < settings.rounds:
                 chosen = [clients[index] for index in sample(settings, len(clients), state.rounds)]
                 state, report = algorithm.apply(state, chosen)
                 met.reports.append(report)
                 if state.rounds % measure_every == 0 or state.rounds == settings.rounds:
-                    met.dev_wer[state.rounds] = measure(state.weights)
+                    met.dev_wer[state.rounds] = measure(state.learnt)
                 met.seconds = time.perf_counter() - began
                 _save(place, state, met)
                 bar.set_postfix(dev_wer=f"{100 * list(met.dev_wer.values())[-1]:.1f}%", refresh=False)
                 bar.update()
-    return state.weights, met
+    return state.learnt, met
 
 
 def _save(place: Path, state: ServerState, met: Adaptation) -> None:
     # One tensor per group: hundreds of small ones take about twice as long to write.
-    groups = {"weights": state.weights, "fixed": state.fixed, **state.moments}
-    flat = {group: torch.cat([tensor.flatten() for tensor in of_group.values()]) for group, of_group in groups.items()}
+    groups = {"weights": state.weights, "fixed": state.fixed, "statistics": state.statistics, **state.moments}
+    flat = {name: torch.cat([tensor.flatten() for tensor in group.values()]) for name, group in groups.items() if group}
     save_tensors(place, flat, {"rounds": str(state.rounds), "adaptation": json.dumps(asdict(met))})
 
 
@@ -102,7 +102,8 @@ def _restore(place: Path, start: ServerState) -> tuple[ServerState, Adaptation] 
     )
     moments = {moment: _unflatten(flat[moment], of_weights) for moment, of_weights in start.moments.items()}
     weights, fixed = _unflatten(flat["weights"], start.weights), _unflatten(flat["fixed"], start.fixed)
-    return ServerState(weights, moments, fixed, int(metadata["rounds"])), met
+    statistics = _unflatten(flat["statistics"], start.statistics) if start.statistics else {}
+    return ServerState(weights, moments, fixed, int(metadata["rounds"]), statistics), met
 
 
 def _report(kept: Mapping[str, Any]) -> RoundReport:

@@ -33,6 +33,7 @@ from paper_lib.federated.clients import (
     compute_gradient,
     local_batches,
     refusal,
+    running_statistics,
     trainable,
 )
 from paper_lib.federated.dropout import (
@@ -82,14 +83,15 @@ def federated_dropout(
 ) -> FederatedAlgorithm:
     """Returns FedAvg in which each client trains the sub-model that `plan` leaves it.
 
-    The server's weight of a client is its number of utterances. `workers` processes train clients side by side; updates
-    are added in the order of the clients as they come, and no list of them is kept. A client without utterances, or
-    whose update cannot be used, is refused and reported, and the round goes on. Raises PlanError.
+    The server's weight of a client is its number of utterances, for running statistics too. `workers` processes train
+    clients side by side; updates are added in the order of the clients as they come, and no list of them is kept. A
+    client without utterances, or whose update cannot be used, is refused and reported, and the round goes on. Raises
+    PlanError.
     """
     check_plan(plan, model_settings.encoder.layers)
 
     def apply(state: ServerState, clients: Sequence[Client]) -> tuple[ServerState, RoundReport]:
-        full = state.weights | state.fixed
+        full = state.model
         refused = [f"{client.name}: it has no utterances" for client in clients if not client.items]
         training = [client for client in clients if client.items]
         masks = [client_mask(settings, plan, model_settings, state.rounds, client) for client in training]
@@ -99,21 +101,25 @@ def federated_dropout(
             )
             for client, mask in zip(training, masks, strict=True)
         )
-        mean, accepted = CoordinateMean(), []
+        mean, statistics, accepted = CoordinateMean(), CoordinateMean(), []
         updates = LayerUpdates(model_settings.encoder.layers)
         down = up = 0
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch=workers)
         for client, mask, update in zip(training, masks, parallel(jobs), strict=True):
-            shapes = shapes_of(state.weights, mask)
+            shapes = shapes_of(state.learnt, mask)
             down += FLOAT_BYTES * sum(shape.numel() for shape in shapes.values())
             up += FLOAT_BYTES * sum(tensor.numel() for tensor in update.values())
             if reason := refusal(update, shapes):
                 refused.append(f"{client.name}: {reason}")
             else:
-                mean.add(scatter(update, mask, state.weights), coverage(mask, state.weights), len(client.items))
-                updates.add(update, len(client.items))
+                of_weights = {name: update[name] for name in state.weights}
+                covered = coverage(mask, state.learnt)
+                mean.add(scatter(of_weights, mask, state.weights), covered, len(client.items))
+                statistics.add({name: update[name] for name in state.statistics}, covered, len(client.items))
+                updates.add(of_weights, len(client.items))
                 accepted.append(client)
         moved = server_step(settings.server, state, mean, rate_scale(settings, state.rounds))
+        moved = replace(moved, statistics=state.statistics | statistics.mean()[0])
         report = _report(state.rounds, accepted, refused, down, up)
         return moved, replace(report, update_norms=updates.norms(), disagreements=updates.disagreements(mean))
 
@@ -125,7 +131,8 @@ def centralised(
 ) -> FederatedAlgorithm:
     """Returns the reference line: a round's speech is pooled, and each batch of it is a step of the server's optimizer.
 
-    It meets the same speech as the clients of its rounds, as often; nothing is sent.
+    It meets the same speech as the clients of its rounds, as often; nothing is sent. Running statistics follow the
+    batches, as in any training.
     """
 
     def apply(state: ServerState, clients: Sequence[Client]) -> tuple[ServerState, RoundReport]:
@@ -136,12 +143,13 @@ def centralised(
             torch.manual_seed(seed)
             for items in local_batches(settings, everyone, (seed,)):
                 model = reused_sub_model(model_settings, Mask({}))
-                model.load_state_dict({n: t.clone() for n, t in (moved.weights | moved.fixed).items()}, assign=True)
+                model.load_state_dict({name: t.clone() for name, t in moved.model.items()}, assign=True)
                 compute_gradient(settings, model.train(), items, tokenizer)
                 downhill = {name: -p.grad for name, p in model.named_parameters() if p.grad is not None}
                 mean = CoordinateMean()
                 mean.add(downhill, coverage(Mask({}), downhill), 1)
                 moved = server_step(settings.server, moved, mean, rate_scale(settings, state.rounds))
+                moved = replace(moved, statistics=running_statistics(model))
         report = _report(state.rounds, [client for client in clients if client.items], [], 0, 0)
         return replace(moved, rounds=state.rounds + 1), report
 
@@ -155,9 +163,9 @@ def rate_scale(settings: FederatedSettings, round_: int) -> float:
 
 
 def _init(settings: FederatedSettings, model: Transducer) -> ServerState:
-    weights = trainable(model)
-    fixed = {name: tensor for name, tensor in model.state_dict().items() if name not in weights}
-    return server_init(settings.server, weights, fixed)
+    weights, statistics = trainable(model), running_statistics(model)
+    fixed = {name: tensor for name, tensor in model.state_dict().items() if name not in weights | statistics}
+    return server_init(settings.server, weights, fixed, statistics)
 
 
 def _report(round_: int, accepted: Sequence[Client], refused: Sequence[str], down: int, up: int) -> RoundReport:

@@ -7,12 +7,15 @@
 Sub-models of Federated Dropout return updates of the coordinates that they had. The mean is per coordinate, over the
 clients that trained it; a coordinate that nobody trained in a round stays as it is, whatever momentum or weight decay
 would have done to it.
+
+BatchNorm's running statistics are no weights: clients send back their own, and the mean of these, weighted alike, takes
+the place of the server's. No optimizer has a part in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -55,18 +58,35 @@ class ServerState:
 
     weights: dict[str, Tensor]  # what clients train
     moments: dict[str, dict[str, Tensor]]
-    fixed: dict[str, Tensor] = field(default_factory=dict)  # buffers, and what nobody trains
+    fixed: dict[str, Tensor] = field(default_factory=dict)  # other buffers, and what nobody trains
     rounds: int = 0
+    statistics: dict[str, Tensor] = field(default_factory=dict)  # BatchNorm's running ones
+
+    @property
+    def learnt(self) -> dict[str, Tensor]:
+        """What clients send back and rounds change."""
+        return self.weights | self.statistics
+
+    @property
+    def model(self) -> dict[str, Tensor]:
+        """The state of the full model."""
+        return self.learnt | self.fixed
 
 
-def server_init(settings: ServerOptimizerSettings, weights: Weights, fixed: Weights | None = None) -> ServerState:
-    """Returns the state before the first round, with copies of `weights` and of what stays `fixed`."""
+def server_init(
+    settings: ServerOptimizerSettings,
+    weights: Weights,
+    fixed: Weights | None = None,
+    statistics: Weights | None = None,
+) -> ServerState:
+    """Returns the state before the first round, with copies of `weights`, of what stays `fixed` and of `statistics`."""
     names = {"sgd": ("momentum",) if settings.momentum else (), "adam": ("first", "second")}[settings.kind]
     moments = {moment: {name: torch.zeros_like(tensor) for name, tensor in weights.items()} for moment in names}
     return ServerState(
         {name: tensor.clone() for name, tensor in weights.items()},
         moments,
         {name: tensor.detach().clone() for name, tensor in (fixed or {}).items()},
+        statistics={name: tensor.detach().clone() for name, tensor in (statistics or {}).items()},
     )
 
 
@@ -94,7 +114,7 @@ def server_step(
         weights[name] = moved
         for moment, tensor in new.items():
             moments[moment][name] = tensor
-    return ServerState(weights, moments, state.fixed, state.rounds + 1)
+    return replace(state, weights=weights, moments=moments, rounds=state.rounds + 1)
 
 
 def _direction(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from paper_lib.conformer.loss import transducer_loss
+from paper_lib.conformer.normalization import MaskedBatchNorm
 from paper_lib.conformer.products import multiplies_bf16
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
@@ -74,6 +75,12 @@ def trainable(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() for name, tensor in model.named_parameters() if tensor.requires_grad}
 
 
+def running_statistics(model: nn.Module) -> dict[str, Tensor]:
+    """Returns the running means and variances of BatchNorm by name; a model with GroupNorm has none."""
+    norms = [(name, module) for name, module in model.named_modules() if isinstance(module, MaskedBatchNorm)]
+    return {name: tensor for prefix, norm in norms for name, tensor in norm.named_buffers(prefix)}
+
+
 def client_update(
     settings: FederatedSettings,
     model_settings: TransducerSettings,
@@ -83,7 +90,7 @@ def client_update(
     tokenizer: Tokenizer,
     seed: int,
 ) -> dict[str, Tensor]:
-    """Returns what a client sends back: by how much its trainable weights have moved.
+    """Returns what a client sends back: by how much its trainable weights have moved, and its running statistics.
 
     `received` is the state of the client's (sub-)model, buffers included. Plain SGD on the transducer loss. `seed` is
     that of the dropout; nothing else is random.
@@ -99,7 +106,8 @@ def client_update(
                 for parameter in model.parameters():
                     if parameter.grad is not None:
                         parameter.sub_(settings.client_learning_rate * parameter.grad)
-    return {name: tensor - received[name] for name, tensor in trainable(model).items()}
+    moved = {name: tensor - received[name] for name, tensor in trainable(model).items()}
+    return moved | running_statistics(model)
 
 
 def compute_gradient(

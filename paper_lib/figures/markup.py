@@ -20,10 +20,11 @@ class Markup:
         return self.text
 
 
-def paragraph(*sentences: str) -> Markup:
-    """Returns sentences that were computed as a paragraph of the page."""
+def paragraph(*sentences: str, name: str = "") -> Markup:
+    """Returns sentences that were computed as a paragraph of the page, whose address with #`name` leads to it."""
     text = " ".join(sentences)
-    return Markup(f"<p>{html.escape(text)}</p>", text=text)
+    anchor = f' id="{name}"' if name else ""
+    return Markup(f"<p{anchor}>{html.escape(text)}</p>", text=text)
 
 
 def escaped(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Figures of human speech: what layers hold of synthesiser and people, and the WER of every person."""
+"""Figures of human speech: what layers hold of synthesiser and people, every person's WER, and norms under clients."""
 
 from __future__ import annotations
 
@@ -67,4 +67,35 @@ def personal_wers(models: Mapping[str, Floats]) -> Figure:
     axes.set_ylim(-1, 101)
     axes.grid()
     axes.legend(loc="lower right")
+    return figure
+
+
+@book_style()
+def norms_by_round(curves: Mapping[str, Mapping[str, Sequence[Mapping[int, float]]]]) -> Figure:
+    """Returns the dev WER, %, by rounds: a panel for each way to learn, a colour for each norm.
+
+    `curves` hold by way and by norm, one per seed, WERs (fractions) by the number of rounds. Thin: every seed; thick:
+    their mean. The scale is logarithmic.
+    """
+    figure = new_figure(height=2.9)
+    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    for axes, (way, by_norm) in zip(panels, curves.items(), strict=True):
+        for place, (norm, runs) in enumerate(by_norm.items()):
+            for seed, run in enumerate(runs):
+                for rounds, wer in run.items():
+                    figure.note(learning=way, norm=norm, seed=seed, rounds=rounds, dev_wer_percent=100 * wer)
+            rounds_of_all = list(runs[0])
+            wers = 100 * np.array([[run[rounds] for rounds in rounds_of_all] for run in runs])
+            shown = np.maximum(wers, 0.1)  # nothing wrong at all cannot stand on a logarithmic scale
+            if len(runs) > 1:
+                axes.plot(rounds_of_all, shown.T, color=PALETTE[place], linewidth=0.6, alpha=0.5)
+            axes.plot(rounds_of_all, shown.mean(0), color=PALETTE[place], label=norm)
+        axes.set_title(way)
+        axes.set_xlabel("rounds")
+        axes.set_yscale("log")
+        axes.set_yticks([5, 10, 20, 50, 100, 200], ["5", "10", "20", "50", "100", "200"])
+        axes.minorticks_off()
+        axes.grid(axis="y")
+    panels[0].set_ylabel("dev WER, %")
+    panels[-1].legend(loc="upper right")
     return figure

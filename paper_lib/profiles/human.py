@@ -56,6 +56,7 @@ def human() -> Profile:
                 trainings=base.seeds["S"],
                 seeds=5,
                 sensitivity_seeds=1,
+                norm_seeds=5,
             ),
         }
     )

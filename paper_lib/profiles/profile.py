@@ -53,6 +53,11 @@ class AdaptationProfile(Settings):
     sensitivity_seeds: Positive = Field(
         description="of these seeds, the first, from which plans are adapted again with settings varied"
     )
+    norm_seeds: Positive | None = Field(
+        default=None,
+        description="of these seeds, the first, from which clients adapt models with BatchNorm and with GroupNorm; "
+        "none: the profile does not compare norms under clients",
+    )
 
     def run(self, seed: int) -> TrainingRun:
         """Returns the training without the held-out domain (MD - SF), of the model that adaptation `seed` begins with.

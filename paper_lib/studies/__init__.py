@@ -16,18 +16,19 @@ from paper_lib.layers.ranking import intact_wer
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import SIZES, Profile
 from paper_lib.results import Record, Store
-from paper_lib.settings import EncoderSettings, ResetSettings, Size, TrainingRun
+from paper_lib.settings import ResetSettings, Size, TrainingRun
 from paper_lib.studies.federated import AdaptationPlan, federated_dropout
 from paper_lib.studies.measurements import (
     ActivationStudy,
     Measurement,
     ResetStudy,
-    compute_missing,
+    StudyPlan,
     is_published,
     not_measured,
     store_of,
     stored,
 )
+from paper_lib.studies.norms import FederatedNormsPlan, federated_norms, norm_name
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,13 @@ class ModelRecords:
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(StudyPlan):
     """What a chapter wants to know, of which models.
 
     Records of a published profile come one by one. Where models of one seed are `paired`, to be compared with each
     other, a seed counts once all its models have been measured; and a size once it has `least` trainings.
     """
 
-    profile: Profile
     models: Sequence[ModelPlan]
     paired: bool = False
     least: int = 1
@@ -93,16 +93,6 @@ class Study:
     @property
     def measurements(self) -> list[Measurement]:
         return list(chain.from_iterable(model.measurements for model in self.models))
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether all of it has been measured."""
-        store = store_of(self.profile)
-        return all(stored(measurement, store) is not None for measurement in self.measurements)
-
-    def measure(self, workers: int | None = None) -> None:
-        """Measures what is not stored, `workers` models at a time."""
-        compute_missing([self], store_of(self.profile), workers)
 
     def records(self, workers: int | None = None) -> list[ModelRecords]:
         """Returns the records of every model, measured now where they are not stored, `workers` models at a time.
@@ -162,13 +152,6 @@ def _stored_records(model: ModelPlan, store: Store) -> ModelRecords | None:
         unlearnt=of(model.unlearnt),
         other_voices=of(model.other_voices),
     )
-
-
-def norm_name(encoder: EncoderSettings) -> str:
-    """Returns what the norm of the convolution module is called in tables and figures."""
-    if encoder.norm == "batch":
-        return "BatchNorm"
-    return f"GroupNorm, {encoder.groups} group{'s' if encoder.groups > 1 else ''}"
 
 
 def model_size(
@@ -263,13 +246,14 @@ def explore(profile: Profile) -> Study:
 
 
 # By the chapter whose records they are; parameters as the chapter's.
-STUDIES: dict[str, Callable[..., Study | AdaptationPlan]] = {
+STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan]] = {
     "model_size": model_size,
     "group_norm": group_norm,
     "stability": stability,
     "signatures": signatures,
     "federated_dropout": federated_dropout,
     "explore": explore,
+    "human_speech": federated_norms,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, takewhile
+from itertools import chain
 from typing import Any, Literal
 
 from paper_lib.federated.comparison import Adapted
@@ -13,11 +13,13 @@ from paper_lib.layers.sweeps import harm_of
 from paper_lib.profiles import AdaptationProfile, Profile
 from paper_lib.results import Record, Store
 from paper_lib.settings import DropoutPlan, FederatedSettings
+from paper_lib.studies.adaptations import adaptation, centralised, unadapted
 from paper_lib.studies.measurements import (
     AdaptationStudy,
     Measurement,
     ResetStudy,
-    compute_missing,
+    StudyPlan,
+    first_stored,
     is_published,
     not_measured,
     record_of,
@@ -25,7 +27,6 @@ from paper_lib.studies.measurements import (
     stored,
 )
 
-CENTRALISED = "centralised"
 # What the paper does not tell, and on which the answer may hang, is varied with these plans: the rates dropped in the
 # layers that a plan does not name, whether kept units are scaled, and, of FedAvg, the share of the server's rate.
 SENSITIVE_PLANS = ("crit-3", "amb-3", "flat-3")
@@ -75,17 +76,10 @@ class _Planned:
         return PlanRecords(self.name, draws_of(self.name), self.plans, records)
 
 
-def _first_stored(by_seed: Mapping[int, Sequence[Measurement]], store: Store) -> list[int]:
-    """Returns the seeds 0, 1, ... up to the first of which something is not stored."""
-    there = (seed in by_seed and all(stored(one, store) for one in by_seed[seed]) for seed in count())
-    return [seed for seed, _ in enumerate(takewhile(bool, there))]
-
-
 @dataclass(frozen=True)
-class AdaptationPlan:
+class AdaptationPlan(StudyPlan):
     """What the chapter wants to know; adaptations can be named once the rankings that their plans need are stored."""
 
-    profile: Profile
     seeds: int
     names: tuple[str, ...]
     own: str | None
@@ -107,16 +101,6 @@ class AdaptationPlan:
         named = chain.from_iterable(self._of_seed(seed, anyhow) for seed in seeds)
         return list({study.digest(): study for study in named}.values())
 
-    @property
-    def is_stored(self) -> bool:
-        """Whether all of it has been measured."""
-        store = store_of(self.profile)
-        return all(stored(measurement, store) is not None for measurement in self.measurements)
-
-    def measure(self, workers: int | None = None) -> None:
-        """Measures what is not stored, `workers` at a time."""
-        compute_missing([self], store_of(self.profile), workers)
-
     def records(self, workers: int | None = None) -> AdaptationRecords:
         """Returns all records, measured now where they are not stored, `workers` at a time.
 
@@ -127,8 +111,8 @@ class AdaptationPlan:
         if not is_published(self.profile):
             self.measure(workers)
         rankings = self._rankings()
-        whole = _first_stored({seed: self._compared(seed, ranking) for seed, ranking in rankings.items()}, store)
-        few = _first_stored({seed: self._varied(seed, rankings[seed]) for seed in whole if seed in self._few}, store)
+        whole = first_stored({seed: self._compared(seed, ranking) for seed, ranking in rankings.items()}, store)
+        few = first_stored({seed: self._varied(seed, rankings[seed]) for seed in whole if seed in self._few}, store)
         if not whole:
             raise not_measured(self.profile)
         resets = self._resets[: len(whole)]
@@ -138,8 +122,8 @@ class AdaptationPlan:
             trainings=tuple(record_of(reset.run, store) for reset in resets),
             resets=tuple(record_of(reset, store) for reset in resets),
             rankings=tuple(map(tuple, by_seed)),
-            before=tuple(record_of(self._before(seed), store) for seed in whole),
-            centralised=tuple(record_of(self._centralised(seed), store) for seed in whole),
+            before=tuple(record_of(unadapted(self._settings, seed, self.federated), store) for seed in whole),
+            centralised=tuple(record_of(centralised(self._settings, seed, self.federated), store) for seed in whole),
             plans=tuple(planned.records(store) for planned in self._plans(dict(zip(whole, by_seed, strict=True)))),
             sensitivity={
                 varied: {value: tuple(planned.records(store) for planned in group) for value, group in groups.items()}
@@ -196,7 +180,8 @@ class AdaptationPlan:
 
     def _compared(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
         by_plan = chain.from_iterable(planned.studies for planned in self._plans({seed: ranking}))
-        return [self._before(seed), *by_plan, self._centralised(seed)]
+        before = unadapted(self._settings, seed, self.federated)
+        return [before, *by_plan, centralised(self._settings, seed, self.federated)]
 
     def _varied(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
         groups = chain.from_iterable(of.values() for of in self._sensitivity({seed: ranking}).values())
@@ -207,14 +192,16 @@ class AdaptationPlan:
         if self.own is None:
             return planned
         own = {seed: own_plan(self.own, len(ranking)) for seed, ranking in rankings.items()}
-        studies = [self._adaptation(seed, plan, self.federated) for seed, plan in own.items()]
+        studies = [adaptation(self._settings, seed, plan, self.federated) for seed, plan in own.items()]
         return [*planned, _Planned("own", tuple(own.values()), tuple(studies))]
 
     def _planned(self, name: str, rankings: Rankings, elsewhere: float, federated: FederatedSettings) -> _Planned:
         """Returns the adaptations by the plan called `name` from the seeds that `rankings` are of."""
         drawn = [(seed, draw) for seed in rankings for draw in range(draws_of(name))]
         plans = [named_plan(name, rankings[seed], seed, elsewhere, draw) for seed, draw in drawn]
-        studies = [self._adaptation(seed, plan, federated) for (seed, _), plan in zip(drawn, plans, strict=True)]
+        studies = [
+            adaptation(self._settings, seed, plan, federated) for (seed, _), plan in zip(drawn, plans, strict=True)
+        ]
         return _Planned(name, tuple(plans), tuple(studies))
 
     def _sensitivity(self, rankings: Rankings) -> dict[Varied, dict[float, list[_Planned]]]:
@@ -233,26 +220,6 @@ class AdaptationPlan:
             },
             "server rate": {share: planned(("none",), server=server) for share, server in servers.items()},
         }
-
-    def _adaptation(self, seed: int, plan: DropoutPlan, federated: FederatedSettings) -> AdaptationStudy:
-        return AdaptationStudy(
-            run=self._settings.run(seed),
-            corpus=self._settings.clients,
-            held_out=self._settings.held_out,
-            plan=plan.by_rates(),  # crit-2 and high-2, where they drop in the same layers, are one measurement
-            federated=federated.model_copy(update={"seed": seed}),
-            measure_every=self._settings.measure_every,
-            batch_frames=self._settings.reset.batch_frames,
-        )
-
-    def _centralised(self, seed: int) -> AdaptationStudy:
-        pooled = {"server": self._settings.centralised, "local_batch_frames": self._settings.centralised_batch_frames}
-        study = self._adaptation(seed, named_plan("none", ()), self.federated.model_copy(update=pooled))
-        return study.model_copy(update={"method": CENTRALISED})
-
-    def _before(self, seed: int) -> AdaptationStudy:
-        without = self.federated.model_copy(update={"rounds": 0})
-        return self._adaptation(seed % self._settings.trainings, named_plan("none", ()), without)
 
 
 def federated_dropout(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from paper_lib.profiles import Profile
 from paper_lib.results import Record
 from paper_lib.settings import CorpusSettings, SyntheticSettings, TrainingRun
-from paper_lib.studies import STUDIES, Study, norm_name
+from paper_lib.studies import STUDIES, Study
 from paper_lib.studies.federated import AdaptationPlan
 from paper_lib.studies.measurements import (
     KINDS,
@@ -24,6 +24,7 @@ from paper_lib.studies.measurements import (
     store_of,
     stored,
 )
+from paper_lib.studies.norms import FederatedNormsPlan, norm_name
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,12 @@ def can_begin(measurement: Measurement, running: Collection[Measurement]) -> boo
     return not others or all(isinstance(one, AdaptationStudy) for one in (measurement, *others))
 
 
-def _by_model(plan: Study | AdaptationPlan) -> list[tuple[str, Measurement]]:
+def _by_model(plan: Study | AdaptationPlan | FederatedNormsPlan) -> list[tuple[str, Measurement]]:
+    clients = "streaming" if plan.profile.adaptation.model.encoder.streaming else "the clients' first model"
     if isinstance(plan, AdaptationPlan):
-        name = "streaming" if plan.profile.adaptation.model.encoder.streaming else "the clients' first model"
-        return [(name, measurement) for measurement in plan.measurements]
+        return [(clients, measurement) for measurement in plan.measurements]
+    if isinstance(plan, FederatedNormsPlan):
+        return [(f"{clients}, {norm}", m) for norm, of_norm in plan.by_norm.items() for m in of_norm]
     names = [f"{model.size} {norm_name(model.run.model.encoder)}" for model in plan.models]
     return [(name, m) for name, model in zip(names, plan.models, strict=True) for m in model.measurements]
 

@@ -73,7 +73,9 @@ def _left(measurements: Sequence[Measurement], times: Times, workers: int) -> li
 
 def _chapters(inventory: Inventory, wanted: Sequence[Wanted], timing: Seconds) -> list[str]:
     lines = []
-    for chapter in inventory.plans:
+    for chapter, plan in inventory.plans.items():
+        if not plan.measurements:
+            continue
         own = [one for one in wanted if one.chapter == chapter]
         lines.append(f"{chapter}:" if own else f"{chapter}: all that it needs stands with the chapters above")
         for sort in dict.fromkeys(one.sort for one in own):

@@ -7,9 +7,12 @@ needs none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from pydantic import Field
 
@@ -125,6 +128,12 @@ def stored(measurement: Measurement, store: Store) -> Record | None:
     return store.get(KINDS[type(measurement)], measurement, corpus_of(measurement).digest)
 
 
+def first_stored(by_seed: Mapping[int, Sequence[Measurement]], store: Store) -> list[int]:
+    """Returns the seeds 0, 1, ... up to the first of which something is not stored."""
+    there = (seed in by_seed and all(stored(one, store) for one in by_seed[seed]) for seed in count())
+    return [seed for seed, _ in enumerate(takewhile(bool, there))]
+
+
 def record_of(measurement: Measurement, store: Store) -> Record:
     """Returns the record of a measurement that has been made; raises RuntimeError where it is gone."""
     record = stored(measurement, store)
@@ -133,14 +142,29 @@ def record_of(measurement: Measurement, store: Store) -> Record:
     return record
 
 
-class Measurements(Protocol):
-    """A study: what it wants measured, as far as that can be named already."""
+@dataclass(frozen=True)
+class StudyPlan(ABC):
+    """What a chapter wants to know, measured at a profile."""
+
+    profile: Profile
 
     @property
-    def measurements(self) -> Sequence[Measurement]: ...
+    @abstractmethod
+    def measurements(self) -> list[Measurement]:
+        """All that can be named already."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether all of it has been measured."""
+        store = store_of(self.profile)
+        return all(stored(measurement, store) is not None for measurement in self.measurements)
+
+    def measure(self, workers: int | None = None) -> None:
+        """Measures what is not stored, `workers` models or adaptations at a time."""
+        compute_missing([self], store_of(self.profile), workers)
 
 
-def compute_missing(studies: Sequence[Measurements], store: Store, workers: int | None = None) -> None:
+def compute_missing(studies: Sequence[StudyPlan], store: Store, workers: int | None = None) -> None:
     """Measures what the store lacks of `studies`, `workers` models at a time.
 
     Some measurements can only be named when others are stored: it goes on until nothing is missing.

@@ -161,7 +161,7 @@ class FederatedPanel(Panel):
     def _measure(self, state: ServerState, sentences: Sequence[Sequence[Item]]) -> float:
         with one_thread():
             model = sub_model(self.shipped.run.model, Mask({}))
-            model.load_state_dict(dict(state.weights | state.fixed), assign=True)
+            model.load_state_dict(state.model, assign=True)
             return wer(transcribe(model, sentences, self.shipped.tokenizer, torch.device("cpu")))
 
     def _draw(self) -> None:
