@@ -203,6 +203,21 @@ def records(profile: str, making: bool, workers: int | None) -> None:
 
 
 @main.command()
+@profile_option("Whose records.", required=True)
+@click.option("--to", "directory", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where to.")
+def export(profile: str, directory: Path) -> None:
+    """Write what is measured as tables (CSV, Parquet), manifests of what was heard (JSON lines), and plans (JSON)."""
+    from paper_lib.export import export
+    from paper_lib.tables import TablesError
+
+    try:
+        for path in export(profile, directory):
+            click.echo(path)
+    except (OSError, TablesError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
 def sizes() -> None:
     """Print the parameters of the paper's model sizes beside the slides' numbers."""
     from paper_lib.conformer.sizes import table
