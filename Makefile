@@ -30,8 +30,8 @@ help: ## list the targets
 
 setup: $(INSTALLED) ## make .venv and install the locked versions (about 5 GB)
 
-book: $(INSTALLED) ## run the chapters and build _build/html (PROFILE=quick; also smoke, laptop, human, gpu, librispeech[_mini])
-	$(BIN)/python -m paper_lib book --profile $(PROFILE)
+book: $(INSTALLED) ## run the chapters and build _build/html (PROFILE=quick; also smoke, laptop, human, gpu, librispeech[_mini], FILE.toml)
+	$(BIN)/python -m paper_lib book --profile "$(PROFILE)"
 
 lab: $(INSTALLED) ## open JupyterLab with the chapters as notebooks, paired with book/*.py
 	$(BIN)/jupytext --quiet --sync book/*.py

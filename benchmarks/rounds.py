@@ -30,14 +30,14 @@ from paper_lib.federated.averaging import ServerState
 from paper_lib.federated.clients import Client, client_update, clients_of, local_batches, trainable
 from paper_lib.federated.dropout import coverage, extract, scatter
 from paper_lib.federated.plans import named_plan
-from paper_lib.models import mini_streaming
 from paper_lib.paths import cache_root
+from paper_lib.profiles import profile_of
 from paper_lib.settings import FederatedSettings, ServerOptimizerSettings, SyntheticSettings
 from paper_lib.threads import one_thread
 
 CLIENTS, ROUNDS = 16, 4
 PFL, FLOWER = "pfl", "Flower simulation"
-MODEL = mini_streaming()
+MODEL = profile_of("quick").adaptation.model
 # Half of the units of three layers, a tenth in the others.
 PLAN = named_plan("amb-3", range(1, MODEL.encoder.layers + 1))
 # A step along the mean update: what all three can do alike.

@@ -27,20 +27,17 @@ chapter = begin("claims", globals())
 # %%
 from paper_lib.claims.findings import (
     CLAIMS,
-    PUBLISHED,
     findings,
     survivors,
 )
-from paper_lib.profiles import profile_of
+from paper_lib.profiles import PUBLISHED, profile_of
 
-profiles = [
-    chapter.parameters.profile,
-    *(name for name in PUBLISHED if name != chapter.parameters.profile),
-]
-here = chapter.parameters.profile
+own = profile_of(chapter.parameters.profile)
+here = own.name
+profiles = [here, *(name for name in PUBLISHED if name != here)]
 found = {
-    name: {finding.claim.id: finding for finding in findings(profile_of(name))}
-    for name in profiles
+    profile.name: {finding.claim.id: finding for finding in findings(profile)}
+    for profile in (own, *map(profile_of, profiles[1:]))
 }
 
 # %% tags=["hide-input"]

@@ -51,9 +51,10 @@ from paper_lib.profiles import profile_of
 from paper_lib.studies import federated_dropout
 
 chosen = chapter.parameters
-second = profile_of(chosen.profile).adaptation
+profile_settings = profile_of(chosen.profile)
+second = profile_settings.adaptation
 study = federated_dropout(
-    profile_of(chosen.profile),
+    profile_settings,
     chosen.seeds,
     chosen.plans,
     chosen.own,
@@ -203,7 +204,7 @@ from IPython.display import display
 
 from paper_lib.conformer.streaming import listen
 from paper_lib.figures.sound import player
-from paper_lib.profiles.mini import shipped_run
+from paper_lib.profiles.shipped import shipped_run
 from paper_lib.results import machine
 from paper_lib.widgets.shipped import model_at_hand
 
@@ -371,9 +372,8 @@ paragraph(enough_rounds({reference.name: curves[reference.name], **curves}))
 from paper_lib.federated.accounting import account
 from paper_lib.federated.plans import named_plan
 from paper_lib.federated.readings import SLIDE_DROPPED, SLIDE_WER
-from paper_lib.models import streaming_size
 
-paper = streaming_size()
+paper = profile_of("gpu").adaptation.model
 SECONDS, LABELS = 1.5, 25  # a short utterance
 central = Adapted.of([record.result for record in records.centralised], (SF,)).mean
 accounts = {
@@ -623,7 +623,9 @@ dropped = {
     base: account(plans[0].plans[0], second.model, SECONDS, LABELS).dropped_share
     for base, plans in records.sensitivity.get("base rate", {}).items()
 }
-not_varied = paragraph(f"Of profile {chosen.profile} this has not been measured yet.")
+not_varied = paragraph(
+    f"Of profile {profile_settings.name} this has not been measured yet."
+)
 FROM = f"95 % intervals, {len(few)} seed{'s' if len(few) > 1 else ''}"
 table(
     [

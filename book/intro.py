@@ -91,9 +91,9 @@ show(
 # it). What was measured of these comes with the book:
 
 # %% tags=["hide-input"]
-from paper_lib.claims.findings import PUBLISHED
 from paper_lib.figures.tables import table
 from paper_lib.paths import published_records
+from paper_lib.profiles import PUBLISHED
 
 published = {
     name: len(list(published_records(name).glob("training/*.json")))

@@ -44,11 +44,12 @@ from paper_lib.figures.lattice import lattice
 from paper_lib.figures.parameters import stacked_shares
 from paper_lib.figures.style import show
 from paper_lib.figures.tables import table
-from paper_lib.models import paper_size
 from paper_lib.profiles import SIZES, profile_of
 from paper_lib.settings import SyntheticSettings
 
 profile = profile_of(chapter.parameters.profile)
+# Of this profile the models are the paper's own.
+sizes = profile_of("gpu").models
 # Models are small here: threads that wait for each other on a busy machine took a hundred times as long as one.
 torch.set_num_threads(1)
 
@@ -87,7 +88,7 @@ show(
 
 # %% tags=["hide-input"]
 show(
-    architecture.conformer_layer(paper_size("S").encoder.kernel),
+    architecture.conformer_layer(sizes["S"].encoder.kernel),
     caption="One Conformer layer of the paper's sizes, of width d. Outlined: the only norm that differs between the "
     "paper's models, BatchNorm or GroupNorm. Dropout is not drawn.",
     alt="Diagram of a layer. A vertical residual stream passes four modules, whose outputs are added to it: "
@@ -119,7 +120,6 @@ show(
 # **Method.** The paper names three sizes and prints rounded counts. We build each model and count its weights.
 
 # %%
-sizes = {size: paper_size(size) for size in SIZES}
 counts = {size: count_parameters(settings) for size, settings in sizes.items()}
 rows = []
 for size, count in counts.items():
@@ -215,7 +215,7 @@ MODULES = {
     "ffn2": "feed-forward 2",
     "norm": "LayerNorm",
 }
-settings_of = {f"paper {size}": paper_size(size) for size in SIZES}
+settings_of = {f"paper {size}": sizes[size] for size in SIZES}
 settings_of |= {
     f"{profile.name} {size}": profile.models[size]
     for size in SIZES
@@ -483,7 +483,7 @@ print(f"the recursion of the library: {recursion:.5f} nats")
 # **Question.** What else could explain a difference between the paper's results and ours?
 
 # %% tags=["hide-input"]
-mini, paper = profile.training["S"], paper_size("S").encoder
+mini, paper = profile.training["S"], sizes["S"].encoder
 model = profile.models["S"]
 table(
     [

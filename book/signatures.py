@@ -80,7 +80,8 @@ from paper_lib.profiles import profile_of
 from paper_lib.studies import signatures
 
 chosen = chapter.parameters
-records = signatures(profile_of(chosen.profile), chosen.seeds, chosen.sizes).records()
+profile_settings = profile_of(chosen.profile)
+records = signatures(profile_settings, chosen.seeds, chosen.sizes).records()
 of_size = {record.size: [] for record in records}
 for record in records:
     of_size[record.size].append(record)
@@ -296,7 +297,7 @@ for size, group in of_size.items():
             for step, of_step in by_step.items()
         }
 nothing = paragraph(
-    f"Of profile {chosen.profile} no layer has been rewound: this question stays open here."
+    f"Of profile {profile_settings.name} no layer has been rewound: this question stays open here."
 )
 
 
@@ -373,7 +374,7 @@ show(
     alt="For each model size a heat map of modules by layers with the change in word error rate.",
     name="module-resets",
 ) if module_effects else paragraph(
-    f"Of profile {chosen.profile} no module has been reset alone."
+    f"Of profile {profile_settings.name} no module has been reset alone."
 )
 
 # %% tags=["hide-input"]

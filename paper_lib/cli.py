@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check_text, describe
-from paper_lib.profiles import ProfileName
+from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check_text, describe, named_profile
+from paper_lib.profiles import BUILT_IN, ProfileError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -60,7 +60,21 @@ parameter_option = click.option(
     help="A parameter; repeatable.",
 )
 
-profile_names = click.Choice(get_args(ProfileName))
+
+class NamedProfile(click.ParamType[str]):
+    """A built-in profile, or the path of a TOML file, which is read before anything runs."""
+
+    name = "profile"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return named_profile(value)
+        except ProfileError as error:
+            self.fail(f"it must be one of {', '.join(BUILT_IN)}, or the path of a TOML file: {error}", param, ctx)
+
+
+def profile_option(help: str, **settings: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--profile", type=NamedProfile(), metavar="NAME|FILE", help=help, **settings)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,9 +115,9 @@ def chapters(root: Path) -> None:
 
 
 @main.command()
-@click.option("--profile", type=profile_names, default="quick", show_default=True)
+@profile_option("How much is computed, on what corpus, with which models.", default="quick", show_default=True)
 @root_option
-def book(profile: ProfileName, root: Path) -> None:
+def book(profile: str, root: Path) -> None:
     """Run all chapters and build the HTML in _build/html."""
     from paper_lib.chapters.book import BuildError, build_book
     from paper_lib.chapters.runner import ChapterError
@@ -141,7 +155,7 @@ def links(root: Path) -> None:
 
 @main.command()
 @click.option("--study", required=True, help="The chapter whose records are computed.")
-@click.option("--profile", required=True, help="How much is computed, on what corpus, with which models.")
+@profile_option("How much is computed, on what corpus, with which models.", required=True)
 @parameter_option
 def run(study: str, profile: str, parameters: dict[str, str]) -> None:
     """Compute the records of a study in the terminal, without a notebook.
@@ -171,10 +185,10 @@ def run(study: str, profile: str, parameters: dict[str, str]) -> None:
 
 
 @main.command()
-@click.option("--profile", type=profile_names, required=True, help="Whose records.")
+@profile_option("Whose records.", required=True)
 @click.option("--make", "making", is_flag=True, help="Make what is missing; killed and started again it goes on.")
 @click.option("--workers", type=click.IntRange(min=1), help="Measurements at a time; by default one per core, or GPU.")
-def records(profile: ProfileName, making: bool, workers: int | None) -> None:
+def records(profile: str, making: bool, workers: int | None) -> None:
     """List what is measured for the chapters, what is missing, and how long that will take; or make it."""
     from paper_lib.profiles import profile_of
 
@@ -189,6 +203,21 @@ def records(profile: ProfileName, making: bool, workers: int | None) -> None:
     try:
         make(profile_of(profile), workers, click.echo)
     except MeasurementError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@profile_option("Whose records.", required=True)
+@click.option("--to", "directory", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where to.")
+def export(profile: str, directory: Path) -> None:
+    """Write what is measured as tables (CSV, Parquet), manifests of what was heard (JSON lines), and plans (JSON)."""
+    from paper_lib.export import export
+    from paper_lib.tables import TablesError
+
+    try:
+        for path in export(profile, directory):
+            click.echo(path)
+    except (OSError, TablesError) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -14,8 +14,8 @@ from benchmarks import decoders, encoders, growth, losses
 from benchmarks.timing import OURS, Row, Timed, UnequalError, by_turns, check_close
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.figures.costs import compared, finding, grown
-from paper_lib.models import mini_size
 from paper_lib.paths import published_records
+from paper_lib.profiles import profile_of
 from paper_lib.settings import EncoderSettings
 
 RECORD = json.loads((published_records(".") / "benchmark.json").read_text())
@@ -33,7 +33,7 @@ def test_the_loss_of_torchaudio_and_ours_are_the_recursion_in_float64() -> None:
 
 def test_decoding_is_what_the_plain_loop_finds() -> None:
     torch.manual_seed(0)
-    model = Transducer(mini_size("S")).eval()
+    model = Transducer(profile_of("quick").models["S"]).eval()
     with torch.no_grad():
         model.joint.out.bias[1:] += 0.1 * torch.randn(28)  # else the blank is seldom the best
         batch = [(torch.randn(3, 9, 32), torch.tensor([9, 5, 7]))]

@@ -22,7 +22,6 @@ from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.signature import signature, signatures_over_time
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
-from paper_lib.models import streaming_size
 from paper_lib.profiles import profile_of
 from paper_lib.settings import DropoutPlan
 from paper_lib.studies import ModelRecords, explore, federated_dropout, signatures
@@ -248,7 +247,9 @@ def test_the_slider_of_signatures(book: Page, built_book: Path, store: None) -> 
 
 def check_plan(figure: Locator, rates: dict[int, float], elsewhere: float = 0.0) -> None:
     """Compares what the planner tells with the accounting of the plan; its caption says 5 s and 20 word-pieces."""
-    found = account(DropoutPlan(name="x", rates=rates, elsewhere=elsewhere), streaming_size(), 5.0, 20)
+    found = account(
+        DropoutPlan(name="x", rates=rates, elsewhere=elsewhere), profile_of("gpu").adaptation.model, 5.0, 20
+    )
     told = figure.locator("dd").evaluate_all(
         "all => Object.fromEntries(all.map((dd) => [dd.dataset.fact, dd.innerText]))"
     )

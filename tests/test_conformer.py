@@ -15,8 +15,7 @@ from paper_lib.conformer.layer import ConformerLayer, depthwise
 from paper_lib.conformer.products import use_fast_products
 from paper_lib.conformer.sizes import SLIDE, count_parameters, millions, table
 from paper_lib.conformer.transducer import BLANK, FEW, Transducer
-from paper_lib.models import mini_size, paper_size
-from paper_lib.profiles import SIZES
+from paper_lib.profiles import SIZES, profile_of
 from paper_lib.settings import EncoderSettings, StreamingSettings, TransducerSettings
 from paper_lib.threads import one_thread
 
@@ -124,7 +123,7 @@ def test_the_two_feed_forward_modules_are_different_modules() -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_sizes_reproduce_every_digit_of_the_slides(size: str) -> None:
-    settings = paper_size(size)
+    settings = profile_of("gpu").models[size]
     count = count_parameters(settings)
     dim = settings.encoder.dim
     assert count.layer == 24 * dim**2 + 64 * dim
@@ -134,11 +133,12 @@ def test_sizes_reproduce_every_digit_of_the_slides(size: str) -> None:
 
 
 def test_mini_sizes_keep_the_order_of_width_depth_and_parameters() -> None:
-    counts = [count_parameters(mini_size(size)).total for size in SIZES]
+    models = profile_of("quick").models
+    counts = [count_parameters(models[size]).total for size in SIZES]
     assert counts == sorted(counts)
     assert 100_000 < counts[0] < counts[-1] < 5_000_000
-    widths = [mini_size(size).encoder.dim for size in SIZES]
-    depths = [mini_size(size).encoder.layers for size in SIZES]
+    widths = [models[size].encoder.dim for size in SIZES]
+    depths = [models[size].encoder.layers for size in SIZES]
     assert widths == sorted(set(widths))
     assert depths[0] <= depths[1] < depths[2]
 

@@ -12,9 +12,10 @@ from tiny_runs import tiny_run
 from paper_lib.explorers.planner import MeasuredPlan, planner
 from paper_lib.federated.accounting import account
 from paper_lib.inference import Estimate
-from paper_lib.models import streaming_size
+from paper_lib.profiles import profile_of
 from paper_lib.settings import DropoutPlan
 
+PAPER = profile_of("gpu").adaptation.model
 MEASURED = [
     MeasuredPlan(DropoutPlan(name="front", rates={1: 0.5}, elsewhere=0.1), 2, Estimate(0.41, 0.40, 0.42)),
     MeasuredPlan(DropoutPlan(name="back", rates={2: 0.5}, elsewhere=0.1), 2, Estimate(0.31, 0.30, 0.32)),
@@ -23,7 +24,7 @@ MEASURED = [
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return planner(streaming_size(), MEASURED, seconds=2.0, labels=9, caption="a </script> caption").html
+    return planner(PAPER, MEASURED, seconds=2.0, labels=9, caption="a </script> caption").html
 
 
 def data_of(page: str) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def data_of(page: str) -> dict[str, Any]:
 def test_what_is_linear_in_the_units_is_the_accounting(page: str, rates: dict[int, float]) -> None:
     data = data_of(page)
     units = sum(round(rate * data["hidden"]) for rate in rates.values())
-    found = account(DropoutPlan(name="x", rates=rates), streaming_size(), 2.0, 9)
+    found = account(DropoutPlan(name="x", rates=rates), PAPER, 2.0, 9)
     assert data["parametersPerUnit"] * units == found.dropped
     assert data["flops"] - data["flopsPerUnit"] * units == found.flops
     assert data["parameters"] == found.parameters

@@ -13,11 +13,12 @@ from paper_lib.federated.accounting import account, dropped_parameters, dropped_
 from paper_lib.federated.dropout import draw_mask, sub_model
 from paper_lib.federated.plans import COUNTS, PLANS, PlanError, draws_of, named_plan, own_plan, ranking_of
 from paper_lib.federated.readings import SLIDE_DROPPED, readings
-from paper_lib.models import mini_streaming, streaming_size
+from paper_lib.profiles import profile_of
 from paper_lib.settings import DropoutPlan, StreamingSettings, TransducerSettings
 
 RANKING = [3, 1, 2, 4]
 NOTHING = DropoutPlan(name="none")
+MINI, PAPER = (profile_of(name).adaptation.model for name in ("quick", "gpu"))
 
 
 def test_layers_are_ranked_from_the_least_harmful() -> None:
@@ -50,7 +51,7 @@ def test_a_flat_plan_of_n_drops_the_mean_rate_of_the_plans_of_n() -> None:
 
 @pytest.mark.parametrize("elsewhere", [0.0, 0.1, 0.37])
 @pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("settings", [mini_streaming(), streaming_size()], ids=["mini", "paper"])
+@pytest.mark.parametrize("settings", [MINI, PAPER], ids=["mini", "paper"])
 def test_plans_of_one_n_drop_as_many_parameters(settings: TransducerSettings, count: int, elsewhere: float) -> None:
     layers = settings.encoder.layers
     ranking = [*range(2, layers + 1, 2), *range(1, layers + 1, 2)]
@@ -206,14 +207,14 @@ def test_memory_is_what_torch_keeps() -> None:
 
 
 def test_the_streaming_model_is_near_the_published_one() -> None:
-    count = count_parameters(streaming_size())
+    count = count_parameters(PAPER)
     assert count.layer == 24 * 512**2 + 64 * 512 - 17 * 512  # kernel 15 instead of 32
     assert count.prediction == 4096 * 128 + sum(4 * 2048 * (inputs + 640 + 1) + 2048 * 640 for inputs in (128, 640))
     assert count.total == pytest.approx(137e6, rel=0.02)
 
 
 def test_the_best_reading_is_half_of_n_layers_and_a_tenth_elsewhere() -> None:
-    found = readings(streaming_size(), {"published": 137_000_000})
+    found = readings(PAPER, {"published": 137_000_000})
     best = found[0]
     assert (best.matrices, best.elsewhere) == ("feed-forward modules", 0.1)
     assert set(SLIDE_DROPPED) - set(best.agreeing) == {"flat", "amb-4"}
@@ -225,7 +226,7 @@ def test_the_best_reading_is_half_of_n_layers_and_a_tenth_elsewhere() -> None:
 
 
 def test_our_accounting_and_the_reading_agree() -> None:
-    settings = streaming_size()
+    settings = PAPER
     total = count_parameters(settings).total
     reading = next(
         r

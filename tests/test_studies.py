@@ -17,7 +17,7 @@ from tiny_runs import CPU
 
 from paper_lib import jobs
 from paper_lib.chapters.parameters import CHAPTERS
-from paper_lib.claims.findings import CLAIMS, PUBLISHED, adapted_by, findings
+from paper_lib.claims.findings import CLAIMS, adapted_by, findings
 from paper_lib.cli import main
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.batches import evaluation_batches
@@ -26,7 +26,7 @@ from paper_lib.federated.plans import named_plan
 from paper_lib.layers.ranking import layer_effects
 from paper_lib.layers.sweeps import Sweeps, harm_of
 from paper_lib.layers.variants import KINDS, MODULES
-from paper_lib.profiles import SIZES, Profile, ProfileName, profile_of
+from paper_lib.profiles import PUBLISHED, SIZES, Profile, ProfileName, profile_of
 from paper_lib.results import Store, by_step
 from paper_lib.settings import EncoderSettings, ResetSettings, SyntheticSettings, TrainingRun, TransducerSettings
 from paper_lib.studies import (

@@ -31,7 +31,7 @@ from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.signature import signature
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
-from paper_lib.profiles.mini import shipped_run
+from paper_lib.profiles.shipped import shipped_run
 from paper_lib.settings import ResetSettings
 from paper_lib.studies.computing import trained_model
 from paper_lib.training import Fit

@@ -19,7 +19,7 @@ from paper_lib.corpus.speakers import all_speakers, speak
 from paper_lib.evaluation import wer
 from paper_lib.figures.tables import percent
 from paper_lib.paths import MissingDataError
-from paper_lib.profiles.mini import shipped_people_run, shipped_run
+from paper_lib.profiles.shipped import shipped_people_run, shipped_run
 from paper_lib.settings import CorpusSettings, SpeechCommandsSettings, TrainingRun
 from paper_lib.studies.computing import trained_model
 from paper_lib.widgets.hearing import HearingPanel, voices

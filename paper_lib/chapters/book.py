@@ -25,7 +25,7 @@ from paper_lib.chapters.provenance import page_provenance
 from paper_lib.chapters.runner import fresh
 from paper_lib.chapters.sources import source_of
 from paper_lib.chapters.status import status_page
-from paper_lib.profiles import ProfileName, profile_of
+from paper_lib.profiles import profile_of, resolve
 from paper_lib.studies import STUDIES
 from paper_lib.studies.measurements import compute_missing, is_published, store_of
 
@@ -45,14 +45,16 @@ class BuildError(RuntimeError):
     """Jupyter Book refused the pages, or warned of them, which counts as much; or there is no place for the book."""
 
 
-def build_book(profile: ProfileName, root: Path) -> Path:
-    """Makes all chapters at `profile` and returns the first page of the rendered book, `root/_build/html/index.html`.
+def build_book(profile: str, root: Path) -> Path:
+    """Makes all chapters at `profile`, a name or a file, and returns the book's first page: `_build/html/index.html`.
 
     Raises:
+        ProfileError: there is no such profile; nothing has run.
         ChapterError: a cell of a chapter raised an exception.
         BuildError: see there; where no book can be put, before anything is computed.
     """
     _place(root)
+    profile = resolve(profile)  # chapters run in another directory
     settings = profile_of(profile)
     if not is_published(settings):
         # The trainings of all chapters come first and share the cores; then the chapters, with little left to do.

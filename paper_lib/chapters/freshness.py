@@ -12,21 +12,24 @@ from typing import Any
 import nbformat
 
 import paper_lib
+from paper_lib.chapters.parameters import check
 from paper_lib.chapters.sources import source_of
 from paper_lib.paths import cache_root, published_records
+from paper_lib.profiles import profile_of
 from paper_lib.results import versions
 
 
 def inputs_digest(chapter: str, parameters: Mapping[str, Any], root: Path) -> str:
-    """Returns the digest of all that a page follows from: source, parameters, this library, versions and records.
+    """Returns the digest of all that a page follows from: source, parameters, profile, library, versions and records.
 
     The records are those that a chapter finds, which runs in `root`. The links at a page's top follow from where it is
-    published.
+    published. Raises ParameterError.
     """
-    inputs = [parameters, versions(), os.environ.get("GITHUB_REPOSITORY")]
+    profile = profile_of(check(chapter, parameters).profile).model_dump(mode="json")
+    inputs = [parameters, profile, versions(), os.environ.get("GITHUB_REPOSITORY")]
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
     package = Path(paper_lib.__file__).parent
-    code = sorted(path for path in package.rglob("*") if path.suffix in (".py", ".js"))
+    code = sorted(path for path in package.rglob("*") if path.suffix in (".py", ".js", ".toml"))
     for path in (source_of(chapter, root), *code):
         digest.update(path.read_bytes())
     for directory in (cache_root(root) / "records", published_records(".")):

@@ -8,9 +8,11 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,11 +25,9 @@ from pydantic_core import ErrorDetails
 
 from paper_lib.federated.plans import BASE_RATE, OWN_PLAN, PLAN_NAME, PLANS, named_plan, own_plan
 from paper_lib.layers.matrices import MATRICES, Matrix, check_step, recorded_steps
-from paper_lib.profiles import ProfileName, profile_of
+from paper_lib.profiles import BUILT_IN, ProfileError, ProfileName, profile_of, resolve
+from paper_lib.profiles.refusals import shown
 from paper_lib.settings import Size
-
-# Characters of a refused value that its refusal repeats.
-LONGEST_SHOWN = 200
 
 
 class ParameterError(ValueError):
@@ -44,11 +44,39 @@ def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def named_profile(text: str) -> str:
+    """Returns what names a profile wherever a chapter runs: a built-in name, or the absolute path of a whole file.
+
+    Raises ProfileError where a file is none, or names a corpus that cannot be made.
+    """
+    name = resolve(text)
+    if name not in BUILT_IN:
+        # Takes NumPy, which whoever names a built-in profile does without.
+        from paper_lib.corpus import open_corpus
+
+        profile = profile_of(name)
+        second = profile.adaptation
+        corpora = {
+            "corpus": profile.corpus,
+            "other_voices": profile.other_voices,
+            "adaptation.corpus": second.corpus,
+            "adaptation.clients": second.clients,
+        }
+        for field, corpus in corpora.items():
+            try:
+                if corpus:
+                    open_corpus(corpus)
+            except ValueError as error:
+                raise ProfileError(f"{Path(name).name}: {field}: {error}") from None
+    return name
+
+
 # A notebook holds a list and papermill's command line a string: both are read as the tuple that they stand for.
 Sizes = Annotated[tuple[Size, ...], BeforeValidator(_split_at_commas), Field(strict=False, min_length=1)]
 Matrices = Annotated[tuple[Matrix, ...], BeforeValidator(_split_at_commas), Field(strict=False, min_length=1)]
 PlanName = Annotated[str, Field(pattern=PLAN_NAME, description="none, flat, crit-N, amb-N, random-N")]
 Plans = Annotated[tuple[PlanName, ...], BeforeValidator(_split_at_commas), Field(strict=False, min_length=1)]
+OwnProfile = Annotated[str, AfterValidator(named_profile), Field(description="the path of a TOML file")]
 OwnPlan = Annotated[str, Field(pattern=OWN_PLAN, description="a text like '1:0.5 4:0.25 rest:0.1'")]
 
 
@@ -57,7 +85,9 @@ class ChapterParameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    profile: ProfileName = Field(default="quick", description="how much is computed, on what corpus, with which models")
+    profile: ProfileName | OwnProfile = Field(
+        default="quick", description="how much is computed, on what corpus, with which models"
+    )
 
 
 class CorpusParameters(ChapterParameters):
@@ -251,16 +281,7 @@ def _refusal(declared: type[ChapterParameters], name: str, values: Mapping[str, 
         return f"there is no parameter {name!r}{_nearest(name, names)}; it takes {', '.join(names)}"
     # A rule of our own says more than the type.
     reason = f": {detail['ctx']['error']}" if detail["type"] == "value_error" else ""
-    return f"{name} is {_shown(values[name])}; it must be {describe(declared, name)}{reason}"
-
-
-def _shown(value: Any) -> str:
-    """Returns a refused value as Python writes it, or the beginning of what is too long for a message."""
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):
-        return f"a value of type {type(value).__name__} that Python cannot write"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}… ({len(text)} characters)"
+    return f"{name} is {shown(values[name])}; it must be {describe(declared, name)}{reason}"
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

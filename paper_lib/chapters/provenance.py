@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -15,6 +16,7 @@ from nbformat import NotebookNode
 
 from paper_lib.chapters.notebook import PROVENANCE_MIME
 from paper_lib.durations import duration
+from paper_lib.profiles import BUILT_IN
 
 SMOKE_WARNING = """\
 <div class="admonition warning">
@@ -59,7 +61,19 @@ def take_provenance(notebook: NotebookNode, chapter: str) -> NotebookNode:
     notebook.metadata["paper_lib"] = {"chapter": chapter, **content}
     # papermill puts whole notebooks and this machine's paths there.
     notebook.metadata.papermill.update(input_path=f"book/{chapter}.py", output_path=f"{chapter}.ipynb")
+    if (profile := notebook.metadata.papermill.parameters.get("profile")) not in (None, *BUILT_IN):
+        _name_file(notebook, Path(profile).name)
     return notebook
+
+
+def _name_file(notebook: NotebookNode, file: str) -> None:
+    """Calls the profile by its `file` alone, wherever on this machine that is."""
+    notebook.metadata.papermill.parameters["profile"] = file
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            lines = cell.source.splitlines()
+            named = [f"profile = {file!r}" if line.startswith("profile = ") else line for line in lines]
+            cell.source = "\n".join(named)
 
 
 def page_provenance(notebook: NotebookNode) -> PageProvenance:
@@ -115,7 +129,7 @@ def page_facts(page: PageProvenance) -> dict[str, str]:
     """Returns what a reader must know of a page, by name, in the order in which it is shown."""
     chosen = {name: value for name, value in page.parameters.items() if name != "profile" and value is not None}
     return {
-        "Profile": page.parameters["profile"],
+        "Profile": Path(page.parameters["profile"]).stem,
         "Parameters": ", ".join(f"{name} = {_plain(value)}" for name, value in chosen.items())
         or "none beside the profile",
         "Seeds": _plain(page.seeds) or "none",

@@ -20,14 +20,12 @@ from paper_lib.claims.signatures import TooFewTrainingsError
 from paper_lib.federated.comparison import Adapted
 from paper_lib.inference import survives_holm
 from paper_lib.layers.sweeps import Sweeps
-from paper_lib.profiles import Profile, ProfileName
+from paper_lib.profiles import Profile
 from paper_lib.studies import STUDIES, ModelRecords
 from paper_lib.studies.federated import AdaptationRecords, PlanRecords
 from paper_lib.studies.measurements import NotMeasuredError
 from paper_lib.studies.norms import FederatedNormsRecords
 
-# The profiles whose records are published with the book.
-PUBLISHED: tuple[ProfileName, ...] = ("laptop", "human", "gpu", "librispeech", "librispeech_mini")
 # In the order of the slides.
 CLAIMS: tuple[Claim, ...] = (
     *model_size.CLAIMS,

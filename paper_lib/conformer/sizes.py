@@ -9,7 +9,7 @@ from torch import nn
 from paper_lib.conformer.layer import ConformerLayer
 from paper_lib.conformer.skeleton import skeleton
 from paper_lib.conformer.transducer import Transducer
-from paper_lib.models import paper_size, streaming_size
+from paper_lib.profiles import profile_of
 from paper_lib.settings import EncoderSettings, Size, TransducerSettings
 
 # Slide "Experiment 1": parameters in Conformer layers, layers x parameters of one, parameters in total.
@@ -79,15 +79,16 @@ def millions(count: int, digits: int = 1) -> str:
 def table() -> str:
     """Returns a text table of S, M and L beside the slides' numbers, and the streaming model beside its published."""
     lines = [f"{'size':<6}{'':<8}{'conf params':>12}{'conf layers':>14}{'total params':>14}"]
+    paper = profile_of("gpu")
     for size, slide in SLIDE.items():
-        settings = paper_size(size)
+        settings = paper.models[size]
         count = count_parameters(settings)
         ours = (millions(count.layers), f"{settings.encoder.layers} × {millions(count.layer)}", millions(count.total))
         for source, row in (("slide", slide), ("ours", ours)):
             lines.append(f"{size if source == 'slide' else '':<6}{source:<8}{row[0]:>12}{row[1]:>14}{row[2]:>14}")
         exact = f"{count.layers:,} in layers of {count.layer:,}, {count.total:,} in all"
         lines.append(f"{'':<6}{'exact':<8}{exact}")
-    settings = streaming_size()
+    settings = paper.adaptation.model
     count = count_parameters(settings)
     lines.append(
         f"streaming: {settings.encoder.layers} × {millions(count.layer)} in layers, encoder "

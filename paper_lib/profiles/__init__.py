@@ -1,29 +1,22 @@
-"""The profiles: how much is computed, on what corpus, with which models. What is computed is the same in all."""
+"""The profiles: how much is computed, on what corpus, with which models. What is computed is the same in all.
+
+Those that come with the library are TOML files beside this one; a reader's own are such files, too (see `reading`).
+"""
 
 from __future__ import annotations
 
-from functools import cache
+from paper_lib.profiles.profile import BUILT_IN, PUBLISHED, SIZES, AdaptationProfile, Profile, ProfileName
+from paper_lib.profiles.reading import profile_of, resolve
+from paper_lib.profiles.refusals import ProfileError
 
-from paper_lib.profiles.human import human
-from paper_lib.profiles.laptop import laptop
-from paper_lib.profiles.large import gpu, librispeech, librispeech_mini
-from paper_lib.profiles.mini import quick, smoke
-from paper_lib.profiles.profile import SIZES, AdaptationProfile, Profile, ProfileName
-
-__all__ = ["SIZES", "AdaptationProfile", "Profile", "ProfileName", "profile_of"]
-
-_MAKERS = {
-    "smoke": smoke,
-    "quick": quick,
-    "laptop": laptop,
-    "human": human,
-    "gpu": gpu,
-    "librispeech": librispeech,
-    "librispeech_mini": librispeech_mini,
-}
-
-
-@cache
-def profile_of(name: ProfileName) -> Profile:
-    """Returns the profile called `name`."""
-    return _MAKERS[name]()
+__all__ = [
+    "BUILT_IN",
+    "PUBLISHED",
+    "SIZES",
+    "AdaptationProfile",
+    "Profile",
+    "ProfileError",
+    "ProfileName",
+    "profile_of",
+    "resolve",
+]

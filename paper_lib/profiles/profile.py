@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from paper_lib.settings import (
     ClientDomain,
@@ -22,8 +22,14 @@ from paper_lib.settings import (
     TransducerSettings,
 )
 
+# Of the profiles that come with the library: NAME.toml beside this file.
 ProfileName = Literal["smoke", "quick", "laptop", "human", "gpu", "librispeech", "librispeech_mini"]
+BUILT_IN: tuple[ProfileName, ...] = get_args(ProfileName)
+# Those whose records are published with the book.
+PUBLISHED: tuple[ProfileName, ...] = ("laptop", "human", "gpu", "librispeech", "librispeech_mini")
 SIZES: tuple[Size, ...] = ("S", "M", "L")
+# The plans of Federated Dropout that are compared drop more in up to so many layers.
+LEAST_LAYERS = 4
 
 
 class AdaptationProfile(Settings):
@@ -59,6 +65,22 @@ class AdaptationProfile(Settings):
         "none: the profile does not compare norms under clients",
     )
 
+    @model_validator(mode="after")
+    def _can_be_compared(self) -> AdaptationProfile:
+        layers, domains = self.model.encoder.layers, self.corpus.domains
+        if layers < LEAST_LAYERS:
+            raise ValueError(f"model.encoder.layers is {layers}; it must be at least {LEAST_LAYERS}, for as many drop")
+        if self.clients is None and (self.held_out not in domains or len(domains) < 2):
+            raise ValueError(
+                f"held_out is {self.held_out!r}; it must be one of several domains of the corpus: {', '.join(domains)}"
+            )
+        clients, asked = self.corpus.speakers.get("train", 0), self.federated.clients_per_round
+        if self.clients is None and asked > clients:
+            raise ValueError(
+                f"federated.clients_per_round is {asked}; it must be at most corpus.speakers.train, {clients}"
+            )
+        return self
+
     def run(self, seed: int) -> TrainingRun:
         """Returns the training without the held-out domain (MD - SF), of the model that adaptation `seed` begins with.
 
@@ -80,8 +102,10 @@ class AdaptationProfile(Settings):
 class Profile(Settings):
     """Everything that a study needs to know beside its own question."""
 
-    name: ProfileName
-    base: Profile | None = Field(default=None, description="whose trainings those of this one begin with; none: fresh")
+    name: str = Field(min_length=1, description="of the profile, or of the file that it is read from; not in a digest")
+    pretrained: Profile | None = Field(
+        default=None, description="whose trainings those of this one begin with, fine-tunings; none: fresh weights"
+    )
     corpus: CorpusSettings
     other_voices: CorpusSettings | None = Field(
         default=None, description="that models are tested on beside their own corpus, with their layers re-initialised"
@@ -100,6 +124,15 @@ class Profile(Settings):
     )
     adaptation: AdaptationProfile
 
+    @model_validator(mode="after")
+    def _has_every_size(self) -> Profile:
+        for field in ("models", "training"):
+            if missing := [size for size in SIZES if size not in getattr(self, field)]:
+                raise ValueError(f"{field}.{missing[0]} is missing; there must be {', '.join(SIZES)}")
+        if not self.seeds:
+            raise ValueError(f"seeds names no size; it must have one or more of {', '.join(SIZES)}")
+        return self
+
     def run(self, size: Size, seed: int) -> TrainingRun:
         """Returns the training of one size from one seed."""
         return TrainingRun(
@@ -107,6 +140,6 @@ class Profile(Settings):
             tokens=self.tokens,
             model=self.models[size],
             training=self.training[size],
-            base=self.base.run(size, seed) if self.base else None,
+            base=self.pretrained.run(size, seed) if self.pretrained else None,
             seed=seed,
         )

@@ -90,16 +90,24 @@ class AdaptationPlan(StudyPlan):
     def measurements(self) -> list[Measurement]:
         """What can be named now: the trainings and their rankings, then the adaptations of every ranked seed."""
         first: list[Measurement] = [measurement for reset in self._resets for measurement in (reset.run, reset)]
-        rankings = self._rankings()
+        rankings = self.rankings()
         return [*first, *chain.from_iterable(self._of_seed(seed, ranking) for seed, ranking in rankings.items())]
 
     @property
     def unnamed(self) -> list[Measurement]:
         """Stands for what can be named when more rankings are stored: as many adaptations, of layers in any order."""
         anyhow = range(1, self._settings.model.encoder.layers + 1)
-        seeds = sorted(set(range(self.seeds)) - self._rankings().keys())
+        seeds = sorted(set(range(self.seeds)) - self.rankings().keys())
         named = chain.from_iterable(self._of_seed(seed, anyhow) for seed in seeds)
         return list({study.digest(): study for study in named}.values())
+
+    def rankings(self) -> dict[int, list[int]]:
+        """Returns the layers, from the most ambient, of the training of every seed whose resets are stored."""
+        store = store_of(self.profile)
+        found = [stored(reset, store) for reset in self._resets]
+        ranked = [ranking_of(harm_of(record.result).tolist()) if record else None for record in found]
+        of_seed = {seed: ranked[seed % self._settings.trainings] for seed in range(self.seeds)}
+        return {seed: ranking for seed, ranking in of_seed.items() if ranking}
 
     def records(self, workers: int | None = None) -> AdaptationRecords:
         """Returns all records, measured now where they are not stored, `workers` at a time.
@@ -110,7 +118,7 @@ class AdaptationPlan(StudyPlan):
         store = store_of(self.profile)
         if not is_published(self.profile):
             self.measure(workers)
-        rankings = self._rankings()
+        rankings = self.rankings()
         whole = first_stored({seed: self._compared(seed, ranking) for seed, ranking in rankings.items()}, store)
         few = first_stored({seed: self._varied(seed, rankings[seed]) for seed in whole if seed in self._few}, store)
         if not whole:
@@ -166,14 +174,6 @@ class AdaptationPlan(StudyPlan):
     def _few(self) -> range:
         """The seeds from which what the paper does not tell is varied."""
         return range(min(self.seeds, self._settings.sensitivity_seeds))
-
-    def _rankings(self) -> dict[int, list[int]]:
-        """Returns the layers, from the most ambient, of the training of every seed whose resets are stored."""
-        store = store_of(self.profile)
-        found = [stored(reset, store) for reset in self._resets]
-        ranked = [ranking_of(harm_of(record.result).tolist()) if record else None for record in found]
-        of_seed = {seed: ranked[seed % self._settings.trainings] for seed in range(self.seeds)}
-        return {seed: ranking for seed, ranking in of_seed.items() if ranking}
 
     def _of_seed(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
         return [*self._compared(seed, ranking), *(self._varied(seed, ranking) if seed in self._few else ())]

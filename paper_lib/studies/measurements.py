@@ -18,7 +18,7 @@ from pydantic import Field
 
 from paper_lib.corpus import Corpus, open_corpus
 from paper_lib.paths import cache_root, published_records
-from paper_lib.profiles import Profile
+from paper_lib.profiles import PUBLISHED, Profile
 from paper_lib.results import Record, Store
 from paper_lib.settings import (
     ClientDomain,
@@ -83,7 +83,7 @@ class NotMeasuredError(RuntimeError):
 
 def is_published(profile: Profile) -> bool:
     """Returns whether records of `profile` are measured by hours of work and kept; others are computed by the pages."""
-    return profile.name not in ("smoke", "quick")
+    return profile.name in PUBLISHED
 
 
 def not_measured(profile: Profile) -> NotMeasuredError:

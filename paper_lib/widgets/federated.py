@@ -24,7 +24,7 @@ from paper_lib.federated.dropout import Mask, sub_model
 from paper_lib.figures.federated import own_curves
 from paper_lib.figures.style import show
 from paper_lib.figures.tables import table
-from paper_lib.profiles.mini import MINI_FEDERATED
+from paper_lib.profiles import profile_of
 from paper_lib.settings import DropoutPlan, SyntheticSettings
 from paper_lib.threads import one_thread
 from paper_lib.widgets.parts import LABELLED, Panel, Status, styled
@@ -130,7 +130,7 @@ class FederatedPanel(Panel):
         self.status.tell("The clients' sentences are spoken …")
         clients, sentences = self._spoken()
         model_settings = self.shipped.run.model
-        settings = MINI_FEDERATED.model_copy(update={"rounds": rounds})
+        settings = profile_of("quick").adaptation.federated.model_copy(update={"rounds": rounds})
         algorithm = federated_dropout(settings, plan, model_settings, self.shipped.tokenizer)
         state = algorithm.init(self.shipped.model)
         measured = self.runs[label] = {}
