@@ -624,7 +624,12 @@ dropped = {
     for base, plans in records.sensitivity.get("base rate", {}).items()
 }
 not_varied = paragraph(
-    f"Of profile {profile_settings.name} this has not been measured yet."
+    f"Profile {profile_settings.name} "
+    + (
+        "has not measured this yet."
+        if second.sensitivity_seeds
+        else "does not measure this; laptop does."
+    )
 )
 FROM = f"95 % intervals, {len(few)} seed{'s' if len(few) > 1 else ''}"
 table(

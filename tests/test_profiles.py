@@ -10,14 +10,18 @@ from typing import Any
 import nbformat
 import pytest
 from click.testing import CliRunner
+from own_recordings import entry, manifest
+from own_recordings import write as record
 from tiny_book import write_chapter, write_configuration
 
 from paper_lib.chapters import book
 from paper_lib.chapters.freshness import inputs_digest
 from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check, check_text
 from paper_lib.cli import main
+from paper_lib.corpus import open_corpus
+from paper_lib.corpus.speakers import all_speakers, speak
 from paper_lib.profiles import BUILT_IN, PUBLISHED, ProfileError, ProfileName, profile_of, reading
-from paper_lib.settings import LibriSpeechSettings, SyntheticSettings
+from paper_lib.settings import LibriSpeechSettings, RecordingsSettings, Split, SyntheticSettings
 from paper_lib.studies import STUDIES
 from paper_lib.studies.measurements import is_published, store_of
 
@@ -53,6 +57,42 @@ def write(directory: Path, text: str, name: str = "mine.toml") -> str:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+def on_own_speech(directory: Path, *texts: str) -> str:
+    """Writes recordings, their manifest and a profile that names it, and returns the profile's path."""
+    parts: list[Split] = ["train", "dev", "test"]
+    voices = all_speakers()[: len(texts)]
+    for number, (said, voice) in enumerate(zip(texts, voices, strict=True)):
+        record(directory / f"{number}.wav", speak(said, voice))
+    manifest(directory, *(entry(f"{n}.wav", said, parts[n % 3], speaker=str(n)) for n, said in enumerate(texts)))
+    return write(directory, 'base = "smoke"\n[corpus]\nsource = "recordings"\nmanifest = "my.jsonl"\n')
+
+
+def test_a_manifest_is_looked_for_beside_the_profile_that_names_it(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = profile_of(on_own_speech(tmp_path, *["turn it on", "call the kitchen", "what time is it"] * 2))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    corpus = open_corpus(mine.corpus)
+    assert [corpus.count(split) for split in ("train", "dev", "test")] == [2, 2, 2]
+    assert {utterance.text for utterance in corpus.shard("dev", 0).utterances} == {"call the kitchen"}
+    assert mine.run("S", 0).corpus == mine.corpus
+    split = write(tmp_path, 'base = "mine.toml"\ncorpus.manifest = { train = "a.jsonl", dev = "b.jsonl" }', "b.toml")
+    found = profile_of(split).corpus
+    assert isinstance(found, RecordingsSettings)
+    assert found.manifest == {"train": str(tmp_path / "a.jsonl"), "dev": str(tmp_path / "b.jsonl")}
+
+
+def test_faults_of_a_manifest_are_told_before_a_chapter_begins(tmp_path: Path, cache: Path) -> None:
+    faulty = on_own_speech(tmp_path, "turn it on", "call the kitchen", "at 5", "turn it off")
+    told = CliRunner().invoke(main, ["chapter", "model_size", "-p", "profile", faulty])
+    assert told.exit_code == 2
+    assert "mine.toml: corpus: 1 of 4 entries cannot be used" in told.output
+    assert "line 3: text 'at 5' has the digits 5: write numbers as words" in told.output
+    assert "Traceback" not in told.output
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -56,8 +56,10 @@ class AdaptationProfile(Settings):
     measure_every: Positive = Field(description="rounds between measurements of the dev WER")
     trainings: Positive = Field(description="models that are trained before, from seeds 0, 1, ...")
     seeds: Positive = Field(description="adaptations by every plan, from seeds 0, 1, ...; they share the trainings")
-    sensitivity_seeds: Positive = Field(
-        description="of these seeds, the first, from which plans are adapted again with settings varied"
+    sensitivity_seeds: Positive | None = Field(
+        default=None,
+        description="of these seeds, the first, from which plans are adapted again with settings varied; none: nothing "
+        "is varied",
     )
     norm_seeds: Positive | None = Field(
         default=None,

@@ -36,6 +36,8 @@ NOTHING = "none"
 BY_SIZE = ("models", "training")
 # Keys of a file that hold the name of a profile, or of a file.
 REFERENCES = ("base", "pretrained")
+# The key of a corpus of recordings that holds the path of its manifest, or one for each split.
+MANIFEST = "manifest"
 
 
 def profile_of(name: str) -> Profile:
@@ -90,11 +92,25 @@ def _read(path: Path, readers: tuple[Path, ...]) -> Profile:
 
 def _tables(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=_finite)
+        return _beside(path.parent, tomllib.loads(path.read_text(encoding="utf-8"), parse_float=_finite))
     except OSError as error:
         raise ProfileError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # no TOML, or no text
         raise ProfileError(f"{path.name} is no TOML file: {error}") from None
+
+
+def _beside(directory: Path, tables: dict[str, Any]) -> dict[str, Any]:
+    """Returns `tables` with the absolute paths of the manifests that they name from `directory`."""
+
+    def absolute(named: Any) -> Any:
+        if isinstance(named, dict):
+            return {split: absolute(path) for split, path in named.items()}
+        return str(directory / Path(named).expanduser()) if isinstance(named, str) else named
+
+    return {
+        name: absolute(value) if name == MANIFEST else _beside(directory, value) if isinstance(value, dict) else value
+        for name, value in tables.items()
+    }
 
 
 def _finite(text: str) -> Any:

@@ -173,7 +173,7 @@ class AdaptationPlan(StudyPlan):
     @property
     def _few(self) -> range:
         """The seeds from which what the paper does not tell is varied."""
-        return range(min(self.seeds, self._settings.sensitivity_seeds))
+        return range(min(self.seeds, self._settings.sensitivity_seeds or 0))
 
     def _of_seed(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
         return [*self._compared(seed, ranking), *(self._varied(seed, ranking) if seed in self._few else ())]
