@@ -79,6 +79,7 @@ show(
 # - {doc}`explore`: what the other pages chose to show, for you to choose: a layer, a sentence.
 # - {doc}`own_model`: the same questions asked of a model that is not the book's, yours for example.
 # - {doc}`own_speech`: the same for recordings of your own, in your language.
+# - {doc}`api`: the functions that others may build on.
 # - {doc}`reproduce`: how to make all this again, and what it costs.
 # - {doc}`glossary`, {doc}`bibliography` and {doc}`status`: the words, the sources, and what produced each page, on what
 #   machine, in what time.

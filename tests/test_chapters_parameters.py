@@ -126,7 +126,7 @@ def test_a_source_names_the_kernel_and_begins_with_its_title(name: str) -> None:
 def test_the_table_of_contents_is_the_list_of_chapters() -> None:
     toc = yaml.safe_load((CHECKOUT / "_toc.yml").read_text())
     files = [toc["root"], *(entry["file"] for entry in toc["chapters"])]
-    prose = ("own_speech", "reproduce", "glossary", "bibliography")
+    prose = ("own_speech", "api", "reproduce", "glossary", "bibliography")
     assert files == [f"book/{name}" for name in (*CHAPTERS, *prose, "status")]
     assert sorted(path.stem for path in (CHECKOUT / "book").glob("*.md")) == sorted(prose)
 
