@@ -31,7 +31,7 @@ chapter = begin("own_model", globals())
 # ## A model, a test and a transcriber
 #
 # You have these already. Here the speech is voice commands by the book's synthesiser, and the model writes characters.
-# It is trained for about half a minute, enough to read some of what it hears.
+# It is trained for about twenty seconds, enough to read some of what it hears.
 
 # %%
 import torch
@@ -82,7 +82,7 @@ model = Recogniser()
 initial = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 tokenizer = CharacterTokenizer()
-count = chapter.parameters.steps or (20 if smoke else 600)
+count = chapter.parameters.steps or (20 if smoke else 450)
 optimizer = torch.optim.AdamW(model.parameters())
 schedule = torch.optim.lr_scheduler.OneCycleLR(
     optimizer, 3e-3, total_steps=count, pct_start=0.2
@@ -140,7 +140,7 @@ result = sweep(
     speakers=[utterance.speaker for utterance in utterances],
     resets=["re-initialisation", "re-randomisation", "skip"],
     initial=initial,
-    draws=1 if smoke else 3,
+    draws=1 if smoke else 2,
 )
 
 # %% [markdown]
