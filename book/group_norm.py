@@ -81,13 +81,11 @@ table(
                 ).estimate(),
                 sign=True,
             ),
-            f"{np.mean([r.training.result['seconds'] for r in records if r.norm == norm]):.0f}",
         )
         for norm, of_norm in sweeps.items()
     ],
-    ["Norm", "Intact WER, % [95 %]", f"Against {reference}, points", "Training, s"],
-    f"Size {chosen.size} with three norms. Differences are paired by seed and speaker, intervals over {varied}. "
-    "Seconds are for one training.",
+    ["Norm", "Intact WER, % [95 %]", f"Against {reference}, points"],
+    f"Size {chosen.size} with three norms. Differences are paired by seed and speaker, intervals over {varied}.",
 )
 
 # %% [markdown]

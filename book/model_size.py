@@ -157,8 +157,8 @@ show(
 #   tell.
 #
 # A model of *L* layers is asked *L* questions at once, so each interval has confidence 1 − 0.05 / *L* (Bonferroni), and
-# all the verdicts on one model hold together with 95 %. With several trainings the question is about the mean over
-# trainings of this size, those that were not made included.
+# all the verdicts on one model hold together with 95 %; {doc}`sure` tells where it is less. With several trainings the
+# question is about the mean over trainings of this size, those that were not made included.
 
 # %% tags=["hide-input"]
 show(

@@ -8,9 +8,10 @@ The paper gives no threshold. Here a layer is
 - *unresolved* if its interval holds the margin.
 
 The margin is `MARGIN` where nothing else is said; `ambient_by_margin` tells how much hangs on it. Changes are paired by
-speaker and training, intervals as in `inference`: over speakers alone for one training, over trainings too for several.
-A model's L layers are L tests at once, so each interval has confidence 1 - 0.05 / L (Bonferroni): all of a model's
-verdicts hold together with 95 %. Of modules, there are four times as many.
+speaker and training: intervals are over speakers alone for one training, as in `inference`; for several they are over
+trainings too, as in `moderation`. A model's L layers are L tests at once, so each interval has confidence 1 - 0.05 / L
+(Bonferroni), for all of a model's verdicts to hold together with 95 %; `benchmarks/coverage.py` simulates when they
+do. Of modules, there are four times as many.
 """
 
 from __future__ import annotations
