@@ -391,6 +391,7 @@ def total(record, direction):
     return sum(report[direction] for report in record.result["reports"]) / 1e6
 
 
+seeds_told = f"{len(records.before)} seed{'s' if len(records.before) > 1 else ''}"
 table(
     [
         ("before adaptation", "–", "–", percent(before.estimate()), "–", "–"),
@@ -408,7 +409,7 @@ table(
         ),
     ],
     ["Plan", "Params dropped", "Slide", "WER on SF, % [95 %]", "Slide", "Bytes saved"],
-    f"The slide's table and ours; {len(records.before)} seeds, {len(adapted[records.plans[0].name].words)} speakers. "
+    f"The slide's table and ours; {seeds_told}, {len(adapted[records.plans[0].name].words)} speakers. "
     "Flat-N drops as much as Crit-N and Amb-N, in every layer alike; random-N is the mean of its draws. Our model has "
     f"{second.model.encoder.layers} layers of width {second.model.encoder.dim}, the paper's "
     f"{paper.encoder.layers} of width {paper.encoder.dim}.",
