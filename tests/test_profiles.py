@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 from click.testing import CliRunner
+from joblib.externals.loky import get_reusable_executor
 from own_recordings import entry, manifest
 from own_recordings import write as record
 from tiny_book import write_chapter, write_configuration
@@ -288,6 +289,7 @@ def test_a_book_is_made_at_ones_own_profile(tmp_path: Path, cache: Path, monkeyp
     monkeypatch.setattr(book, "CHAPTERS", {name: CHAPTERS[name] for name in ("intro", "model_size")})
     monkeypatch.setattr(book, "STUDIES", {"model_size": STUDIES["model_size"]})
     monkeypatch.chdir(tmp_path)
+    get_reusable_executor().shutdown(wait=True)  # workers of earlier tests have their environment, and so their cache
     asked: list[Any] = []
     measure = book.compute_missing
     monkeypatch.setattr(book, "compute_missing", lambda studies, store: [asked.append(store), measure(studies, store)])
