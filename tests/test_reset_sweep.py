@@ -204,7 +204,7 @@ def test_a_stack_in_pieces_is_the_stack_as_a_whole(
 ) -> None:
     longest = max(shard.utterances[index].frames for batch in heldout for shard, index in batch) // 4 + 1
     for piece in (1, 2 * longest):  # row by row, and in pieces of which the last may be smaller
-        monkeypatch.setattr("paper_lib.layers.reset_sweep.PIECE", piece)
+        monkeypatch.setattr("paper_lib.layers.side_by_side.PIECE", piece)
         again = reset_sweep(model, initial, heldout, Words(), DRAWS, SEED, CPU)
         assert again.hypotheses == swept.hypotheses
 

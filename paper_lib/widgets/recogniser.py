@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.conformer.layer import ConformerLayer
 from paper_lib.corpus.features import log_mel
-from paper_lib.layers.reset_sweep import encode_all, replacements
+from paper_lib.layers.reset_sweep import replacements
+from paper_lib.layers.side_by_side import encode_variants
 from paper_lib.layers.variants import Kind, Module, Variant
 from paper_lib.settings import ResetSettings
 from paper_lib.threads import one_thread
@@ -46,9 +47,9 @@ class Recogniser:
         Re-randomised is by the first draw of the reset sweeps.
         """
         began = time.perf_counter()
-        resets = {v: layer for v, layer in self._resets.items() if v.kind == kind and v.module == module}
+        resets = [{v.layer: reset} for v, reset in self._resets.items() if v.kind == kind and v.module == module]
         features = torch.from_numpy(log_mel(waveform))[None]
         with one_thread():
-            stack = encode_all(self.model, resets, features, torch.tensor([features.shape[1]]))
+            stack = encode_variants(self.model, [{}, *resets], features, torch.tensor([features.shape[1]]))
             intact, *others = (self.tokenizer.decode(ids) for ids in greedy_decode(self.model, stack.x, stack.frames))
         return Recognition(intact, others, time.perf_counter() - began)
