@@ -124,6 +124,11 @@ class Profile(Settings):
         description="trainings per model of which single modules are reset, layers rewound to snapshots, and other "
         "voices are heard"
     )
+    beyond_seeds: Positive | None = Field(
+        default=None,
+        description="trainings of size S, and of the clients' first model, of which the chapters beyond the paper ask "
+        "more, from seeds 0, 1, ...; none: those chapters show the published records of laptop",
+    )
     adaptation: AdaptationProfile
 
     @model_validator(mode="after")
