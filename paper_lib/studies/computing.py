@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +16,7 @@ from paper_lib.evaluation import Spoken, wer
 from paper_lib.federated.adaptation import adapt
 from paper_lib.federated.algorithm import centralised, federated_dropout
 from paper_lib.federated.clients import clients_of
-from paper_lib.jobs import Job, run_jobs
+from paper_lib.jobs import Job, default_workers, run_chosen
 from paper_lib.layers.activations import normalised_activations
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.paths import cache_root
@@ -31,6 +31,7 @@ from paper_lib.studies.measurements import (
     ResetStudy,
     corpus_of,
     directory_of,
+    key_of,
     run_of,
     seed_of,
 )
@@ -153,19 +154,51 @@ _COMPUTE: Mapping[type[Measurement], Callable[[Any, int], dict[str, Any]]] = {
 }
 
 
-def compute(measurements: Iterable[Measurement], store: Store, workers: int | None = None) -> None:
-    """Makes the records of `measurements`: models side by side, all that is asked of a trained model by one job.
+def compute(missing: Callable[[], Sequence[Measurement]], store: Store, workers: int | None = None) -> None:
+    """Makes the records of what `missing` names, longest first, models and what is asked of them side by side.
 
-    An adaptation makes another model, and is a job of its own.
+    It is asked again whenever a worker is free: once a ranking is stored, plans by it can be named.
     """
-    jobs: dict[str, list[Measurement]] = {}
-    for measurement in measurements:
-        owner = measurement if isinstance(measurement, AdaptationStudy) else run_of(measurement)
-        wanted = jobs.setdefault(owner.digest(), [])
-        if measurement not in wanted:
-            wanted.append(measurement)
-    prepare_corpora(wanted[0] for wanted in jobs.values())
-    run_jobs([Job(_measure_all, (wanted, store), cost(wanted[0])) for wanted in jobs.values()], workers)
+
+    def longest_first() -> list[Measurement]:
+        return sorted(missing(), key=lambda one: (not isinstance(one, TrainingRun), -cost(one)))
+
+    named = missing()
+    prepare_corpora(named)
+    # With one model, or one adaptation, everything runs in this process.
+    apart = {(one if isinstance(one, AdaptationStudy) else run_of(one)).digest() for one in named}
+    workers = min(workers or default_workers(), max(1, len(apart)))
+    for _ in run_chosen(in_turn(longest_first, lambda one: Job(_measure, (one, store))), workers):
+        pass
+
+
+def in_turn(
+    missing: Callable[[], Sequence[Measurement]], job_of: Callable[[Measurement], Job]
+) -> Callable[[Sequence[Job]], Job | None]:
+    """Returns what chooses jobs for `run_chosen`: of what `missing` names, the first that was not begun and can begin.
+
+    The first argument of a job is its measurement. None is begun twice; of equal ones, one.
+    """
+    begun: set[tuple[str, str]] = set()
+
+    def choose(running: Sequence[Job]) -> Job | None:
+        under_way = [job.arguments[0] for job in running]
+        for one in missing():
+            if (key := key_of(one)) not in begun and can_begin(one, under_way):
+                begun.add(key)
+                return job_of(one)
+        return None
+
+    return choose
+
+
+def can_begin(measurement: Measurement, running: Collection[Measurement]) -> bool:
+    """Returns whether a worker would not have to wait for one of those `running`: a model is trained by one of them.
+
+    Adaptations leave the model that they begin with as it is.
+    """
+    others = [other for other in running if run_of(other) == run_of(measurement)]
+    return not others or all(isinstance(one, AdaptationStudy) for one in (measurement, *others))
 
 
 def prepare_corpora(measurements: Iterable[Measurement]) -> None:
@@ -181,9 +214,8 @@ def _trained_on(run: TrainingRun) -> list[CorpusSettings]:
     return [run.corpus, *(_trained_on(run.base) if run.base else ())]
 
 
-def _measure_all(measurements: list[Measurement], store: Store, position: int) -> None:
-    for measurement in measurements:
-        measure(measurement, store, position)
+def _measure(measurement: Measurement, store: Store, position: int) -> None:
+    measure(measurement, store, position)
 
 
 def measure(measurement: Measurement, store: Store, position: int) -> Record:

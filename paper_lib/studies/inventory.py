@@ -5,7 +5,7 @@ Without torch, but for the order: which of two things is cheaper is told by the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paper_lib.profiles import Profile
@@ -14,11 +14,11 @@ from paper_lib.settings import CorpusSettings, SyntheticSettings, TrainingRun
 from paper_lib.studies import STUDIES, Study
 from paper_lib.studies.federated import AdaptationPlan
 from paper_lib.studies.measurements import (
-    KINDS,
     ActivationStudy,
     AdaptationStudy,
     Measurement,
     ResetStudy,
+    key_of,
     run_of,
     seed_of,
     store_of,
@@ -39,7 +39,7 @@ class Wanted:
     @property
     def key(self) -> tuple[str, str]:
         """Names the measurement; equal measurements have equal ones."""
-        return KINDS[type(self.measurement)], self.measurement.digest()
+        return key_of(self.measurement)
 
     @property
     def sort(self) -> str:
@@ -110,15 +110,6 @@ def in_order_of_need(wanted: Sequence[Wanted]) -> list[Wanted]:
         return one.seed, 0 if one.is_first else rest[one.chapter, one.seed], cost(run_of(one.measurement))
 
     return sorted(wanted, key=need)  # the rest is in the order of the studies: a training, then what is measured on it
-
-
-def can_begin(measurement: Measurement, running: Collection[Measurement]) -> bool:
-    """Returns whether a worker would not have to wait for one of those `running`: a model is trained by one of them.
-
-    Adaptations leave the model that they begin with as it is.
-    """
-    others = [other for other in running if run_of(other) == run_of(measurement)]
-    return not others or all(isinstance(one, AdaptationStudy) for one in (measurement, *others))
 
 
 def _by_model(plan: Study | AdaptationPlan | FederatedNormsPlan) -> list[tuple[str, Measurement]]:

@@ -118,6 +118,11 @@ def corpus_of(measurement: Measurement) -> Corpus:
     return open_corpus(other or run_of(measurement).corpus)
 
 
+def key_of(measurement: Measurement) -> tuple[str, str]:
+    """Returns the kind and the digest of a measurement, which name its record; equal measurements have equal ones."""
+    return KINDS[type(measurement)], measurement.digest()
+
+
 def seed_of(measurement: Measurement) -> int:
     """Returns the seed of an adaptation, or that of the training that a measurement is about."""
     return measurement.federated.seed if isinstance(measurement, AdaptationStudy) else run_of(measurement).seed
@@ -165,11 +170,18 @@ class StudyPlan(ABC):
 
 
 def compute_missing(studies: Sequence[StudyPlan], store: Store, workers: int | None = None) -> None:
-    """Measures what the store lacks of `studies`, `workers` models at a time.
+    """Measures what the store lacks of `studies`, `workers` measurements at a time.
 
-    Some measurements can only be named when others are stored: it goes on until nothing is missing.
+    Some can only be named when others are stored: it goes on until nothing is missing.
     """
-    while missing := [m for study in studies for m in study.measurements if stored(m, store) is None]:
+    found: set[tuple[str, str]] = set()  # what is in the store: nothing is looked for twice
+
+    def missing() -> list[Measurement]:
+        wanted = {key_of(m): m for study in studies for m in study.measurements}
+        found.update(key for key, m in wanted.items() if key not in found and stored(m, store))
+        return [m for key, m in wanted.items() if key not in found]
+
+    if missing():
         # Takes torch, which whoever reads finished records does without.
         from paper_lib.studies.computing import compute
 
