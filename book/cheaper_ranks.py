@@ -45,7 +45,7 @@ sweeps = Sweeps.of([one.reset.result for one in records.models])
 harm = sweeps.harm()
 of_models = quantities(trainings, paths, probes)
 rows = ranked(of_models, harm)
-paragraph("In short:", *in_short(rows, len(trainings)), name="in-short")
+paragraph(*in_short(rows, len(trainings)), name="in-short")
 
 # %% tags=["hide-input"]
 paragraph(
@@ -281,6 +281,8 @@ beyond_table(
 # - Ranks are of *single* layers. Two layers that can be spared one at a time may be missed together.
 # - Trainings are few. Layers are the units of every test, so that this is about these trainings' layers; another size,
 #   task or norm may have another best reading.
+# - Block influence comes from language models whose layers add to a stream. A Conformer layer ends in a LayerNorm: it
+#   hands on nothing as it was.
 # - The Fisher information is the empirical one {cite}`kunstner2019limitations`: its labels are the reference texts. At
 #   the end of training, gradients and their squares are small everywhere, and tell of what training has left undone as
 #   much as of the layer.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -21,9 +21,7 @@ from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.signature import common_steps, distances_of, signature, signatures_over_time
 
 Source = Literal["depth", "training", "probe", "variants", "clients"]
-SOURCES: tuple[Source, ...] = get_args(Source)
-SIGNATURE = "signature"
-DEPTH = "depth"
+SIGNATURE, RESET = "signature", "reset, dev speech"
 # What costs less, in evaluations, is called cheap.
 CHEAP = 2.0
 # Of a forward pass and the pass backward that follows it, in forward passes.
@@ -81,13 +79,13 @@ def quantities(
 
     relative = np.mean([of_matrix.values for of_matrix in matrices_relative(trainings, probes)], axis=0)
     return [
-        Quantity(DEPTH, "depth", np.broadcast_to(np.arange(1.0, layers + 1), (len(trainings), layers))),
+        Quantity("depth", "depth", np.broadcast_to(np.arange(1.0, layers + 1), (len(trainings), layers))),
         Quantity(SIGNATURE, "training", np.array([signature(training).mean(0) for training in trainings])),
         Quantity("relative distance", "training", relative),
         Quantity("block influence", "probe", probed("influence"), share),
         Quantity("gradient norm", "probe", probed("gradient"), WITH_GRADIENT * share),
         Quantity("Fisher information", "probe", probed("fisher"), WITH_GRADIENT * share),
-        Quantity("reset, dev speech", "variants", walked("rises")[..., 0], variants_cost(layers)),
+        Quantity(RESET, "variants", walked("rises")[..., 0], variants_cost(layers)),
         Quantity("skip", "variants", walked("skipped"), variants_cost(layers)),
         Quantity("mean of the way", "variants", walked("mean_rise"), variants_cost(layers, shares)),
         Quantity(
