@@ -29,8 +29,8 @@ from paper_lib.training import Objective
 # Frames that a training of the same model takes in the time in which a split is recognised under one reset, and one
 # utterance's activations are observed: measured at the mini sizes.
 RESET_FRAMES, ACTIVATION_FRAMES = 25_000, 500
-# And in which one utterance is probed, alone in its batch.
-PROBE_FRAMES = 500
+# And in which one utterance is probed, alone in its batch: measured at size S.
+PROBE_FRAMES = 850
 # Parameters that a product of matrices takes through in the time that one channel of one layer spends outside of
 # products: a step of M took 1.9 times, one of L 4.8 times as long as one of S.
 CHANNEL_PARAMETERS = 28_000
