@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from paper_lib.federated.algorithm import centralised, federated_dropout
 from paper_lib.federated.clients import clients_of
 from paper_lib.jobs import Job, default_workers, run_chosen
 from paper_lib.layers.activations import normalised_activations
+from paper_lib.layers.path import path_sweep
+from paper_lib.layers.probes import initial_norms, probe
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.paths import cache_root
 from paper_lib.results import Record, Store
@@ -28,6 +31,8 @@ from paper_lib.studies.measurements import (
     ActivationStudy,
     AdaptationStudy,
     Measurement,
+    PathStudy,
+    ProbeStudy,
     ResetStudy,
     corpus_of,
     directory_of,
@@ -101,6 +106,34 @@ def _observe_activations(study: ActivationStudy, position: int) -> dict[str, Any
     return {"activations": activations, "checkpoint": fitted.digest}
 
 
+def _walk(study: PathStudy, position: int) -> dict[str, Any]:
+    """Returns what is heard of every utterance with each layer on its way from W(0) to W(T), and without it."""
+    fitted = trained_model(study.run, position)
+    batches = evaluation_batches(_corpus(study.run), study.split, study.batch_frames)
+    result = path_sweep(
+        fitted.model, fitted.initial, study.shares, batches, fitted.tokenizer, compute_device(), position
+    )
+    return result.record() | {"checkpoint": fitted.digest}
+
+
+def _probe(study: ProbeStudy, position: int) -> dict[str, Any]:
+    """Returns the readings of every layer, and what they are of."""
+    fitted = trained_model(study.run, position)
+    one_by_one = evaluation_batches(_corpus(study.run), "dev", 1, study.utterances)
+    items = list(chain.from_iterable(one_by_one))
+    probes = probe(fitted.model, items, fitted.tokenizer, compute_device(), position)
+    readings = {**asdict(probes), "initial_norms": initial_norms(fitted.initial, study.run.model.encoder.layers)}
+    return {**_rounded(readings), "utterances": len(items), "checkpoint": fitted.digest}
+
+
+def _rounded(readings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns lists of numbers, which may lie in mappings, to six digits."""
+    return {
+        name: _rounded(values) if isinstance(values, Mapping) else [float(f"{value:.6g}") for value in values]
+        for name, values in readings.items()
+    }
+
+
 def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
     """Returns the rounds of an adaptation, and what is heard after it of every test utterance of every domain."""
     fitted = trained_model(study.run, position)
@@ -150,6 +183,8 @@ _COMPUTE: Mapping[type[Measurement], Callable[[Any, int], dict[str, Any]]] = {
     TrainingRun: _train,
     ResetStudy: _reset,
     ActivationStudy: _observe_activations,
+    PathStudy: _walk,
+    ProbeStudy: _probe,
     AdaptationStudy: _adapt,
 }
 

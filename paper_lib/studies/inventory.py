@@ -12,11 +12,14 @@ from paper_lib.profiles import Profile
 from paper_lib.results import Record
 from paper_lib.settings import CorpusSettings, SyntheticSettings, TrainingRun
 from paper_lib.studies import STUDIES, Study
+from paper_lib.studies.cheaper_ranks import SIZE, CheaperRanksPlan
 from paper_lib.studies.federated import AdaptationPlan
 from paper_lib.studies.measurements import (
     ActivationStudy,
     AdaptationStudy,
     Measurement,
+    PathStudy,
+    ProbeStudy,
     ResetStudy,
     key_of,
     run_of,
@@ -112,12 +115,15 @@ def in_order_of_need(wanted: Sequence[Wanted]) -> list[Wanted]:
     return sorted(wanted, key=need)  # the rest is in the order of the studies: a training, then what is measured on it
 
 
-def _by_model(plan: Study | AdaptationPlan | FederatedNormsPlan) -> list[tuple[str, Measurement]]:
+def _by_model(plan: Study | AdaptationPlan | FederatedNormsPlan | CheaperRanksPlan) -> list[tuple[str, Measurement]]:
     clients = "streaming" if plan.profile.adaptation.model.encoder.streaming else "the clients' first model"
     if isinstance(plan, AdaptationPlan):
         return [(clients, measurement) for measurement in plan.measurements]
     if isinstance(plan, FederatedNormsPlan):
         return [(f"{clients}, {norm}", m) for norm, of_norm in plan.by_norm.items() for m in of_norm]
+    if isinstance(plan, CheaperRanksPlan):
+        name = f"{SIZE} {norm_name(plan.profile.models[SIZE].encoder)}"
+        return [*((name, m) for m in plan.of_models), *((clients, m) for m in plan.of_clients)]
     names = [f"{model.size} {norm_name(model.run.model.encoder)}" for model in plan.models]
     return [(name, m) for name, model in zip(names, plan.models, strict=True) for m in model.measurements]
 
@@ -128,6 +134,10 @@ def _sort(measurement: Measurement) -> str:
             return "training"
         case ActivationStudy():
             return "activations"
+        case PathStudy():
+            return f"layers on their way from their initial weights, on {measurement.split} speech"
+        case ProbeStudy():
+            return "probes of layers"
         case AdaptationStudy(method="centralised"):
             return "centralised adaptation"
         case AdaptationStudy():

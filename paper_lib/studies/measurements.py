@@ -1,8 +1,8 @@
 """Measurements, named by their settings, and where their records are.
 
 `TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
-do to the activations above, `AdaptationStudy` for federated learning. Without torch: a page whose records are stored
-needs none.
+do to the activations above, `PathStudy` and `ProbeStudy` for cheaper readings of layers, `AdaptationStudy` for
+federated learning. Without torch: a page whose records are stored needs none.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from paper_lib.settings import (
     CorpusSettings,
     DropoutPlan,
     FederatedSettings,
+    Fraction,
     Positive,
     ResetSettings,
     Settings,
@@ -44,6 +45,25 @@ class ActivationStudy(Settings):
     """The normalised activations of a trained model, intact and with layers below re-initialised, on dev speech."""
 
     version: int = 2
+    run: TrainingRun
+    utterances: Positive = Field(default=100, description="of the dev split, from its first")
+
+
+class PathStudy(Settings):
+    """What a trained model hears with each layer between its initial and its trained weights, and without the layer."""
+
+    run: TrainingRun
+    shares: tuple[Fraction, ...] = Field(
+        default=tuple(tenth / 10 for tenth in range(10)),
+        description="of the way from W(0) to W(T), at which a layer stands; 0 is its re-initialisation",
+    )
+    split: Literal["dev", "test"] = Field(default="dev", description="speech that is recognised")
+    batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
+
+
+class ProbeStudy(Settings):
+    """Readings of a trained model's layers that reset nothing, on dev speech, and the norms of their step-0 weights."""
+
     run: TrainingRun
     utterances: Positive = Field(default=100, description="of the dev split, from its first")
 
@@ -68,11 +88,13 @@ class AdaptationStudy(Settings):
     batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
 
 
-Measurement = TrainingRun | ResetStudy | ActivationStudy | AdaptationStudy
+Measurement = TrainingRun | ResetStudy | ActivationStudy | PathStudy | ProbeStudy | AdaptationStudy
 KINDS: dict[type[Measurement], str] = {
     TrainingRun: "training",
     ResetStudy: "reset_sweep",
     ActivationStudy: "activations",
+    PathStudy: "path",
+    ProbeStudy: "probe",
     AdaptationStudy: "adaptation",
 }
 
