@@ -18,6 +18,7 @@ from paper_lib.profiles import SIZES, Profile
 from paper_lib.results import Record, Store
 from paper_lib.settings import ResetSettings, Size, TrainingRun
 from paper_lib.studies.federated import AdaptationPlan, federated_dropout
+from paper_lib.studies.layer_sets import LayerSetsPlan, layer_sets
 from paper_lib.studies.measurements import (
     ActivationStudy,
     Measurement,
@@ -246,7 +247,7 @@ def explore(profile: Profile) -> Study:
 
 
 # By the chapter whose records they are; parameters as the chapter's.
-STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan]] = {
+STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan | LayerSetsPlan]] = {
     "model_size": model_size,
     "group_norm": group_norm,
     "stability": stability,
@@ -254,6 +255,7 @@ STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan]] =
     "federated_dropout": federated_dropout,
     "explore": explore,
     "human_speech": federated_norms,
+    "layer_sets": layer_sets,
 }
 
 

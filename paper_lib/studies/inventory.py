@@ -13,12 +13,15 @@ from paper_lib.results import Record
 from paper_lib.settings import CorpusSettings, SyntheticSettings, TrainingRun
 from paper_lib.studies import STUDIES, Study
 from paper_lib.studies.federated import AdaptationPlan
+from paper_lib.studies.layer_sets import SIZE, LayerSetsPlan
 from paper_lib.studies.measurements import (
     KINDS,
     ActivationStudy,
     AdaptationStudy,
+    GreedyStudy,
     Measurement,
     ResetStudy,
+    SetStudy,
     run_of,
     seed_of,
     store_of,
@@ -83,8 +86,8 @@ class Inventory:
 
     @property
     def unnamed(self) -> list[Measurement]:
-        """Stands for adaptations that cannot be named before the rankings that their plans need are stored."""
-        return [m for plan in self.plans.values() if isinstance(plan, AdaptationPlan) for m in plan.unnamed]
+        """Stands for what cannot be named before the rankings of layers that it needs are stored."""
+        return [measurement for plan in self.plans.values() for measurement in plan.unnamed]
 
     def _record(self, wanted: Wanted) -> Record | None:
         if wanted.key not in self._found and (record := stored(wanted.measurement, self.store)):
@@ -121,12 +124,17 @@ def can_begin(measurement: Measurement, running: Collection[Measurement]) -> boo
     return not others or all(isinstance(one, AdaptationStudy) for one in (measurement, *others))
 
 
-def _by_model(plan: Study | AdaptationPlan | FederatedNormsPlan) -> list[tuple[str, Measurement]]:
+def _by_model(
+    plan: Study | AdaptationPlan | FederatedNormsPlan | LayerSetsPlan,
+) -> list[tuple[str, Measurement]]:
     clients = "streaming" if plan.profile.adaptation.model.encoder.streaming else "the clients' first model"
     if isinstance(plan, AdaptationPlan):
         return [(clients, measurement) for measurement in plan.measurements]
     if isinstance(plan, FederatedNormsPlan):
         return [(f"{clients}, {norm}", m) for norm, of_norm in plan.by_norm.items() for m in of_norm]
+    if isinstance(plan, LayerSetsPlan):
+        name = f"{SIZE} {norm_name(plan.profile.models[SIZE].encoder)}"
+        return [(name, measurement) for measurement in plan.measurements]
     names = [f"{model.size} {norm_name(model.run.model.encoder)}" for model in plan.models]
     return [(name, m) for name, model in zip(names, plan.models, strict=True) for m in model.measurements]
 
@@ -141,6 +149,10 @@ def _sort(measurement: Measurement) -> str:
             return "centralised adaptation"
         case AdaptationStudy():
             return "adaptation" if measurement.federated.rounds else "test before adaptation"
+        case SetStudy(exchanges=exchanges):
+            return "resets of pairs of layers, and exchanges" if exchanges else "resets of sets that a search chose"
+        case GreedyStudy():
+            return "search for a set of layers"
         case ResetStudy(reset=reset):
             kept = ", statistics kept" if reset.statistics == "kept" else ""
             rewound = "" if reset.rewind is None else f", rewound to step {reset.rewind}"

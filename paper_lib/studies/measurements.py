@@ -1,8 +1,8 @@
 """Measurements, named by their settings, and where their records are.
 
 `TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
-do to the activations above, `AdaptationStudy` for federated learning. Without torch: a page whose records are stored
-needs none.
+do to the activations above, `AdaptationStudy` for federated learning, `SetStudy` and `GreedyStudy` for resets of
+several layers together. Without torch: a page whose records are stored needs none.
 """
 
 from __future__ import annotations
@@ -68,12 +68,32 @@ class AdaptationStudy(Settings):
     batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
 
 
-Measurement = TrainingRun | ResetStudy | ActivationStudy | AdaptationStudy
+class SetStudy(Settings):
+    """What a trained model hears of a whole split with sets of layers reset together, and with neighbours exchanged."""
+
+    version: int = 1
+    run: TrainingRun
+    reset: ResetSettings = Field(description="of every layer of a set: re-initialisation, without draws")
+    sets: tuple[tuple[Positive, ...], ...] = Field(description="layers that are reset together, from 1, in order")
+    exchanges: tuple[Positive, ...] = Field(default=(), description="layers that change places with the next one")
+
+
+class GreedyStudy(Settings):
+    """The search for layers that can be reset together: one by one, each time the one that does least harm."""
+
+    version: int = 1
+    run: TrainingRun
+    reset: ResetSettings = Field(description="of every layer: re-initialisation, without draws, on the split it names")
+
+
+Measurement = TrainingRun | ResetStudy | ActivationStudy | AdaptationStudy | SetStudy | GreedyStudy
 KINDS: dict[type[Measurement], str] = {
     TrainingRun: "training",
     ResetStudy: "reset_sweep",
     ActivationStudy: "activations",
     AdaptationStudy: "adaptation",
+    SetStudy: "layer_sets",
+    GreedyStudy: "greedy_sets",
 }
 
 
@@ -152,6 +172,11 @@ class StudyPlan(ABC):
     @abstractmethod
     def measurements(self) -> list[Measurement]:
         """All that can be named already."""
+
+    @property
+    def unnamed(self) -> list[Measurement]:
+        """Stands for what can be named when more is stored."""
+        return []
 
     @property
     def is_stored(self) -> bool:
