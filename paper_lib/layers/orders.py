@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from typing import Any
 
 import numpy as np
 
 from paper_lib.inference import Estimate, Floats, rate
-from paper_lib.layers.ranking import classify, reinitialised
+from paper_lib.layers.ranking import MARGIN, classify, reinitialised
 from paper_lib.layers.sets import HeardSets, LayerSet, together
 from paper_lib.layers.sweeps import Sweeps, harm_of
 
-GREEDY, SINGLE = "greedy search", "single ranks"
+GREEDY, SINGLE, RANDOM = "greedy search", "single ranks", "random"
 RANDOM_ORDERS = 3
 # Beyond a WER change of so much on dev speech most words are wrong, whichever layers are reset: no larger set is asked
 # for.
@@ -27,20 +28,18 @@ BROKEN = 0.5
 Order = tuple[int, ...]  # all layers, from 1
 
 
-def orders_from(greedy: Mapping[str, Any], seed: int) -> dict[str, Order]:
+def orders_from(greedy: Mapping[str, Any], seed: int) -> dict[str, tuple[Order, ...]]:
     """Returns the orders that are compared, by name, from the result of a greedy search; `seed` draws the random ones.
 
-    By single ranks, layers join by the harm of their own reset, on the same dev speech.
+    By single ranks, layers join by the harm of their own reset, on the same dev speech. Of random orders there are
+    several, and one of each other name.
     """
     ranked = np.argsort(harm_of(greedy), kind="stable") + 1
     layers = range(1, len(ranked) + 1)
     return {
-        GREEDY: tuple(step["layer"] for step in greedy["steps"]),
-        SINGLE: tuple(ranked.tolist()),
-        **{
-            f"random {draw + 1}": tuple(Random(f"{seed} {draw}").sample(layers, len(layers)))
-            for draw in range(RANDOM_ORDERS)
-        },
+        GREEDY: (tuple(step["layer"] for step in greedy["steps"]),),
+        SINGLE: (tuple(ranked.tolist()),),
+        RANDOM: tuple(tuple(Random(f"{seed} {draw}").sample(layers, len(layers))) for draw in range(RANDOM_ORDERS)),
     }
 
 
@@ -73,7 +72,8 @@ def ambient_alone(greedy: Mapping[str, Any]) -> LayerSet:
 def sets_to_judge(greedy: Mapping[str, Any], seed: int) -> tuple[LayerSet, ...]:
     """Returns the sets that are judged on test speech: those nested in the orders, and all layers ambient alone."""
     sizes = sizes_asked(greedy)
-    sets = {chosen for order in orders_from(greedy, seed).values() for chosen in nested(order, sizes)}
+    orders = chain.from_iterable(orders_from(greedy, seed).values())
+    sets = {chosen for order in orders for chosen in nested(order, sizes)}
     return tuple(sorted({*sets, *([ambient] if (ambient := ambient_alone(greedy)) else [])}))
 
 
@@ -83,7 +83,7 @@ class SearchedModel:
 
     seed: int
     heard: HeardSets
-    orders: Mapping[str, Order]
+    orders: Mapping[str, tuple[Order, ...]]
     sizes: int  # of the largest sets that were heard of every order
     ambient: LayerSet  # layers that are ambient alone, on dev speech
     dev_changes: tuple[float, ...]  # of the WER on dev speech, by the size of the greedily chosen set
@@ -100,21 +100,22 @@ class SearchedModel:
             dev_changes=tuple(dev_changes(greedy)),
         )
 
-    def nested_errors(self, order: str) -> Floats:
-        """Returns the errors that the nested sets of `order` add on test speech, [sizes, speakers]."""
-        return np.array([self.heard.added[chosen] for chosen in nested(self.orders[order], self.sizes)])
+    def nested_errors(self, name: str) -> Floats:
+        """Returns the errors that nested sets add on test speech, [sizes, speakers], mean over the orders of a name."""
+        by_order = [[self.heard.added[chosen] for chosen in nested(order, self.sizes)] for order in self.orders[name]]
+        return np.mean(by_order, axis=0)
 
 
-def nested_changes(model: SearchedModel, order: str) -> list[Estimate]:
-    """Returns the WER change of the nested sets of `order`, by size; intervals over speakers hold together."""
-    confidence = together(model.sizes)
-    return [rate(errors[None], model.heard.words).estimate(confidence) for errors in model.nested_errors(order)]
+def nested_changes(model: SearchedModel, name: str) -> list[Estimate]:
+    """Returns the WER change of nested sets, by size, mean over the orders called `name`.
 
-
-def largest_ambient(model: SearchedModel, order: str, margin: float) -> int:
-    """Returns the size of the largest nested set of `order` that is ambient together on test speech; 0 where none is.
-
-    All sizes are tested at once.
+    Intervals are over speakers, and hold together for all sizes (Bonferroni).
     """
-    changes = nested_changes(model, order)
+    confidence = together(model.sizes)
+    return [rate(errors[None], model.heard.words).estimate(confidence) for errors in model.nested_errors(name)]
+
+
+def largest_ambient(model: SearchedModel, name: str, margin: float = MARGIN) -> int:
+    """Returns the size of the largest nested set, by GREEDY or SINGLE, that is ambient together; 0 where none is."""
+    changes = nested_changes(model, name)
     return max((size for size, change in enumerate(changes, 1) if classify(change, margin) == "ambient"), default=0)
