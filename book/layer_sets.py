@@ -49,17 +49,17 @@ def by_seed(tell):
 
 def told(mean):
     """Returns a mean with its interval, in points, or that there is none."""
-    return points(mean.estimate()) if mean else "there are no two of them"
+    return points(mean.estimate()) if mean else "there are no two"
 
 
 paragraph(
     f"Of the {layers} layers of Conformer{SIZE} so many are ambient alone: "
     f"{by_seed(lambda model: len(model.ambient))}.",
-    f"All of these reset together change the WER by {by_seed(lambda model: told(ambient_together(model)))}.",
+    f"All of these reset together change the WER: {by_seed(lambda model: told(ambient_together(model)))}.",
     "The largest set that a greedy search finds ambient together has so many layers: "
     f"{by_seed(lambda model: largest_ambient(model, GREEDY))}.",
-    "Two ambient layers together do more harm than the sum of what each does alone, by "
-    f"{by_seed(lambda model: told(mean_interaction(model)))} on average over pairs.",
+    "Beyond the sum of what each does alone, two of them together add, mean over pairs: "
+    f"{by_seed(lambda model: told(mean_interaction(model)))}.",
     *(
         [
             f"Profile {own.name} measures nothing beyond the paper: these are the published records of {shown.name}."

@@ -15,16 +15,24 @@
     return made;
   };
 
-  // Layers from 1, in order. A layer has no pair with itself, and the last two begin no three: the nearest that there is.
-  const chosen = (changed) => {
+  const allow = (key, allowed) => {
+    [...menus[key].options].forEach((option) => {
+      option.disabled = !allowed(Number(option.value));
+    });
+  };
+
+  // Layers from 1, in order. A layer has no pair with itself, and the last two begin no three: no menu offers them.
+  const chosen = () => {
     if (place("count") === 1) {
       menus.first.value = Math.min(place("first"), layers - 3);
+      allow("first", (layer) => layer <= layers - 3);
       return [1, 2, 3].map((offset) => place("first") + offset);
     }
     if (place("first") === place("second")) {
-      const moved = changed === "second" ? menus.first : menus.second;
-      moved.value = place("first") + 1 < layers ? place("first") + 1 : place("first") - 1;
+      menus.second.value = place("first") + 1;
     }
+    allow("first", (layer) => layer !== place("second"));
+    allow("second", (layer) => layer !== place("first"));
     return [place("first") + 1, place("second") + 1].sort((one, other) => one - other);
   };
 
@@ -42,7 +50,7 @@
     }
     const made = element("td", { title: `layers ${one} and ${other}` }, `${Math.round(set.change[0])}`.replace("-", "−"));
     made.style.background = data.colours[set.level];
-    made.style.color = set.level < data.colours.length / 2 ? "#fff" : "#000";
+    made.style.color = set.level < 10 ? "#fff" : "#000"; // each has a contrast of 4.5 there
     made.classList.toggle("chosen", names.includes(one) && names.includes(other));
     made.addEventListener("click", () => {
       [menus.count.value, menus.first.value, menus.second.value] = [0, one - 1, other - 1];
@@ -51,9 +59,9 @@
     return made;
   };
 
-  const draw = (changed) => {
+  const draw = () => {
     const { singles, sets } = data.models[place("model")];
-    const names = chosen(changed);
+    const names = chosen();
     const set = sets[names.join("-")];
     menus.second.disabled = names.length > 2;
     const bars = [
@@ -81,7 +89,7 @@
     );
   };
 
-  Object.entries(menus).forEach(([key, menu]) => menu.addEventListener("change", () => draw(key)));
+  Object.values(menus).forEach((menu) => menu.addEventListener("change", draw));
   menus.second.value = 1;
   draw();
 })();

@@ -58,10 +58,10 @@ def set_explorer(models: Sequence[ExploredSets], *, caption: str, name: str = "s
     )
     body = (
         f'<div class="controls">{controls}</div>'
-        '<div class="side-by-side"><div class="scroll" tabindex="0"><table class="heat"><caption>WER change with both '
-        "layers reset, whole points. Choose a cell, or use the menus.</caption><thead></thead><tbody></tbody></table>"
-        '</div><div><table class="bars"><caption>WER change, points</caption><tbody data-part="bars"></tbody></table>'
-        '<dl class="provenance" aria-live="polite"></dl></div></div>'
+        '<div class="side-by-side"><div class="scroll" tabindex="0"><table class="heat pairs"><caption>WER change with '
+        "both layers reset, whole points. Choose a cell, or use the menus.</caption><thead></thead><tbody></tbody>"
+        '</table></div><div><table class="bars"><caption>WER change, points</caption><tbody data-part="bars"></tbody>'
+        '</table><dl class="provenance" aria-live="polite"></dl></div></div>'
         "<noscript><p>This explorer needs JavaScript; its numbers can be saved as a file.</p></noscript>"
     )
     return explorer("sets", body, data, caption, name, [row for model in models for row in _rows_of(model)])

@@ -102,6 +102,7 @@ def nested_sets(curves: Mapping[str, Mapping[str, Sequence[Estimate]]], margin: 
         axes.set_title(training)
         axes.set_yscale("symlog", linthresh=100 * margin, linscale=0.8)
         axes.set_yticks([*_TICKS, 100], [*map(str, _TICKS), "100"])
+        axes.set_ylim(bottom=-100 * margin)
         axes.minorticks_off()
         axes.grid(axis="y")
         axes.set_xlabel("layers reset together")

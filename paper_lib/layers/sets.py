@@ -17,6 +17,7 @@ import numpy as np
 from paper_lib.evaluation import Spoken
 from paper_lib.inference import CONFIDENCE, Estimate, Floats, Mean, rate, survives_holm
 from paper_lib.layers.ranking import MARGIN, Class, classify
+from paper_lib.moderation import rates
 
 LayerSet = tuple[int, ...]  # layers, from 1, in order
 
@@ -146,7 +147,7 @@ def signs(effects: Sequence[SetEffect]) -> list[int]:
 class ExchangeEffect:
     """What it does to the WER that `layer` and the next one stand in each other's place.
 
-    Intervals are over trainings and speakers, and hold together for all places (Bonferroni).
+    Intervals are over trainings, as in `moderation`, and speakers; they hold together for all places (Bonferroni).
     """
 
     layer: int
@@ -157,16 +158,16 @@ class ExchangeEffect:
 
 def exchange_effects(models: Sequence[HeardSets], margin: float = MARGIN) -> list[ExchangeEffect]:
     """Returns the effects of exchanges by place, from the first, mean over the trainings of one model."""
-    words = models[0].words
-    confidence = together(len(models[0].exchanged))
-    effects = []
-    for layer in sorted(models[0].exchanged):
-        exchanged, reset = (
-            rate(np.array(errors), words).estimate(confidence)
-            for errors in (
-                [model.exchanged[layer] for model in models],
-                [model.added[layer, layer + 1] for model in models],
-            )
+    places = sorted(models[0].exchanged)
+    confidence = together(len(places))
+    exchanged, reset = (
+        [mean.estimate(confidence) for mean in rates(errors, models[0].words)]
+        for errors in (
+            np.array([[model.exchanged[layer] for layer in places] for model in models]),
+            np.array([[model.added[layer, layer + 1] for layer in places] for model in models]),
         )
-        effects.append(ExchangeEffect(layer, exchanged, reset, classify(exchanged, margin)))
-    return effects
+    )
+    return [
+        ExchangeEffect(layer, change, both, classify(change, margin))
+        for layer, change, both in zip(places, exchanged, reset, strict=True)
+    ]

@@ -87,7 +87,11 @@ class LayerSetsPlan(StudyPlan):
         return [LayerSetRecords(seed, *(record_of(m, store) for m in searched[seed])) for seed in whole]
 
     def summary(self) -> list[str]:
-        """Returns a line per training with what its ambient layers add together and its records' names."""
+        """Returns a line per training with what its ambient layers add together and its records' names.
+
+        What is not stored is measured now.
+        """
+        self.measure()
         lines = []
         for records in self.records():
             model = records.searched
