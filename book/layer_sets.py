@@ -42,24 +42,27 @@ models = [record.searched for record in records]
 layers = models[0].heard.layers
 
 
-def by_seed(tell):
-    """Returns what is told of every training, with its seed."""
-    return "; ".join(f"seed {model.seed}: {tell(model)}" for model in models)
+def each(tell):
+    """Returns what is told of every training, in the order of their seeds: "3, 4 and 3"."""
+    *others, last = [str(tell(model)) for model in models]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def told(mean):
-    """Returns a mean with its interval, in points, or that there is none."""
-    return points(mean.estimate()) if mean else "there are no two"
+    """Returns a mean with its interval, in points, or a dash where there is none."""
+    return points(mean.estimate()) if mean else "–"
 
 
+seeds = each(lambda model: model.seed)
+where = f"the training{'s' if len(models) > 1 else ''} from seed{'s' if len(models) > 1 else ''} {seeds}"
+alone = each(lambda model: len(model.ambient))
 paragraph(
-    f"Of the {layers} layers of Conformer{SIZE} so many are ambient alone: "
-    f"{by_seed(lambda model: len(model.ambient))}.",
-    f"All of these reset together change the WER: {by_seed(lambda model: told(ambient_together(model)))}.",
-    "The largest set that a greedy search finds ambient together has so many layers: "
-    f"{by_seed(lambda model: largest_ambient(model, GREEDY))}.",
-    "Beyond the sum of what each does alone, two of them together add, mean over pairs: "
-    f"{by_seed(lambda model: told(mean_interaction(model)))}.",
+    f"In {where}, {alone} of the {layers} layers of Conformer{SIZE} are ambient alone. Reset together, these change "
+    f"the WER by {each(lambda model: told(ambient_together(model)))}.",
+    "Of the sets that a greedy search finds, the largest that is ambient together has "
+    f"{each(lambda model: largest_ambient(model, GREEDY))} layers.",
+    f"Two ambient layers together add {each(lambda model: told(mean_interaction(model)))} to the sum of what each does "
+    "alone, mean over pairs.",
     *(
         [
             f"Profile {own.name} measures nothing beyond the paper: these are the published records of {shown.name}."
@@ -265,8 +268,8 @@ show(
     "together, by the order in which they join the set. Orders were made on dev speech. Grey: within the margin of 2 "
     "points; the scale is logarithmic beyond. Intervals over speakers hold together for all sizes. Sets end where "
     "those of the search leave most words wrong. Ambient together are up to "
-    f"{by_seed(lambda model: largest_ambient(model, GREEDY))} layers by the search, "
-    f"{by_seed(lambda model: largest_ambient(model, SINGLE))} by single ranks.",
+    f"{each(lambda model: largest_ambient(model, GREEDY))} layers by the search, "
+    f"{each(lambda model: largest_ambient(model, SINGLE))} by single ranks (seeds {seeds}).",
     alt="For each training three curves that rise with the number of layers that are reset together.",
     name="nested-sets",
 )
