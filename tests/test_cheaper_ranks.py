@@ -23,8 +23,8 @@ from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import Item, collate, evaluation_batches
 from paper_lib.federated.client_ranks import client_quantities, early_clients
-from paper_lib.figures.beyond import beyond_table
 from paper_lib.figures.cheaper_ranks import harm_by_rank, rank_against_cost, ways
+from paper_lib.figures.claims import beyond_table
 from paper_lib.figures.style import DataFigure
 from paper_lib.inference import Floats
 from paper_lib.layers.cheap_ranks import (

@@ -78,8 +78,9 @@ class CheaperRanksPlan(StudyPlan):
         return list(chain.from_iterable(map(self._of_client, self._client_seeds)))
 
     @property
-    def measurements(self) -> list[Measurement]:
-        return [*self.of_models, *self.of_clients]
+    def by_model(self) -> list[tuple[str, Measurement]]:
+        name, clients = self.profile.model_name(SIZE), self.profile.adaptation.model_name
+        return [*((name, m) for m in self.of_models), *((clients, m) for m in self.of_clients)]
 
     def records(self, workers: int | None = None) -> CheaperRanksRecords:
         """Returns all records, measured now where they are not stored, `workers` at a time.

@@ -1,8 +1,9 @@
 """Measurements, named by their settings, and where their records are.
 
 `TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
-do to the activations above, `PathStudy` and `ProbeStudy` for cheaper readings of layers, `AdaptationStudy` for
-federated learning. Without torch: a page whose records are stored needs none.
+do to the activations above, `PathStudy` and `ProbeStudy` for cheaper readings of layers, `SetStudy` and `GreedyStudy`
+for resets of several layers together, `AdaptationStudy` for federated learning. Without torch: a page whose records are
+stored needs none.
 """
 
 from __future__ import annotations
@@ -88,7 +89,27 @@ class AdaptationStudy(Settings):
     batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
 
 
-Measurement = TrainingRun | ResetStudy | ActivationStudy | PathStudy | ProbeStudy | AdaptationStudy
+class SetStudy(Settings):
+    """What a trained model hears of a whole split with sets of layers reset together, and with neighbours exchanged."""
+
+    version: int = 1
+    run: TrainingRun
+    reset: ResetSettings = Field(description="of every layer of a set: re-initialisation, without draws")
+    sets: tuple[tuple[Positive, ...], ...] = Field(description="layers that are reset together, from 1, in order")
+    exchanges: tuple[Positive, ...] = Field(default=(), description="layers that change places with the next one")
+
+
+class GreedyStudy(Settings):
+    """The search for layers that can be reset together: one by one, each time the one that does least harm."""
+
+    version: int = 1
+    run: TrainingRun
+    reset: ResetSettings = Field(description="of every layer: re-initialisation, without draws, on the split it names")
+
+
+Measurement = (
+    TrainingRun | ResetStudy | ActivationStudy | PathStudy | ProbeStudy | SetStudy | GreedyStudy | AdaptationStudy
+)
 KINDS: dict[type[Measurement], str] = {
     TrainingRun: "training",
     ResetStudy: "reset_sweep",
@@ -96,6 +117,8 @@ KINDS: dict[type[Measurement], str] = {
     PathStudy: "path",
     ProbeStudy: "probe",
     AdaptationStudy: "adaptation",
+    SetStudy: "layer_sets",
+    GreedyStudy: "greedy_sets",
 }
 
 
@@ -177,8 +200,18 @@ class StudyPlan(ABC):
 
     @property
     @abstractmethod
+    def by_model(self) -> list[tuple[str, Measurement]]:
+        """All that can be named already, each with what its model is called: "M BatchNorm"."""
+
+    @property
     def measurements(self) -> list[Measurement]:
         """All that can be named already."""
+        return [measurement for _, measurement in self.by_model]
+
+    @property
+    def unnamed(self) -> list[Measurement]:
+        """Stands for what can be named when more is stored."""
+        return []
 
     @property
     def is_stored(self) -> bool:
