@@ -255,7 +255,7 @@ def check_plan(figure: Locator, rates: dict[int, float], elsewhere: float = 0.0)
     )
     share = f"{100 * found.dropped / found.parameters:.1f} %"
     assert told["dropped"] == f"{found.dropped:,} of {found.parameters:,} ({share})"
-    assert told["bytes"] == f"{found.transfer / 1e6:.1f} MB ({share} saved)"
+    assert told["bytes"] == f"{found.down / 1e6:.1f} MB ({share} saved)"
     assert told["flops"].startswith(f"{found.flops / 1e9:.1f} GFLOP (")
 
 

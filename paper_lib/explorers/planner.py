@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from paper_lib.explorers.parts import explorer, percents
-from paper_lib.federated.accounting import FLOAT_BYTES, account, dropped_units
+from paper_lib.federated.accounting import account, dropped_units
 from paper_lib.federated.plans import FLAT_RATE
+from paper_lib.federated.quantisation import FLOAT_BYTES
 from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
 from paper_lib.inference import Estimate
@@ -79,7 +80,7 @@ def planner(
     )
     facts = {
         "dropped": ("Parameters dropped", f"0 of {whole.parameters:,} (0.0 %)"),
-        "bytes": ("Bytes each way", f"{whole.transfer / 1e6:.1f} MB (0.0 % saved)"),
+        "bytes": ("Bytes each way", f"{whole.down / 1e6:.1f} MB (0.0 % saved)"),
         "flops": ("Client's step", f"{whole.flops / 1e9:.1f} GFLOP (0.0 % saved)"),
         "nearest": ("Nearest measured", "–"),
     }
