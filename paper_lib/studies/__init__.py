@@ -29,6 +29,7 @@ from paper_lib.studies.measurements import (
     stored,
 )
 from paper_lib.studies.norms import FederatedNormsPlan, federated_norms, norm_name
+from paper_lib.studies.uses import UsesPlan, uses
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,7 @@ def explore(profile: Profile) -> Study:
 
 
 # By the chapter whose records they are; parameters as the chapter's.
-STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan]] = {
+STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan | UsesPlan]] = {
     "model_size": model_size,
     "group_norm": group_norm,
     "stability": stability,
@@ -254,6 +255,7 @@ STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan]] =
     "federated_dropout": federated_dropout,
     "explore": explore,
     "human_speech": federated_norms,
+    "uses": uses,
 }
 
 

@@ -16,9 +16,11 @@ from paper_lib.evaluation import Spoken, wer
 from paper_lib.federated.adaptation import adapt
 from paper_lib.federated.algorithm import centralised, federated_dropout
 from paper_lib.federated.clients import clients_of
+from paper_lib.federated.quantisation import quantised_layer
 from paper_lib.jobs import Job, run_jobs
 from paper_lib.layers.activations import normalised_activations
 from paper_lib.layers.reset_sweep import reset_sweep
+from paper_lib.layers.side_by_side import Changes, hear
 from paper_lib.paths import cache_root
 from paper_lib.results import Record, Store
 from paper_lib.settings import CorpusSettings, Split, TrainingRun
@@ -28,6 +30,7 @@ from paper_lib.studies.measurements import (
     ActivationStudy,
     AdaptationStudy,
     Measurement,
+    QuantisedStudy,
     ResetStudy,
     corpus_of,
     directory_of,
@@ -100,6 +103,29 @@ def _observe_activations(study: ActivationStudy, position: int) -> dict[str, Any
     return {"activations": activations, "checkpoint": fitted.digest}
 
 
+def _quantise(study: QuantisedStudy, position: int) -> dict[str, Any]:
+    """Returns what is heard of every utterance, in float32 and with the layers' matrices in few bits."""
+    fitted = trained_model(study.run, position)
+    batches = evaluation_batches(_corpus(study.run), study.split, study.batch_frames)
+    layers = range(1, study.run.model.encoder.layers + 1)
+    bits = {plan.name: {layer: plan.of_layer(layer) for layer in layers} for plan in study.plans}
+    # A layer in so many bits is one module, however many plans have it: what they have in common is computed once.
+    pairs = {(layer, count) for of_plan in bits.values() for layer, count in of_plan.items() if count}
+    built = {pair: quantised_layer(fitted.model.encoder.layers[pair[0] - 1], pair[1]) for pair in sorted(pairs)}
+    variants: dict[str | None, Changes] = {None: {}}
+    for name, of_plan in bits.items():
+        variants[name] = {layer: built[layer, count] for layer, count in of_plan.items() if count}
+    label = f"bits {study.run.model.encoder.dim}x{len(layers)}"
+    spoken, heard = hear(fitted.model, variants, batches, fitted.tokenizer, compute_device(), label, position)
+    misheard = {name: spoken.misheard(hypotheses) for name, hypotheses in heard.items()}
+    return {
+        **spoken.record(),
+        "intact": misheard.pop(None),
+        "plans": misheard,
+        "checkpoint": fitted.digest,
+    }
+
+
 def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
     """Returns the rounds of an adaptation, and what is heard after it of every test utterance of every domain."""
     fitted = trained_model(study.run, position)
@@ -113,7 +139,9 @@ def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
     if study.method == "centralised":
         algorithm = centralised(study.federated, study.run.model, fitted.tokenizer)
     else:
-        algorithm = federated_dropout(study.federated, study.plan, study.run.model, fitted.tokenizer)
+        algorithm = federated_dropout(
+            study.federated, study.plan, study.run.model, fitted.tokenizer, bits=study.bits, trained=study.trained
+        )
 
     def recognise(weights: Mapping[str, Tensor], batches: Sequence[Sequence[Item]]) -> list[tuple[str, str]]:
         fitted.model.load_state_dict(dict(weights), strict=False)
@@ -149,6 +177,7 @@ _COMPUTE: Mapping[type[Measurement], Callable[[Any, int], dict[str, Any]]] = {
     TrainingRun: _train,
     ResetStudy: _reset,
     ActivationStudy: _observe_activations,
+    QuantisedStudy: _quantise,
     AdaptationStudy: _adapt,
 }
 

@@ -14,7 +14,14 @@ from paper_lib.corpus.batches import Batch
 from paper_lib.layers.variants import MODULES
 from paper_lib.results import Record, machine
 from paper_lib.settings import MEL_BINS, TrainingRun, TransducerSettings
-from paper_lib.studies.measurements import ActivationStudy, AdaptationStudy, Measurement, ResetStudy, run_of
+from paper_lib.studies.measurements import (
+    ActivationStudy,
+    AdaptationStudy,
+    Measurement,
+    QuantisedStudy,
+    ResetStudy,
+    run_of,
+)
 from paper_lib.threads import one_thread
 from paper_lib.training import Objective
 
@@ -39,6 +46,8 @@ def cost(measurement: Measurement) -> float:
     elif isinstance(measurement, ResetStudy):
         units = run.model.encoder.layers * (len(MODULES) if measurement.reset.unit == "module" else 1)
         frames = RESET_FRAMES * (1 + units * (1 + measurement.reset.draws))
+    elif isinstance(measurement, QuantisedStudy):
+        frames = RESET_FRAMES * (1 + len(measurement.plans))
     elif isinstance(measurement, ActivationStudy):
         frames = ACTIVATION_FRAMES * measurement.utterances
     else:

@@ -18,6 +18,7 @@ from paper_lib.studies.measurements import (
     ActivationStudy,
     AdaptationStudy,
     Measurement,
+    QuantisedStudy,
     ResetStudy,
     run_of,
     seed_of,
@@ -25,6 +26,7 @@ from paper_lib.studies.measurements import (
     stored,
 )
 from paper_lib.studies.norms import FederatedNormsPlan, norm_name
+from paper_lib.studies.uses import UsesPlan
 
 
 @dataclass(frozen=True)
@@ -52,14 +54,18 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        """What it is, with its seed and, of an adaptation, its plan."""
-        plan = f", plan {self.measurement.plan.name}" if isinstance(self.measurement, AdaptationStudy) else ""
-        return f"{self.sort}, seed {self.seed}{plan}"
+        """What it is, with its seed and, of an adaptation, what its clients do."""
+        what = ""
+        if isinstance(one := self.measurement, AdaptationStudy):
+            what = f", plan {one.plan.name}"
+            what += f", bits {one.bits.name}" if one.bits else ""
+            what += f", layers {' '.join(map(str, one.trained))} alone" if one.trained else ""
+        return f"{self.sort}, seed {self.seed}{what}"
 
     @property
     def is_first(self) -> bool:
         """Whether other chapters rest on it: a training of a size or of the streaming model, or its layers' ranking."""
-        plain = ("training", "resets of layers")
+        plain = ("training", "resets of layers", "resets of layers, on dev speech")
         return self.chapter in ("model_size", "federated_dropout") and _sort(self.measurement) in plain
 
 
@@ -83,8 +89,8 @@ class Inventory:
 
     @property
     def unnamed(self) -> list[Measurement]:
-        """Stands for adaptations that cannot be named before the rankings that their plans need are stored."""
-        return [m for plan in self.plans.values() if isinstance(plan, AdaptationPlan) for m in plan.unnamed]
+        """Stands for what cannot be named before the rankings that it needs are stored."""
+        return list({one.digest(): one for plan in self.plans.values() for one in plan.unnamed}.values())
 
     def _record(self, wanted: Wanted) -> Record | None:
         if wanted.key not in self._found and (record := stored(wanted.measurement, self.store)):
@@ -121,12 +127,15 @@ def can_begin(measurement: Measurement, running: Collection[Measurement]) -> boo
     return not others or all(isinstance(one, AdaptationStudy) for one in (measurement, *others))
 
 
-def _by_model(plan: Study | AdaptationPlan | FederatedNormsPlan) -> list[tuple[str, Measurement]]:
+def _by_model(plan: Study | AdaptationPlan | FederatedNormsPlan | UsesPlan) -> list[tuple[str, Measurement]]:
     clients = "streaming" if plan.profile.adaptation.model.encoder.streaming else "the clients' first model"
     if isinstance(plan, AdaptationPlan):
         return [(clients, measurement) for measurement in plan.measurements]
     if isinstance(plan, FederatedNormsPlan):
         return [(f"{clients}, {norm}", m) for norm, of_norm in plan.by_norm.items() for m in of_norm]
+    if isinstance(plan, UsesPlan):
+        size_s = f"S {norm_name(plan.profile.models['S'].encoder)}"
+        return [(size_s if run_of(m) == plan.profile.run("S", seed_of(m)) else clients, m) for m in plan.measurements]
     names = [f"{model.size} {norm_name(model.run.model.encoder)}" for model in plan.models]
     return [(name, m) for name, model in zip(names, plan.models, strict=True) for m in model.measurements]
 
@@ -137,6 +146,8 @@ def _sort(measurement: Measurement) -> str:
             return "training"
         case ActivationStudy():
             return "activations"
+        case QuantisedStudy():
+            return "layers in few bits"
         case AdaptationStudy(method="centralised"):
             return "centralised adaptation"
         case AdaptationStudy():
@@ -145,7 +156,8 @@ def _sort(measurement: Measurement) -> str:
             kept = ", statistics kept" if reset.statistics == "kept" else ""
             rewound = "" if reset.rewind is None else f", rewound to step {reset.rewind}"
             heard = f", on {_speech(measurement.corpus)}" if measurement.corpus else ""
-            return f"resets of {reset.unit}s{rewound}{kept}{heard}"
+            dev = ", on dev speech" if reset.split == "dev" else ""
+            return f"resets of {reset.unit}s{rewound}{kept}{heard}{dev}"
 
 
 def _speech(corpus: CorpusSettings) -> str:

@@ -39,7 +39,7 @@ def listing(profile: Profile, workers: int | None = None) -> list[str]:
     unnamed, again = inventory.unnamed, _trained_again(wanted)
     if unnamed:
         lines.append(
-            f"and what depends on their rankings: up to {len(unnamed)} adaptations{_time(unnamed, times.seconds)}"
+            f"and what depends on their rankings: up to {len(unnamed)} measurements{_time(unnamed, times.seconds)}"
         )
     if again:
         names = ", ".join(f"{run.model.encoder.dim} × {run.model.encoder.layers} seed {run.seed}" for run in again)

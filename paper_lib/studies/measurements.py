@@ -1,8 +1,8 @@
 """Measurements, named by their settings, and where their records are.
 
 `TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
-do to the activations above, `AdaptationStudy` for federated learning. Without torch: a page whose records are stored
-needs none.
+do to the activations above, `QuantisedStudy` for layers in few bits, `AdaptationStudy` for federated learning. Without
+torch: a page whose records are stored needs none.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from paper_lib.paths import cache_root, published_records
 from paper_lib.profiles import PUBLISHED, Profile
 from paper_lib.results import Record, Store
 from paper_lib.settings import (
+    BitsPlan,
     ClientDomain,
     CorpusSettings,
     DropoutPlan,
@@ -48,6 +49,16 @@ class ActivationStudy(Settings):
     utterances: Positive = Field(default=100, description="of the dev split, from its first")
 
 
+class QuantisedStudy(Settings):
+    """What a trained model hears as it is, and with the matrices of its layers rounded by each of `plans`."""
+
+    version: int = 1
+    run: TrainingRun
+    plans: tuple[BitsPlan, ...] = Field(min_length=1)
+    split: Literal["dev", "test"] = "test"
+    batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
+
+
 class AdaptationStudy(Settings):
     """A trained model, adapted to the domain that its training held out: WERs on the way, what it hears at the end.
 
@@ -63,16 +74,23 @@ class AdaptationStudy(Settings):
     held_out: ClientDomain
     method: Literal["federated", "centralised"] = "federated"
     plan: DropoutPlan
+    bits: BitsPlan | None = Field(default=None, description="of what clients receive and send; none: float32")
+    trained: tuple[Positive, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="layers, from 1, that clients train and send, and nothing else; none: all of the model",
+    )
     federated: FederatedSettings
     measure_every: Positive
     batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
 
 
-Measurement = TrainingRun | ResetStudy | ActivationStudy | AdaptationStudy
+Measurement = TrainingRun | ResetStudy | ActivationStudy | QuantisedStudy | AdaptationStudy
 KINDS: dict[type[Measurement], str] = {
     TrainingRun: "training",
     ResetStudy: "reset_sweep",
     ActivationStudy: "activations",
+    QuantisedStudy: "quantised",
     AdaptationStudy: "adaptation",
 }
 
@@ -152,6 +170,11 @@ class StudyPlan(ABC):
     @abstractmethod
     def measurements(self) -> list[Measurement]:
         """All that can be named already."""
+
+    @property
+    def unnamed(self) -> list[Measurement]:
+        """Stands for as much as can be named once what it hangs on is stored."""
+        return []
 
     @property
     def is_stored(self) -> bool:
