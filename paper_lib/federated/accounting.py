@@ -60,17 +60,29 @@ def account(
     check_layers("bits", bits.bits if bits else (), settings.encoder.layers)
     check_layers("trained", trained or (), settings.encoder.layers)
     frames = round(100 * seconds)
-    model = sub_model(settings, draw_mask(plan, settings, torch.Generator()))
-    shapes = {name: tensor.shape for name, tensor in (trainable(model) | running_statistics(model)).items()}
+    down, up = transfer(plan, settings, bits, trained)
     return PlanAccount(
         plan=plan,
         parameters=count_parameters(settings).total,
         dropped=dropped_parameters(plan, settings),
         flops=step_flops(plan, settings, frames, labels, trained),
         memory=step_memory(plan, settings, frames, labels, trained),
-        down=transfer_bytes(shapes, bits),
-        up=transfer_bytes({name: shape for name, shape in shapes.items() if is_trained(name, trained)}, bits),
+        down=down,
+        up=up,
     )
+
+
+def transfer(
+    plan: DropoutPlan,
+    settings: TransducerSettings,
+    bits: BitsPlan | None = None,
+    trained: tuple[int, ...] | None = None,
+) -> tuple[int, int]:
+    """Returns the bytes to a client in one round, and those that it sends back."""
+    model = sub_model(settings, draw_mask(plan, settings, torch.Generator()))
+    shapes = {name: tensor.shape for name, tensor in (trainable(model) | running_statistics(model)).items()}
+    sent = {name: shape for name, shape in shapes.items() if is_trained(name, trained)}
+    return transfer_bytes(shapes, bits), transfer_bytes(sent, bits)
 
 
 def dropped_units(plan: DropoutPlan, settings: TransducerSettings) -> list[int]:

@@ -208,9 +208,9 @@ def _owed(before: Weights, lost: Weights, mask: Mask, full: Weights) -> dict[str
 
     It has the shapes of the `full` model's weights; `before` has them too, or is empty at first.
     """
-    before = before or {name: torch.zeros_like(tensor) for name, tensor in full.items()}
+    held = dict(before) or {name: torch.zeros_like(tensor) for name, tensor in full.items()}
     sent, now = coverage(mask, full), scatter(lost, mask, full)
-    return before | {name: torch.where(sent[name] > 0, tensor, before[name]) for name, tensor in now.items()}
+    return held | {name: torch.where(sent[name] > 0, tensor, held[name]) for name, tensor in now.items()}
 
 
 def _train_client(
