@@ -6,7 +6,7 @@
         state, report = algorithm.apply(state, [clients[k] for k in sample(settings, len(clients), round_)])
 
 With a plan that drops nothing it is FedAvg. What is sent may be rounded to few bits (`quantisation`), and clients may
-train some of the layers alone (partial variable training, Yang et al. 2021).
+train some of the layers alone (partial variable training, Yang et al. 2022).
 
 Everything random is a function of (seed, round, client's name): the bits are the same for any number of workers, and
 plans with one seed meet the same clients, batches and masks.

@@ -118,7 +118,7 @@ def sub_model(
     """Returns a transducer with the smaller feed-forward modules of `mask`; its weights are not initialised.
 
     Where it is `scaled`, it multiplies the units that it keeps by hidden / kept. Of the layers that are `trained`, from
-    1, weights take gradients, and nothing else does (partial variable training, Yang et al. 2021); none: all do.
+    1, weights take gradients, and nothing else does (partial variable training, Yang et al. 2022); none: all do.
     """
     return _smaller(settings, _widths(mask), scaled, trained)
 

@@ -69,8 +69,11 @@ class QuantisedRecords:
 
     def heard(self, name: str) -> Adapted:
         """Returns the word errors on the test under the plan called `name`, mean over its draws."""
-        drawn = zip(*(plans[name] for plans in self.plans), strict=True)
-        return Adapted.average([self._of_plans([plan.name for plan in by_seed]) for by_seed in drawn])
+        return Adapted.average(self._draws(name))
+
+    def drawn(self, name: str) -> list[float]:
+        """Returns the WER of every draw of the plan called `name`, mean over trainings."""
+        return [float(errors.by_seed.mean()) for errors in self._draws(name)]
 
     @property
     def intact(self) -> Adapted:
@@ -87,6 +90,10 @@ class QuantisedRecords:
     def harm(self) -> Floats:
         """Returns the WER change by the re-initialisation of each layer on dev speech, [trainings, layers]."""
         return Sweeps.of([record.result for record in self.resets]).harm()
+
+    def _draws(self, name: str) -> list[Adapted]:
+        drawn = zip(*(plans[name] for plans in self.plans), strict=True)
+        return [self._of_plans([plan.name for plan in by_seed]) for by_seed in drawn]
 
     def _of_plans(self, names: Sequence[str]) -> Adapted:
         """Returns the word errors under one plan in each record, called by its bits."""
