@@ -183,7 +183,7 @@ show(
 # %% tags=["hide-input"]
 show(
     wer_by_bytes(drawn),
-    caption="The same, WER over cost: left, what a client receives and sends in a round (logarithmic); right, the "
+    caption="The same, WER over cost: left, what a client receives and sends in a round; right, the "
     "memory of its step. Lower left is better.",
     alt="Two scatter plots of word error rate, over bytes sent and over memory, with a mark for every choice.",
     name="uses-bytes",
@@ -273,7 +273,7 @@ def compared(kind, better):
                     ("down", 1e6),
                     ("up", 1e6),
                     ("memory", 1e6),
-                    ("flops", 1e9),
+                    ("flops", 1e6),
                 )
             ),
         )
@@ -290,7 +290,7 @@ def columns(better):
         "Down, MB",
         "Up, MB",
         "Memory, MB",
-        "GFLOP",
+        "MFLOP",
     ]
 
 

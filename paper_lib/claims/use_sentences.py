@@ -30,7 +30,7 @@ def cheapest(choices: Mapping[str, tuple[Adapted, Adapted]], sent: Mapping[str, 
     kept = harmless(choices)
     found = (
         f"Of the {len(choices)} choices measured, {len(kept) or 'none'} {'stays' if len(kept) == 1 else 'stay'} with "
-        f"confidence less than {SAME:.0%} above the WER of plain FedAvg"
+        f"confidence less than {100 * SAME:.0f} % above the WER of plain FedAvg"
     )
     if not kept:
         return f"{found}."
@@ -50,4 +50,4 @@ def against(what: str, worse: Adapted, better: Adapted) -> str:
 def _told(difference: Estimate) -> str:
     if difference.low > 0:
         return "so the first is the worse"
-    return "so the second is the worse" if difference.high < 0 else "which tells no difference"
+    return "so the second is the worse" if difference.high < 0 else "which does not tell them apart"

@@ -75,10 +75,7 @@ def costs_and_wers(choices: Mapping[str, Cost]) -> Figure:
 
 @book_style()
 def wer_by_bytes(choices: Mapping[str, Cost]) -> Figure:
-    """Returns the WER of every choice over the bytes that a client receives and sends in a round, and over its memory.
-
-    Bytes are drawn on a logarithmic scale.
-    """
+    """Returns the WER of every choice over the bytes that a client receives and sends in a round, and its memory."""
     figure = new_figure(height=3.4)
     panels = figure.subplots(1, 2, sharey=True)
     for name, one in choices.items():
@@ -89,8 +86,8 @@ def wer_by_bytes(choices: Mapping[str, Cost]) -> Figure:
             axes.plot(x, 100 * one.wer.value, _MARKERS[one.kind], color=COLOURS[one.kind], markersize=6)
     for axes, label in zip(panels, ("sent down and up, MB a round", "memory of a step, MB"), strict=True):
         axes.set_xlabel(label)
+        axes.set_xlim(left=0)
         axes.grid(color=LIGHT)
-    panels[0].set_xscale("log")
     panels[0].set_ylabel("WER on the held-out domain, %")
     _legend(figure, choices)
     return figure

@@ -158,7 +158,7 @@ def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
         lambda weights: wer(recognise(weights, dev)),
         study.measure_every,
         position,
-        f"{study.plan.name if study.method == 'federated' else study.method} seed {study.federated.seed}",
+        f"{study.choice if study.method == 'federated' else study.method} seed {study.federated.seed}",
     )
     spoken = Spoken.of([shard.utterances[index] for items in test for shard, index in items])
     hypotheses = [hypothesis for _, hypothesis in recognise(weights, test)]

@@ -55,12 +55,8 @@ class Wanted:
     @property
     def name(self) -> str:
         """What it is, with its seed and, of an adaptation, what its clients do."""
-        what = ""
-        if isinstance(one := self.measurement, AdaptationStudy):
-            what = f", plan {one.plan.name}"
-            what += f", bits {one.bits.name}" if one.bits else ""
-            what += f", layers {' '.join(map(str, one.trained))} alone" if one.trained else ""
-        return f"{self.sort}, seed {self.seed}{what}"
+        choice = f", {self.measurement.choice}" if isinstance(self.measurement, AdaptationStudy) else ""
+        return f"{self.sort}, seed {self.seed}{choice}"
 
     @property
     def is_first(self) -> bool:

@@ -84,6 +84,13 @@ class AdaptationStudy(Settings):
     measure_every: Positive
     batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
 
+    @property
+    def choice(self) -> str:
+        """What clients do, in words: "plan rest:0, bits rest:4"."""
+        bits = f", bits {self.bits.name}" if self.bits else ""
+        trained = f", layers {' '.join(map(str, self.trained))} alone" if self.trained else ""
+        return f"plan {self.plan.name}{bits}{trained}"
+
 
 Measurement = TrainingRun | ResetStudy | ActivationStudy | QuantisedStudy | AdaptationStudy
 KINDS: dict[type[Measurement], str] = {

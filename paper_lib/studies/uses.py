@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from random import Random
 
 from paper_lib.federated.choices import BITS, TRAINED, bits_plan, by_lot, trained_layers
 from paper_lib.federated.comparison import updates_of
@@ -122,9 +123,10 @@ class UsesPlan(StudyPlan):
     @property
     def _anyhow(self) -> dict[str, Sequence[int]]:
         """Rankings in no order, of all that is ranked."""
-        of_clients = range(1, self._settings.model.encoder.layers + 1)
-        of_size = range(1, self.profile.models["S"].encoder.layers + 1)
-        return {"S": of_size, **dict.fromkeys(("resets", "signature", "updates"), of_clients)}
+        of_clients, of_size = self._settings.model.encoder.layers, self.profile.models["S"].encoder.layers
+        counts = {"S": of_size, **dict.fromkeys(("resets", "signature", "updates"), of_clients)}
+        # Unlike each other, as those to come will be.
+        return {source: Random(source).sample(range(1, count + 1), count) for source, count in counts.items()}
 
     def _rankings(self, seed: int) -> dict[str, Sequence[int]]:
         """Returns the rankings whose records are stored: of the model of size S, and of the clients' first model."""
