@@ -24,32 +24,15 @@ from paper_lib.threads import one_thread
 
 @dataclass(frozen=True)
 class Job:
-    """A call of a module-level `function` with `arguments` and, last, the line of its progress bar.
-
-    `cost` orders jobs in `run_jobs`: the longest begins first.
-    """
+    """A call of a module-level `function` with `arguments` and, last, the line of its progress bar."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
-    cost: float = 1.0
 
 
 def default_workers() -> int:
     """Returns the number of jobs to run at once: one per CPU core, or one where a GPU does the work."""
     return 1 if torch.cuda.is_available() else int(joblib.cpu_count())
-
-
-def run_jobs(jobs: Sequence[Job], workers: int | None = None) -> list[Any]:
-    """Returns the results of `jobs` in their order; an exception in one of them is raised here.
-
-    With one worker or one job everything runs in this process.
-    """
-    if not jobs:
-        return []
-    workers = min(workers or default_workers(), len(jobs))
-    waiting = iter(sorted(jobs, key=lambda job: -job.cost))
-    results = {id(job): result for job, result in run_chosen(lambda _: next(waiting, None), workers)}
-    return [results[id(job)] for job in jobs]
 
 
 def run_chosen(choose: Callable[[Sequence[Job]], Job | None], workers: int | None = None) -> Iterator[tuple[Job, Any]]:

@@ -1,4 +1,8 @@
-"""Means of several layers over a few trainings: layers learn from each other how much trainings differ.
+"""Means of several layers: they learn from each other how skewed speakers are, and how much trainings differ.
+
+Twenty or eighty speakers hardly tell the skewness of what one layer's reset does to them: it is the third power of the
+few who suffer most. Layers meet the same speakers, so each end is corrected for the mean skewness of all layers. With
+its own, one of sixteen layers at the margin was classed wrongly in twice as many tests as there should be.
 
 Two or three trainings hardly tell how much trainings differ in one layer: Student's t then reaches so far that nothing
 is shown. They tell it of all layers together. As Smyth (2004) does with genes, a layer's variance is averaged with what
@@ -20,12 +24,14 @@ than down where harm is large. Near 0 the scale is a straight line. Two training
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from paper_lib.inference import Component, Mean, rate, spread_of
+from paper_lib.inference import Component, Mean, Spread, rate, spread_of
 
 # With as many degrees of freedom as all layers have together, intervals were too short where layers are unlike in v.
 LENT = 2
@@ -35,16 +41,19 @@ _LEAST_VARIANCE = 1e-14
 
 
 def rates(errors: ArrayLike, words: ArrayLike) -> list[Mean]:
-    """Returns the errors per word of every layer, or other unit of a model, with moderated variances.
+    """Returns the errors per word of every layer, or other unit of a model, with moderated variances and skewness.
 
     `errors` is [trainings, units, speakers]; `words` and what is raised as in `paper_lib.inference.rate`, which this is
-    for one training, and for one unit.
+    for one unit.
     """
     errors, words = np.asarray(errors, float), np.asarray(words, float)
     units = errors.swapaxes(0, 1)
-    if len(errors) == 1 or len(units) == 1:
-        return [rate(of_unit, words) for of_unit in units]
-    spreads, own = [spread_of(of_unit, words) for of_unit in units], len(errors) - 1
+    if len(units) == 1:
+        return [rate(units[0], words)]
+    spreads = _alike_in_skewness([spread_of(of_unit, words) for of_unit in units])
+    own = len(errors) - 1
+    if not own:
+        return [Mean(spread.value, None, spread.speakers) for spread in spreads]
     measured, peculiar, values = (
         np.array([getattr(spread, name) for spread in spreads]) for name in ("by_training", "peculiar", "value")
     )
@@ -73,3 +82,10 @@ def rates(errors: ArrayLike, words: ArrayLike) -> list[Mean]:
         )
         means.append(Mean(spread.value, trainings, spread.speakers))
     return means
+
+
+def _alike_in_skewness(spreads: Sequence[Spread]) -> list[Spread]:
+    """Returns `spreads`, of several layers, with the mean skewness of those that do something in place of their own."""
+    known = [spread.speakers.skewness for spread in spreads if spread.speakers.variance > _LEAST_VARIANCE]
+    skewness = sum(known) / max(1, len(known))
+    return [replace(spread, speakers=replace(spread.speakers, skewness=skewness)) for spread in spreads]

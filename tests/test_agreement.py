@@ -23,6 +23,7 @@ from paper_lib.layers.agreement import (
     sets_in_common,
     sets_p,
     spearman,
+    spearman_given_depth,
 )
 from paper_lib.layers.matrices import ATTENTION, MATRICES, SignatureError, check_step, recorded_steps
 from paper_lib.layers.signature import common_steps, correlation_with_harm, signature, signatures_over_time, spread
@@ -56,6 +57,15 @@ def test_ranks_are_vectors_of_length_1() -> None:
     vectors = rank_vectors(np.array([[0.3, 0.1, 0.2], [5.0, 5.0, 5.0]]))
     assert vectors[0] == pytest.approx(np.array([1, -1, 0]) / math.sqrt(2))
     assert vectors[1].tolist() == [0, 0, 0]
+
+
+def test_correlation_at_fixed_depth_is_that_of_what_a_parabola_leaves_of_the_ranks() -> None:
+    first, second = profiles(3, 9), profiles(3, 9, ties=True, seed=1)
+    depth = np.arange(9.0)
+    for one, other, rho in zip(first, second, spearman_given_depth(first, second), strict=True):
+        rests = [ranks - np.polyval(np.polyfit(depth, ranks, 2), depth) for ranks in map(stats.rankdata, (one, other))]
+        assert rho == pytest.approx(np.corrcoef(*rests)[0, 1])
+    assert association(first, second, given_depth=True)[0] == pytest.approx(spearman_given_depth(first, second).mean())
 
 
 def test_what_ranks_nothing_correlates_with_nothing() -> None:

@@ -21,14 +21,16 @@ from tiny_runs import CPU
 
 from paper_lib import profiles
 from paper_lib.cli import main
+from paper_lib.jobs import Job
 from paper_lib.results import Record
 from paper_lib.settings import SpeechCommandsSettings, TrainingRun
 from paper_lib.studies import STUDIES
+from paper_lib.studies.computing import can_begin, in_turn, measure
 from paper_lib.studies.costs import Times, cost
-from paper_lib.studies.inventory import Inventory, can_begin, in_order_of_need
+from paper_lib.studies.inventory import Inventory, in_order_of_need
 from paper_lib.studies.listing import listing
 from paper_lib.studies.making import make
-from paper_lib.studies.measurements import ResetStudy, run_of
+from paper_lib.studies.measurements import Measurement, ResetStudy, run_of
 
 TESTS = Path(__file__).parent
 # Adaptations of the first seed with settings varied, beside those of PLANS: three plans at three base rates, the same
@@ -236,6 +238,27 @@ def test_one_job_at_a_time_has_a_model_but_for_adaptations(made: list[str]) -> N
     assert not can_begin(adaptations[0], [adaptations[1], resets])
     assert can_begin(adaptations[0], adaptations[1:])
     assert can_begin(training, [m for m in wanted if m not in streaming])
+
+
+def test_what_is_named_is_begun_once_as_soon_as_it_can_begin(made: list[str]) -> None:
+    wanted = [one.measurement for one in in_order_of_need(Inventory(tiny_profile()).wanted())]
+    training, resets, *adaptations = [m for m in wanted if run_of(m).model == tiny_profile().adaptation.model]
+    other = next(m for m in wanted if isinstance(m, TrainingRun) and m.model != training.model)
+    named = [training, resets, training, adaptations[0], other]
+    choose = in_turn(lambda: named, lambda measurement: Job(measure, (measurement,)))
+
+    def begun(*running: Measurement) -> Measurement | None:
+        job = choose([Job(measure, (one,)) for one in running])
+        return job and job.arguments[0]
+
+    assert begun() == training
+    assert begun(training) == other  # nothing else of the first model can begin
+    assert begun(training, other) is None
+    assert begun(other) == resets
+    named.append(adaptations[1])  # a ranking was stored
+    assert begun(other) == adaptations[0]
+    assert begun(adaptations[0]) == adaptations[1]
+    assert begun() is None
 
 
 def test_several_workers_killed_and_started_again_make_the_same_records(

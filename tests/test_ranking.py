@@ -150,7 +150,7 @@ def test_of_modules_there_are_four_times_as_many_tests() -> None:
 
 def test_draws_are_averaged_within_each_speaker() -> None:
     nothing, draws = np.zeros(UTTERANCES, int), [more_errors(0.2, seed=seed) for seed in range(3)]
-    result = Sweeps.of([record([nothing, nothing], layer_1=[nothing] * 3, layer_2=draws)])
+    result = Sweeps.of([record([nothing, nothing], layer_1=draws, layer_2=draws)])
     effects = {(effect.layer, effect.kind): effect for effect in layer_effects(result)}
     assert effects.keys() == {(layer, kind) for layer in (1, 2) for kind in KINDS}
     effect = effects[2, "re-randomisation"]

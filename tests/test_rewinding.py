@@ -59,7 +59,7 @@ def test_a_rewound_layer_has_the_weights_of_its_step_and_the_others_stay(
     monkeypatch.setattr("paper_lib.studies.computing.trained_model", lambda run, position: fitted)
     run = tiny_run(norm, snapshots=(1, 3, 6))
     studies = {step: ResetStudy(run=run, reset=ResetSettings(draws=0, rewind=step)) for step in (None, 1, 3, 6)}
-    compute(studies.values(), store, workers=1)
+    compute(lambda: list(studies.values()), store, workers=1)
     results = {step: record_of(study, store).result for step, study in studies.items()}
 
     batches = evaluation_batches(tiny_corpus, "test", 3000)
@@ -79,7 +79,7 @@ def test_a_rewound_layer_has_the_weights_of_its_step_and_the_others_stay(
 def test_rewinding_to_a_step_that_was_not_kept_is_refused_in_one_line(store: Store) -> None:
     study = ResetStudy(run=tiny_run(snapshots=(1,)), reset=ResetSettings(draws=0, rewind=2))
     with pytest.raises(ValueError, match=r"^the training kept no weights of step 2; it had 6 steps$"):
-        compute([study], store, workers=1)
+        compute(lambda: [study], store, workers=1)
 
 
 def test_a_training_cannot_keep_a_step_that_it_does_not_have() -> None:

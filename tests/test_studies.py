@@ -397,7 +397,7 @@ def test_norms_under_clients_count_from_the_seeds_that_are_whole(published: Prof
     with pytest.raises(NotMeasuredError, match="records --profile laptop --make"):
         plan.records()
     batch, group = plan.by_norm.values()
-    compute([*batch, *(m for m in group if seed_of(m) == 0)], store, workers=1)
+    compute(lambda: [*batch, *(m for m in group if seed_of(m) == 0)], store, workers=1)
     assert not plan.is_stored
     records = plan.records()
     assert [one.norm for one in records.norms] == ["BatchNorm", "GroupNorm, 2 groups"]
@@ -432,7 +432,8 @@ def test_adaptations_wait_for_the_ranking_of_their_own_seed_alone(cache: Path) -
     profile = toy("smoke")
     profile = profile.model_copy(update={"adaptation": profile.adaptation.model_copy(update={"trainings": 2})})
     study = federated_dropout(profile, plans=["none", "amb-1"], seeds=2, rounds=1)
-    compute(study.measurements[:2], Store(cache / "records"), workers=1)
+    first = study.measurements[:2]
+    compute(lambda: first, Store(cache / "records"), workers=1)
     assert [type(measurement) for measurement in study.measurements[:4]] == [TrainingRun, ResetStudy] * 2
     named = study.measurements[4:]
     # Before, two plans, the pooled reference; from the first seed alone, more of them with settings varied.

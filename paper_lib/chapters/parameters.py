@@ -209,6 +209,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "signatures": SignaturesParameters,
     "federated_dropout": FederatedDropoutParameters,
     "human_speech": ChapterParameters,
+    "cheaper_ranks": ChapterParameters,
     "uses": ChapterParameters,
     "claims": ChapterParameters,
     "sure": ChapterParameters,

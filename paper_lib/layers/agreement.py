@@ -36,6 +36,13 @@ def spearman(x: Floats, y: Floats) -> Floats:
     return rho
 
 
+def spearman_given_depth(x: Floats, y: Floats) -> Floats:
+    """Returns `spearman` of `x` and `y` [..., layers] less what a parabola in depth tells of both: as `association`."""
+    rest = _without_depth(x.shape[-1])
+    rho: Floats = (_normalised(rank_vectors(x) @ rest) * _normalised(rank_vectors(y) @ rest)).sum(-1)
+    return rho
+
+
 def rank_agreements(profiles: Floats) -> Floats:
     """Returns Spearman's ρ of every two trainings, [pairs], for `profiles` [trainings, layers]."""
     ranks = rank_vectors(profiles)

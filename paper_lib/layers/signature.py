@@ -44,7 +44,7 @@ def signature(training: Mapping[str, Any], matrices: Sequence[str] = MATRICES, s
     steps = training["distance_steps"]
     step = steps[-1] if step is None else step
     check_step(step, steps)
-    return over_the_farthest(_distances(training, matrices)[..., steps.index(step)])
+    return over_the_farthest(distances_of(training, matrices)[..., steps.index(step)])
 
 
 def over_the_farthest(distances: Floats) -> Floats:
@@ -93,8 +93,8 @@ def correlation_with_harm(
     return [Correlation(*map(float, row)) for row in rows]
 
 
-def _distances(training: Mapping[str, Any], matrices: Sequence[str]) -> Floats:
-    """Returns [matrices, layers, steps]."""
-    distances = training["distances"]
-    layers = range(1, 1 + len({name.split(".")[1] for name in distances}))
-    return np.array([[distances[f"{name_of(layer)}.{matrix}.weight"] for layer in layers] for matrix in matrices])
+def distances_of(training: Mapping[str, Any], matrices: Sequence[str]) -> Floats:
+    """Returns ‖W(t) − W(0)‖_F, [matrices, layers, recorded steps], from the result of a training's record."""
+    by_name = training["distances"]
+    layers = range(1, 1 + len({name.split(".")[1] for name in by_name}))
+    return np.array([[by_name[f"{name_of(layer)}.{matrix}.weight"] for layer in layers] for matrix in matrices])

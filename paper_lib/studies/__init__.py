@@ -17,6 +17,7 @@ from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import SIZES, Profile
 from paper_lib.results import Record, Store
 from paper_lib.settings import ResetSettings, Size, TrainingRun
+from paper_lib.studies.cheaper_ranks import CheaperRanksPlan, cheaper_ranks
 from paper_lib.studies.federated import AdaptationPlan, federated_dropout
 from paper_lib.studies.measurements import (
     ActivationStudy,
@@ -247,7 +248,7 @@ def explore(profile: Profile) -> Study:
 
 
 # By the chapter whose records they are; parameters as the chapter's.
-STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan | UsesPlan]] = {
+STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan | CheaperRanksPlan | UsesPlan]] = {
     "model_size": model_size,
     "group_norm": group_norm,
     "stability": stability,
@@ -255,6 +256,7 @@ STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan | U
     "federated_dropout": federated_dropout,
     "explore": explore,
     "human_speech": federated_norms,
+    "cheaper_ranks": cheaper_ranks,
     "uses": uses,
 }
 

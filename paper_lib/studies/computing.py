@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 import torch
@@ -17,8 +18,10 @@ from paper_lib.federated.adaptation import adapt
 from paper_lib.federated.algorithm import centralised, federated_dropout
 from paper_lib.federated.clients import clients_of
 from paper_lib.federated.quantisation import quantised_layer
-from paper_lib.jobs import Job, run_jobs
+from paper_lib.jobs import Job, default_workers, run_chosen
 from paper_lib.layers.activations import normalised_activations
+from paper_lib.layers.path import path_sweep
+from paper_lib.layers.probes import initial_norms, probe
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.side_by_side import Changes, hear
 from paper_lib.paths import cache_root
@@ -30,10 +33,13 @@ from paper_lib.studies.measurements import (
     ActivationStudy,
     AdaptationStudy,
     Measurement,
+    PathStudy,
+    ProbeStudy,
     QuantisedStudy,
     ResetStudy,
     corpus_of,
     directory_of,
+    key_of,
     run_of,
     seed_of,
 )
@@ -126,6 +132,34 @@ def _quantise(study: QuantisedStudy, position: int) -> dict[str, Any]:
     }
 
 
+def _walk(study: PathStudy, position: int) -> dict[str, Any]:
+    """Returns what is heard of every utterance with each layer on its way from W(0) to W(T), and without it."""
+    fitted = trained_model(study.run, position)
+    batches = evaluation_batches(_corpus(study.run), study.split, study.batch_frames)
+    result = path_sweep(
+        fitted.model, fitted.initial, study.shares, batches, fitted.tokenizer, compute_device(), position
+    )
+    return result.record() | {"checkpoint": fitted.digest}
+
+
+def _probe(study: ProbeStudy, position: int) -> dict[str, Any]:
+    """Returns the readings of every layer, and what they are of."""
+    fitted = trained_model(study.run, position)
+    one_by_one = evaluation_batches(_corpus(study.run), "dev", 1, study.utterances)
+    items = list(chain.from_iterable(one_by_one))
+    probes = probe(fitted.model, items, fitted.tokenizer, compute_device(), position)
+    readings = {**asdict(probes), "initial_norms": initial_norms(fitted.initial, study.run.model.encoder.layers)}
+    return {**_rounded(readings), "utterances": len(items), "checkpoint": fitted.digest}
+
+
+def _rounded(readings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns lists of numbers, which may lie in mappings, to six digits."""
+    return {
+        name: _rounded(values) if isinstance(values, Mapping) else [float(f"{value:.6g}") for value in values]
+        for name, values in readings.items()
+    }
+
+
 def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
     """Returns the rounds of an adaptation, and what is heard after it of every test utterance of every domain."""
     fitted = trained_model(study.run, position)
@@ -177,24 +211,58 @@ _COMPUTE: Mapping[type[Measurement], Callable[[Any, int], dict[str, Any]]] = {
     TrainingRun: _train,
     ResetStudy: _reset,
     ActivationStudy: _observe_activations,
+    PathStudy: _walk,
+    ProbeStudy: _probe,
     QuantisedStudy: _quantise,
     AdaptationStudy: _adapt,
 }
 
 
-def compute(measurements: Iterable[Measurement], store: Store, workers: int | None = None) -> None:
-    """Makes the records of `measurements`: models side by side, all that is asked of a trained model by one job.
+def compute(missing: Callable[[], Sequence[Measurement]], store: Store, workers: int | None = None) -> None:
+    """Makes the records of what `missing` names, longest first, models and what is asked of them side by side.
 
-    An adaptation makes another model, and is a job of its own.
+    It is asked again whenever a worker is free: once a ranking is stored, plans by it can be named.
     """
-    jobs: dict[str, list[Measurement]] = {}
-    for measurement in measurements:
-        owner = measurement if isinstance(measurement, AdaptationStudy) else run_of(measurement)
-        wanted = jobs.setdefault(owner.digest(), [])
-        if measurement not in wanted:
-            wanted.append(measurement)
-    prepare_corpora(wanted[0] for wanted in jobs.values())
-    run_jobs([Job(_measure_all, (wanted, store), cost(wanted[0])) for wanted in jobs.values()], workers)
+
+    def longest_first() -> list[Measurement]:
+        return sorted(missing(), key=lambda one: (not isinstance(one, TrainingRun), -cost(one)))
+
+    named = missing()
+    prepare_corpora(named)
+    # With one model, or one adaptation, everything runs in this process.
+    apart = {(one if isinstance(one, AdaptationStudy) else run_of(one)).digest() for one in named}
+    workers = min(workers or default_workers(), max(1, len(apart)))
+    for _ in run_chosen(in_turn(longest_first, lambda one: Job(_measure, (one, store))), workers):
+        pass
+
+
+def in_turn(
+    missing: Callable[[], Sequence[Measurement]], job_of: Callable[[Measurement], Job]
+) -> Callable[[Sequence[Job]], Job | None]:
+    """Returns what chooses jobs for `run_chosen`: of what `missing` names, the first that was not begun and can begin.
+
+    The first argument of a job is its measurement. None is begun twice; of equal ones, one.
+    """
+    begun: set[tuple[str, str]] = set()
+
+    def choose(running: Sequence[Job]) -> Job | None:
+        under_way = [job.arguments[0] for job in running]
+        for one in missing():
+            if (key := key_of(one)) not in begun and can_begin(one, under_way):
+                begun.add(key)
+                return job_of(one)
+        return None
+
+    return choose
+
+
+def can_begin(measurement: Measurement, running: Collection[Measurement]) -> bool:
+    """Returns whether a worker would not have to wait for one of those `running`: a model is trained by one of them.
+
+    Adaptations leave the model that they begin with as it is.
+    """
+    others = [other for other in running if run_of(other) == run_of(measurement)]
+    return not others or all(isinstance(one, AdaptationStudy) for one in (measurement, *others))
 
 
 def prepare_corpora(measurements: Iterable[Measurement]) -> None:
@@ -210,9 +278,8 @@ def _trained_on(run: TrainingRun) -> list[CorpusSettings]:
     return [run.corpus, *(_trained_on(run.base) if run.base else ())]
 
 
-def _measure_all(measurements: list[Measurement], store: Store, position: int) -> None:
-    for measurement in measurements:
-        measure(measurement, store, position)
+def _measure(measurement: Measurement, store: Store, position: int) -> None:
+    measure(measurement, store, position)
 
 
 def measure(measurement: Measurement, store: Store, position: int) -> Record:

@@ -18,6 +18,8 @@ from paper_lib.studies.measurements import (
     ActivationStudy,
     AdaptationStudy,
     Measurement,
+    PathStudy,
+    ProbeStudy,
     QuantisedStudy,
     ResetStudy,
     run_of,
@@ -28,6 +30,8 @@ from paper_lib.training import Objective
 # Frames that a training of the same model takes in the time in which a split is recognised under one reset, and one
 # utterance's activations are observed: measured at the mini sizes.
 RESET_FRAMES, ACTIVATION_FRAMES = 25_000, 500
+# And in which one utterance is probed, alone in its batch: measured at size S.
+PROBE_FRAMES = 850
 # Parameters that a product of matrices takes through in the time that one channel of one layer spends outside of
 # products: a step of M took 1.9 times, one of L 4.8 times as long as one of S.
 CHANNEL_PARAMETERS = 28_000
@@ -46,6 +50,10 @@ def cost(measurement: Measurement) -> float:
     elif isinstance(measurement, ResetStudy):
         units = run.model.encoder.layers * (len(MODULES) if measurement.reset.unit == "module" else 1)
         frames = RESET_FRAMES * (1 + units * (1 + measurement.reset.draws))
+    elif isinstance(measurement, PathStudy):
+        frames = RESET_FRAMES * (1 + run.model.encoder.layers * (len(measurement.shares) + 1))
+    elif isinstance(measurement, ProbeStudy):
+        frames = PROBE_FRAMES * measurement.utterances
     elif isinstance(measurement, QuantisedStudy):
         frames = RESET_FRAMES * (1 + len(measurement.plans))
     elif isinstance(measurement, ActivationStudy):

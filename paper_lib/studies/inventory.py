@@ -5,21 +5,24 @@ Without torch, but for the order: which of two things is cheaper is told by the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paper_lib.profiles import Profile
 from paper_lib.results import Record
 from paper_lib.settings import CorpusSettings, SyntheticSettings, TrainingRun
 from paper_lib.studies import STUDIES, Study
+from paper_lib.studies.cheaper_ranks import SIZE, CheaperRanksPlan
 from paper_lib.studies.federated import AdaptationPlan
 from paper_lib.studies.measurements import (
-    KINDS,
     ActivationStudy,
     AdaptationStudy,
     Measurement,
+    PathStudy,
+    ProbeStudy,
     QuantisedStudy,
     ResetStudy,
+    key_of,
     run_of,
     seed_of,
     store_of,
@@ -41,7 +44,7 @@ class Wanted:
     @property
     def key(self) -> tuple[str, str]:
         """Names the measurement; equal measurements have equal ones."""
-        return KINDS[type(self.measurement)], self.measurement.digest()
+        return key_of(self.measurement)
 
     @property
     def sort(self) -> str:
@@ -114,21 +117,17 @@ def in_order_of_need(wanted: Sequence[Wanted]) -> list[Wanted]:
     return sorted(wanted, key=need)  # the rest is in the order of the studies: a training, then what is measured on it
 
 
-def can_begin(measurement: Measurement, running: Collection[Measurement]) -> bool:
-    """Returns whether a worker would not have to wait for one of those `running`: a model is trained by one of them.
-
-    Adaptations leave the model that they begin with as it is.
-    """
-    others = [other for other in running if run_of(other) == run_of(measurement)]
-    return not others or all(isinstance(one, AdaptationStudy) for one in (measurement, *others))
-
-
-def _by_model(plan: Study | AdaptationPlan | FederatedNormsPlan | UsesPlan) -> list[tuple[str, Measurement]]:
+def _by_model(
+    plan: Study | AdaptationPlan | FederatedNormsPlan | CheaperRanksPlan | UsesPlan,
+) -> list[tuple[str, Measurement]]:
     clients = "streaming" if plan.profile.adaptation.model.encoder.streaming else "the clients' first model"
     if isinstance(plan, AdaptationPlan):
         return [(clients, measurement) for measurement in plan.measurements]
     if isinstance(plan, FederatedNormsPlan):
         return [(f"{clients}, {norm}", m) for norm, of_norm in plan.by_norm.items() for m in of_norm]
+    if isinstance(plan, CheaperRanksPlan):
+        name = f"{SIZE} {norm_name(plan.profile.models[SIZE].encoder)}"
+        return [*((name, m) for m in plan.of_models), *((clients, m) for m in plan.of_clients)]
     if isinstance(plan, UsesPlan):
         size_s = f"S {norm_name(plan.profile.models['S'].encoder)}"
         return [(size_s if run_of(m) == plan.profile.run("S", seed_of(m)) else clients, m) for m in plan.measurements]
@@ -142,6 +141,10 @@ def _sort(measurement: Measurement) -> str:
             return "training"
         case ActivationStudy():
             return "activations"
+        case PathStudy():
+            return f"layers on their way from their initial weights, on {measurement.split} speech"
+        case ProbeStudy():
+            return "probes of layers"
         case QuantisedStudy():
             return "layers in few bits"
         case AdaptationStudy(method="centralised"):

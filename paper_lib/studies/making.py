@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 
 from paper_lib.durations import duration
 from paper_lib.jobs import Job, run_chosen
 from paper_lib.profiles import Profile
 from paper_lib.results import Store
-from paper_lib.studies.computing import measure, prepare_corpora
-from paper_lib.studies.inventory import Inventory, Wanted, can_begin, in_order_of_need
+from paper_lib.studies.computing import in_turn, measure, prepare_corpora
+from paper_lib.studies.inventory import Inventory, in_order_of_need
+from paper_lib.studies.measurements import Measurement, key_of
 
 
 class MeasurementError(RuntimeError):
@@ -29,32 +30,32 @@ def make(profile: Profile, workers: int | None = None, tell: Callable[[str], obj
         prepare_corpora(one.measurement for one in inventory.wanted() if one.record is None)
     except (OSError, ValueError, RuntimeError) as error:  # no recordings, one that cannot be used, no synthesiser
         raise MeasurementError(f"there is no speech to measure with: {error}") from error
-    begun: set[tuple[str, str]] = set()
+    names: dict[tuple[str, str], str] = {}
 
-    def choose(running: Sequence[Job]) -> Job | None:
-        under_way = [job.arguments[0].measurement for job in running]
-        for one in in_order_of_need(inventory.wanted()):
-            if one.record is None and one.key not in begun and can_begin(one.measurement, under_way):
-                begun.add(one.key)
-                return Job(_make, (one, inventory.store))
-        return None
+    def missing() -> list[Measurement]:
+        lacking = [one for one in in_order_of_need(inventory.wanted()) if one.record is None]
+        names.update({one.key: one.name for one in lacking})
+        return [one.measurement for one in lacking]
+
+    def job_of(measurement: Measurement) -> Job:
+        return Job(_make, (measurement, names[key_of(measurement)], inventory.store))
 
     try:
-        for job, seconds in run_chosen(choose, workers):
+        for job, seconds in run_chosen(in_turn(missing, job_of), workers):
             left = sum(one.record is None for one in inventory.wanted())
             more = ", and what depends on their rankings" if inventory.unnamed else ""
-            tell(f"{job.arguments[0].name}: {duration(seconds)}; {left} left{more}")
+            tell(f"{job.arguments[1]}: {duration(seconds)}; {left} left{more}")
     except BrokenExecutor as error:
         raise MeasurementError(f"a process that measured ended, perhaps for want of memory: {error}") from error
     if lost := [one for one in inventory.wanted() if one.record is None]:
         raise MeasurementError(f"{lost[0].name}: it was measured, but {inventory.store.directory} has no record of it")
 
 
-def _make(wanted: Wanted, store: Store, position: int) -> float:
+def _make(measurement: Measurement, name: str, store: Store, position: int) -> float:
     """Returns the seconds that it took."""
     began = time.perf_counter()
     try:
-        measure(wanted.measurement, store, position)
+        measure(measurement, store, position)
     except Exception as error:
-        raise MeasurementError(f"{wanted.name}: {type(error).__name__}: {error}") from error
+        raise MeasurementError(f"{name}: {type(error).__name__}: {error}") from error
     return time.perf_counter() - began

@@ -1,8 +1,8 @@
 """Measurements, named by their settings, and where their records are.
 
 `TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
-do to the activations above, `QuantisedStudy` for layers in few bits, `AdaptationStudy` for federated learning. Without
-torch: a page whose records are stored needs none.
+do to the activations above, `PathStudy` and `ProbeStudy` for cheaper readings of layers, `QuantisedStudy` for layers in
+few bits, `AdaptationStudy` for federated learning. Without torch: a page whose records are stored needs none.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from paper_lib.settings import (
     CorpusSettings,
     DropoutPlan,
     FederatedSettings,
+    Fraction,
     Positive,
     ResetSettings,
     Settings,
@@ -45,6 +46,25 @@ class ActivationStudy(Settings):
     """The normalised activations of a trained model, intact and with layers below re-initialised, on dev speech."""
 
     version: int = 2
+    run: TrainingRun
+    utterances: Positive = Field(default=100, description="of the dev split, from its first")
+
+
+class PathStudy(Settings):
+    """What a trained model hears with each layer between its initial and its trained weights, and without the layer."""
+
+    run: TrainingRun
+    shares: tuple[Fraction, ...] = Field(
+        default=tuple(tenth / 10 for tenth in range(10)),
+        description="of the way from W(0) to W(T), at which a layer stands; 0 is its re-initialisation",
+    )
+    split: Literal["dev", "test"] = Field(default="dev", description="speech that is recognised")
+    batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
+
+
+class ProbeStudy(Settings):
+    """Readings of a trained model's layers that reset nothing, on dev speech, and the norms of their step-0 weights."""
+
     run: TrainingRun
     utterances: Positive = Field(default=100, description="of the dev split, from its first")
 
@@ -92,11 +112,13 @@ class AdaptationStudy(Settings):
         return f"plan {self.plan.name}{bits}{trained}"
 
 
-Measurement = TrainingRun | ResetStudy | ActivationStudy | QuantisedStudy | AdaptationStudy
+Measurement = TrainingRun | ResetStudy | ActivationStudy | PathStudy | ProbeStudy | QuantisedStudy | AdaptationStudy
 KINDS: dict[type[Measurement], str] = {
     TrainingRun: "training",
     ResetStudy: "reset_sweep",
     ActivationStudy: "activations",
+    PathStudy: "path",
+    ProbeStudy: "probe",
     QuantisedStudy: "quantised",
     AdaptationStudy: "adaptation",
 }
@@ -141,6 +163,11 @@ def corpus_of(measurement: Measurement) -> Corpus:
     """Returns the corpus whose speech is recognised, of all its domains: a record rests on it."""
     other = measurement.corpus if isinstance(measurement, ResetStudy | AdaptationStudy) else None
     return open_corpus(other or run_of(measurement).corpus)
+
+
+def key_of(measurement: Measurement) -> tuple[str, str]:
+    """Returns the kind and the digest of a measurement, which name its record; equal measurements have equal ones."""
+    return KINDS[type(measurement)], measurement.digest()
 
 
 def seed_of(measurement: Measurement) -> int:
@@ -195,11 +222,18 @@ class StudyPlan(ABC):
 
 
 def compute_missing(studies: Sequence[StudyPlan], store: Store, workers: int | None = None) -> None:
-    """Measures what the store lacks of `studies`, `workers` models at a time.
+    """Measures what the store lacks of `studies`, `workers` measurements at a time.
 
-    Some measurements can only be named when others are stored: it goes on until nothing is missing.
+    Some can only be named when others are stored: it goes on until nothing is missing.
     """
-    while missing := [m for study in studies for m in study.measurements if stored(m, store) is None]:
+    found: set[tuple[str, str]] = set()  # what is in the store: nothing is looked for twice
+
+    def missing() -> list[Measurement]:
+        wanted = {key_of(m): m for study in studies for m in study.measurements}
+        found.update(key for key, m in wanted.items() if key not in found and stored(m, store))
+        return [m for key, m in wanted.items() if key not in found]
+
+    if missing():
         # Takes torch, which whoever reads finished records does without.
         from paper_lib.studies.computing import compute
 

@@ -1,0 +1,220 @@
+"""Figures of cheap readings of layers: what they tell of a reset's harm against what they cost, and how early."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
+
+from paper_lib.figures.markup import Markup
+from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALETTE, PURPLE, book_style, new_figure
+from paper_lib.figures.tables import table
+from paper_lib.inference import SIGNIFICANCE, Floats
+from paper_lib.layers.cheap_ranks import Early, Quantity, Ranked, Source
+from paper_lib.layers.criticality import Path
+from paper_lib.layers.ranking import MARGIN
+
+_COLOURS: dict[Source, str] = {
+    "depth": GREY,
+    "training": BLUE,
+    "probe": ORANGE,
+    "variants": GREEN,
+    "clients": PURPLE,
+}
+_LABELS: dict[Source, str] = {
+    "depth": "depth",
+    "training": "recorded in training",
+    "probe": "probe of the trained model",
+    "variants": "changed layers, heard",
+    "clients": "seen by a server",
+}
+# Between the middles of two labels of one column, in units of ρ.
+_APART = 0.17
+
+
+def rank_table(ranked: Sequence[Ranked], caption: str) -> Markup:
+    """Returns the numbers of `rank_against_cost` and beyond: a row per quantity."""
+
+    def with_p(rho: float, p: float, of: Quantity) -> str:
+        tested = "" if of.source == "depth" else f" (p = {p:.2g})" if p >= 1e-4 else " (p < 0.0001)"
+        return f"{rho:.2f}{tested}".replace("-", "−")
+
+    rows = [
+        (
+            one.quantity.name,
+            _LABELS[one.quantity.source],
+            f"{one.quantity.cost:.3g}",
+            with_p(one.rho, one.p, one.quantity),
+            f"{min(one.by_training):.2f} to {max(one.by_training):.2f}".replace("-", "−"),
+            "–" if one.quantity.source == "depth" else with_p(one.given_depth, one.p_given_depth, one.quantity),
+            f"{100 * one.found:.0f} %",
+        )
+        for one in ranked
+    ]
+    columns = [
+        "Reading",
+        "Source",
+        "Cost",
+        "ρ with harm",
+        "By training",
+        "At fixed depth",
+        "Finds of the harmless half",
+    ]
+    return table(rows, columns, caption)
+
+
+@book_style()
+def rank_against_cost(ranked: Sequence[Ranked], significance: float = SIGNIFICANCE) -> Figure:
+    """Returns ρ with the harm of a reset over the cost, a column for each cost: plain above, at fixed depth below.
+
+    Filled where p is below `significance`. Columns stand in the order of their costs, not to scale.
+    """
+    figure = new_figure(height=6.4)
+    plain, at_depth = figure.subplots(2, 1, sharex=True)
+    costs = sorted({one.quantity.cost for one in ranked})
+    for one in ranked:
+        quantity = one.quantity
+        told = {"rho": one.rho, "p": one.p, "given_depth": one.given_depth, "p_given_depth": one.p_given_depth}
+        figure.note(quantity=quantity.name, source=quantity.source, cost_evaluations=quantity.cost, **told)
+    for axes, title in ((plain, "plain"), (at_depth, "at fixed depth")):
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        for column, cost in enumerate(costs):
+            of_column = [one for one in ranked if one.quantity.cost == cost]
+            if axes is at_depth:
+                of_column = [one for one in of_column if one.quantity.source != "depth"]
+                points = [(one.given_depth, one.p_given_depth, one.quantity) for one in of_column]
+            else:
+                points = [(one.rho, one.p, one.quantity) for one in of_column]
+            _column(axes, column, points, significance)
+        axes.set_title(f"Spearman's ρ with the harm, {title}")
+        axes.set_ylim(-1.08, 1.08)
+        axes.set_xlim(-0.25, len(costs) - 0.1)
+        axes.grid(axis="y")
+    at_depth.set_xticks(range(len(costs)), [f"{cost:.3g}" for cost in costs])
+    at_depth.set_xlabel("cost, evaluations of the dev speech (columns in their order, not to scale)")
+    sources = [source for source in _COLOURS if any(one.quantity.source == source for one in ranked)]
+    marks = [Line2D([], [], color=_COLOURS[one], marker="o", linestyle="", label=_LABELS[one]) for one in sources]
+    figure.legend(handles=marks, loc="outside upper center", ncols=3)
+    return figure
+
+
+def _column(axes: Axes, column: int, points: Sequence[tuple[float, float, Quantity]], significance: float) -> None:
+    """Draws the quantities of one cost, with labels beside them that do not touch."""
+    ordered = sorted(points, key=lambda point: point[0])
+    heights = _spread([rho for rho, _, _ in ordered])
+    for (rho, p, quantity), height in zip(ordered, heights, strict=True):
+        colour = _COLOURS[quantity.source]
+        face = colour if p < significance else "white"
+        axes.plot([column, column + 0.1], [rho, height], color=colour, linewidth=0.6)
+        marker = "s" if quantity.source == "clients" else "o"
+        axes.plot(column, rho, marker, color=colour, markerfacecolor=face, markersize=6)
+        axes.text(column + 0.12, height, quantity.name, va="center", fontsize=7.5, color=BLACK)
+
+
+def _spread(heights: Sequence[float]) -> list[float]:
+    """Returns rising `heights`, moved as little as need be to stand at least _APART from each other, within ±1."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + _APART) if moved else height)
+    ceiling = 1.0
+    for place in range(len(moved) - 1, -1, -1):
+        moved[place] = min(moved[place], ceiling)
+        ceiling = moved[place] - _APART
+    return moved
+
+
+@book_style()
+def ways(paths: Sequence[Path], margin: float = MARGIN) -> Figure:
+    """Returns the WER change, in points, on the way of every layer, a panel per layer; `paths` are by training.
+
+    Thick: mean over trainings; thin: each. The square at the right is the model without the layer. The scale is linear
+    up to the margin and logarithmic beyond it.
+    """
+    rises, shares = 100 * np.array([path.rises for path in paths]), paths[0].shares
+    skipped = 100 * np.array([path.skipped for path in paths])
+    layers = rises.shape[1]
+    columns = min(4, layers)
+    rows = -(-layers // columns)
+    figure = new_figure(height=0.7 + 1.3 * rows)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    end = (1.0, 0.0)
+    for layer, axes in enumerate(panels):
+        if layer >= layers:
+            axes.set_visible(False)
+            continue
+        for training, of_layer in enumerate(rises[:, layer]):
+            for share, rise in zip(shares, of_layer, strict=True):
+                figure.note(layer=layer + 1, training=training, share=share, change_points=rise)
+            figure.note(layer=layer + 1, training=training, share="skip", change_points=skipped[training, layer])
+            if len(rises) > 1:
+                axes.plot([*shares, end[0]], [*of_layer, end[1]], color=BLUE, linewidth=0.6, alpha=0.6)
+        axes.plot([*shares, end[0]], [*rises[:, layer].mean(0), end[1]], color=BLUE)
+        axes.plot(1.15, skipped[:, layer].mean(), "s", color=GREEN, markersize=5)
+        axes.set_title(f"layer {layer + 1}")
+        _scale(axes, margin)
+        axes.set_xticks([0, 0.5, 1, 1.15], ["0", "½", "", "skip"])
+    figure.supxlabel("share of the way from W(0) to W(T)", fontsize=9)
+    figure.supylabel("WER change, points", fontsize=9)
+    return figure
+
+
+@book_style()
+def harm_by_rank(quantity: Quantity, harm: Floats, margin: float = MARGIN) -> Figure:
+    """Returns the WER change, in points, by the reset of a layer over the rank that `quantity` gives it, 1 the least.
+
+    `harm` is [trainings, layers]; a mark is a layer of a training, with the layer's number.
+    """
+    figure = new_figure(height=3.4)
+    axes = figure.subplots()
+    ranks = stats.rankdata(quantity.values, axis=1)
+    for training, (of_training, harms) in enumerate(zip(ranks, 100 * harm, strict=True)):
+        colour = PALETTE[training % len(PALETTE)]
+        axes.plot(of_training, harms, "o", color=colour, markersize=5, label=f"training {training}")
+        for layer, (rank, change) in enumerate(zip(of_training, harms, strict=True), 1):
+            figure.note(training=training, layer=layer, rank=rank, change_points=change)
+            axes.annotate(str(layer), (rank, change), (4, 3), textcoords="offset points", fontsize=7.5, color=colour)
+    _scale(axes, margin)
+    axes.set_xlabel(f"rank by {quantity.name}, 1 the least")
+    axes.set_ylabel("WER change, points")
+    axes.legend(loc="upper left")
+    return figure
+
+
+def _scale(axes: Axes, margin: float) -> None:
+    """Makes y, in points of WER, linear up to the margin and logarithmic beyond it, and marks the margin."""
+    axes.axhline(100 * margin, color=BLACK, linewidth=0.8, linestyle=":")
+    axes.set_yscale("symlog", linthresh=100 * margin, linscale=0.8)
+    axes.set_yticks([0, 2, 10, 50], ["0", "2", "10", "50"])
+    axes.minorticks_off()
+    axes.grid(axis="y")
+
+
+@book_style()
+def how_early(curves: Sequence[Early], unit: str) -> Figure:
+    """Returns ρ with the harm in the finished model over time, a panel for each reading; `unit` is step or rounds.
+
+    Thick: plain; dashed: at fixed depth.
+    """
+    figure = new_figure(height=2.8)
+    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    for axes, curve in zip(panels, curves, strict=True):
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        for given, rhos, style in (("nothing", curve.rho, "-"), ("depth", curve.given_depth, "--")):
+            for time, rho in zip(curve.times, rhos, strict=True):
+                figure.note(quantity=curve.name, given=given, **{unit: time}, rho=rho)
+            axes.plot(curve.times, rhos, style, color=BLUE, marker="o", markersize=2.5)
+        axes.set_title(curve.name)
+        axes.set_xlabel(unit)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylim(-1.05, 1.05)
+        axes.grid(axis="y")
+    panels[0].set_ylabel("ρ with the harm")
+    styles = {"plain": "-", "at fixed depth": "--"}
+    marks = [Line2D([], [], color=BLUE, linestyle=style, label=label) for label, style in styles.items()]
+    figure.legend(handles=marks, loc="outside upper right", ncols=2)
+    return figure
