@@ -403,7 +403,7 @@ table(
                 f"{SLIDE_DROPPED[plan.name]} %" if plan.name in SLIDE_DROPPED else "–",
                 percent(adapted[plan.name].mean.estimate()),
                 str(SLIDE_WER.get(plan.name, "–")),
-                saved(accounts[plan.name].transfer, whole.transfer),
+                saved(accounts[plan.name].down, whole.down),
             )
             for plan in records.plans
         ),
@@ -884,7 +884,7 @@ table(
             name,
             f"{entry.dropped:,}",
             f"{100 * entry.dropped_share:.2f} %",
-            f"{entry.transfer / 1e6:.1f}",
+            f"{entry.down / 1e6:.1f}",
             f"{entry.flops / 1e9:.1f}",
             f"{entry.memory / 1e6:.0f}",
             f"{SLIDE_DROPPED[name]} %" if name in SLIDE_DROPPED else "–",

@@ -75,6 +75,7 @@ show(
 # - {doc}`human_speech`: all of it again with recordings of people, who are the federated clients, too.
 # - {doc}`cheaper_ranks`: beyond the paper. Which quick reading of a layer predicts the harm of its reset?
 # - {doc}`layer_sets`: beyond the paper. Which layers can be reset *together*, and do neighbours depend on each other?
+# - {doc}`uses`: what else the ranks are good for, and what each choice costs and saves a phone.
 # - {doc}`claims`: each of the paper's claims beside what was measured, with a verdict.
 # - {doc}`sure`: what the intervals cover and what the tests test, simulated.
 # - {doc}`costs`: how fast the code is beside other libraries, and how time and memory grow.

@@ -81,6 +81,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         **_RUN,
         "plan": "string",  # all names that a plan of these rates has, from this seed; NA: your own
         "rates": "string",  # "5:0.5 6:0.5 rest:0.1"
+        "bits": "string",  # of what is sent, "1:2 2:6 rest:4"; NA: float32
+        "trained": "string",  # layers that clients train alone, "1 2"; NA: all of the model
         "method": "string",  # federated or centralised
         "rounds": "Int64",  # 0: before adaptation
         "masks": "string",
@@ -232,6 +234,8 @@ class Tables:
                 **about,
                 "plan": (", ".join(names) or None) if federated else None,
                 "rates": study.plan.name if federated else None,
+                "bits": study.bits.name if study.bits else None,
+                "trained": " ".join(map(str, study.trained)) if study.trained else None,
                 "method": study.method,
                 "rounds": study.federated.rounds,
                 "masks": study.federated.masks if federated else None,

@@ -23,12 +23,13 @@ from paper_lib.layers.signature import signature, signatures_over_time
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.profiles import profile_of
-from paper_lib.settings import DropoutPlan
+from paper_lib.settings import BitsPlan, DropoutPlan
 from paper_lib.studies import ModelRecords, explore, federated_dropout, signatures
 
 pytestmark = pytest.mark.book
 
 SMOKE = profile_of("smoke")
+PAPER = profile_of("gpu").adaptation.model
 
 
 @pytest.fixture(scope="module")
@@ -247,16 +248,15 @@ def test_the_slider_of_signatures(book: Page, built_book: Path, store: None) -> 
 
 def check_plan(figure: Locator, rates: dict[int, float], elsewhere: float = 0.0) -> None:
     """Compares what the planner tells with the accounting of the plan; its caption says 5 s and 20 word-pieces."""
-    found = account(
-        DropoutPlan(name="x", rates=rates, elsewhere=elsewhere), profile_of("gpu").adaptation.model, 5.0, 20
-    )
+    found = account(DropoutPlan(name="x", rates=rates, elsewhere=elsewhere), PAPER, 5.0, 20)
     told = figure.locator("dd").evaluate_all(
         "all => Object.fromEntries(all.map((dd) => [dd.dataset.fact, dd.innerText]))"
     )
     share = f"{100 * found.dropped / found.parameters:.1f} %"
     assert told["dropped"] == f"{found.dropped:,} of {found.parameters:,} ({share})"
-    assert told["bytes"] == f"{found.transfer / 1e6:.1f} MB ({share} saved)"
+    assert told["down"] == told["up"] == f"{found.down / 1e6:.1f} MB ({share} saved)"
     assert told["flops"].startswith(f"{found.flops / 1e9:.1f} GFLOP (")
+    assert told["memory"].startswith(f"{found.memory / 1e6:.1f} MB (")
 
 
 def test_the_planner_by_keyboard(book: Page, built_book: Path) -> None:
@@ -282,6 +282,24 @@ def test_the_planner_by_mouse(book: Page, built_book: Path) -> None:
     rate = int(slider.input_value())
     assert 40 <= rate <= 60
     check_plan(figure, {17: rate / 100}, 0.2)
+
+
+def test_the_planner_of_bits_and_of_layers_that_are_trained(book: Page, built_book: Path) -> None:
+    figure = explorer(book, built_book, "federated_dropout", "planner")
+    figure.get_by_label("layer 2, bits").select_option("4")
+    for layer in (1, 2, 17):
+        figure.get_by_label(f"layer {layer}, trained").uncheck()
+    trained = tuple(range(3, 17))
+    found = account(DropoutPlan(name="x"), PAPER, 5.0, 20, BitsPlan(name="x", bits={2: 4}), trained)
+    told = facts(figure)
+    assert told["Bytes down"].startswith(f"{found.down / 1e6:.1f} MB (")
+    assert told["Bytes up"].startswith(f"{found.up / 1e6:.1f} MB (")
+    assert told["Client's step"].startswith(f"{found.flops / 1e9:.1f} GFLOP (")
+    assert told["Its memory"].startswith(f"{found.memory / 1e6:.1f} MB (")
+    # Some layer is trained: the last box stays checked.
+    for layer in trained:
+        figure.get_by_label(f"layer {layer}, trained").click()
+    assert figure.get_by_label("layer 16, trained").is_checked()
 
 
 def test_the_planner_names_the_nearest_measured_plans_with_their_wer(book: Page, built_book: Path, store: None) -> None:

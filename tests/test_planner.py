@@ -1,4 +1,4 @@
-"""The planner of Federated Dropout: its numbers are those of the accounting."""
+"""The planner: its numbers are those of the accounting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paper_lib.explorers.planner import MeasuredPlan, planner
 from paper_lib.federated.accounting import account
 from paper_lib.inference import Estimate
 from paper_lib.profiles import profile_of
-from paper_lib.settings import DropoutPlan
+from paper_lib.settings import BitsPlan, DropoutPlan
 
 PAPER = profile_of("gpu").adaptation.model
 MEASURED = [
@@ -34,20 +34,45 @@ def data_of(page: str) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("rates", [{1: 0.5, 17: 0.95}, {}, {4: 0.05, 9: 0.35, 11: 0.2}])
-def test_what_is_linear_in_the_units_is_the_accounting(page: str, rates: dict[int, float]) -> None:
+@pytest.mark.parametrize(
+    ("rates", "bits", "trained"),
+    [
+        ({1: 0.5, 17: 0.95}, {}, None),
+        ({4: 0.05, 9: 0.35, 11: 0.2}, {1: 2, 9: 6, 17: 8}, None),
+        ({1: 0.5, 17: 0.95}, {1: 2, 9: 6, 17: 8}, (4, 17)),
+        ({4: 0.05, 9: 0.35, 11: 0.2}, {4: 3, 5: 4}, (1, 9)),
+        ({}, {}, (11,)),
+    ],
+)
+def test_what_a_choice_costs_is_the_sum_over_its_layers(
+    page: str, rates: dict[int, float], bits: dict[int, int], trained: tuple[int, ...] | None
+) -> None:
     data = data_of(page)
-    units = sum(round(rate * data["hidden"]) for rate in rates.values())
-    found = account(DropoutPlan(name="x", rates=rates), PAPER, 2.0, 9)
-    assert data["parametersPerUnit"] * units == found.dropped
-    assert data["flops"] - data["flopsPerUnit"] * units == found.flops
+    units = [round(rates.get(layer, 0) * data["hidden"]) for layer in range(1, 18)]
+    states = [
+        "trained" if trained is None or layer in trained else "frozen" if layer > min(trained) else "below"
+        for layer in range(1, 18)
+    ]
+    plan = DropoutPlan(name="x", rates=rates)
+    found = account(plan, PAPER, 2.0, 9, BitsPlan(name="x", bits=bits), trained)
+    assert data["parametersPerUnit"] * sum(units) == found.dropped
     assert data["parameters"] == found.parameters
+    for name in ("flops", "memory"):
+        cost = data["steps"][name]
+        saved = [cost["layer"][of] + cost["unit"][of] * count for of, count in zip(states, units, strict=True)]
+        assert cost["some" if trained else "all"] - sum(saved) == getattr(found, name), name
+    each = [
+        data["bytes"]["layer"][str(bits.get(layer, 32))] - count * data["bytes"]["unit"][str(bits.get(layer, 32))]
+        for layer, count in enumerate(units, 1)
+    ]
+    assert data["bytes"]["rest"] + sum(each) == found.down
+    assert found.up == (sum(each[layer - 1] for layer in trained) if trained else found.down)
 
 
 def test_measured_plans_are_told_as_they_are(page: str) -> None:
     data = data_of(page)
     assert data["measured"][0] == {"name": "front", "rates": [50, 10], "wer": [41.0, 40.0, 42.0]}
-    assert page.count('aria-label="layer ') == data["layers"] == 17
+    assert page.count('aria-label="layer ') == 3 * data["layers"] == 3 * 17
     assert "</script> caption" not in page
 
 

@@ -157,7 +157,7 @@ def test_parameters_are_those_of_the_sub_model() -> None:
         # The sub-model has no frozen bias on the meta device: it is counted where the whole model's is.
         assert found.parameters - found.dropped == left
         assert found.parameters == count_parameters(settings).total
-        assert found.transfer == 4 * left
+        assert found.down == found.up == 4 * left
 
 
 @pytest.mark.parametrize("frames", [101, 1001])

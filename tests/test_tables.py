@@ -27,7 +27,7 @@ from paper_lib.layers.variants import MODULES
 from paper_lib.profiles import profile_of
 from paper_lib.results import Store
 from paper_lib.studies import STUDIES
-from paper_lib.studies.measurements import KINDS, AdaptationStudy, Measurement, ResetStudy, corpus_of
+from paper_lib.studies.measurements import KINDS, AdaptationStudy, Measurement, QuantisedStudy, ResetStudy, corpus_of
 from paper_lib.tables import COLUMNS, TablesError, load
 
 HARMS = [0.0, 0.3, 0.1, 0.4]
@@ -42,9 +42,12 @@ def result_of(measurement: Measurement, number: int) -> Mapping[str, Any]:
         if measurement.reset.unit == "module":
             result["resets"] = [{**one, "module": module} for one in result["resets"] for module in MODULES]
         return result
+    errors = np.random.default_rng(number).integers(0, 3, len(spoken()["ids"]))
+    if isinstance(measurement, QuantisedStudy):
+        wrong = misheard(errors)
+        return {"spoken": spoken(), "intact": wrong, "plans": {plan.name: wrong for plan in measurement.plans}}
     if isinstance(measurement, AdaptationStudy):
-        errors = np.random.default_rng(number).integers(0, 3, len(spoken()["ids"]))
-        return {"spoken": spoken(), "misheard": misheard(errors)}
+        return {"spoken": spoken(), "misheard": misheard(errors), "reports": [{"update_norms": HARMS}]}
     layers = measurement.run.model.encoder.layers if hasattr(measurement, "run") else measurement.model.encoder.layers
     moved = training({"attention": [1.0 + (layer + number) % 3 for layer in range(layers)]}, layers)
     return {**moved, "dev_wer": {"20": 0.1 * (1 + number % 7), "10": 0.8}}
@@ -58,7 +61,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("PAPER_LIB_CACHE", str(cache))
         store = Store(cache / "records")
         for study in STUDIES.values():
-            for _ in range(2):  # adaptations can be named when the rankings are there
+            for _ in range(3):  # adaptations can be named when what ranks their layers is there
                 for number, measurement in enumerate(study(profile_of("smoke")).measurements):
                     store.get_or_compute(
                         KINDS[type(measurement)],
@@ -167,6 +170,10 @@ def test_adaptations_have_the_numbers_of_the_comparison_and_the_names_of_their_p
         assert row.seed == record["settings"]["federated"]["seed"]
         assert row.rounds == record["settings"]["federated"]["rounds"]
         assert row.method == record["settings"]["method"]
+        assert pandas.isna(row.bits) == (record["settings"]["bits"] is None)
+        assert pandas.isna(row.trained) == (record["settings"]["trained"] is None)
+    assert {"rest:8", "rest:2"} <= set(table["bits"])
+    assert {"1", "4"} <= set(table["trained"])
     before = table[table["rounds"] == 0]
     assert len(before) == 2
     assert before["plan"].isna().all()

@@ -389,7 +389,7 @@ def test_what_a_client_saves_follows_the_sliders(shipped: ShippedModel) -> None:
     assert panel.plan.rates == dict.fromkeys(range(1, 6), 0.2) | {6: 0.95}
     found = account(panel.plan, shipped.run.model, 2.0, 20)
     assert f"without {found.dropped:,} of {found.parameters:,} parameters" in panel.saved.value
-    assert f"receives {found.transfer / 1e6:.2f} MB" in panel.saved.value
+    assert f"receives {found.down / 1e6:.2f} MB" in panel.saved.value
 
 
 def test_a_notebook_has_the_controls_of_the_pages_planner(shipped: ShippedModel) -> None:

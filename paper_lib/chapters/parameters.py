@@ -211,6 +211,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "human_speech": ChapterParameters,
     "cheaper_ranks": ChapterParameters,
     "layer_sets": ChapterParameters,
+    "uses": ChapterParameters,
     "claims": ChapterParameters,
     "sure": ChapterParameters,
     "costs": ChapterParameters,

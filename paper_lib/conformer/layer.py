@@ -110,16 +110,19 @@ class _Depthwise(torch.autograd.Function):
         return _correlate(x, weight, before)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         kernel = weight.shape[-1]
+        reversed_ = weight.flip(-1).to(grads[0].dtype)
+        of_x = _correlate(grads[0], reversed_, kernel - 1 - ctx.before).to(x.dtype)
+        if not ctx.needs_input_grad[1]:
+            return of_x, None, None
         n = next_fast_len(x.shape[1] + kernel - 1, real=True)
         exact = torch.promote_types(x.dtype, torch.float32)
         spectrum, of_grad = (torch.fft.rfft(tensor.to(exact).transpose(1, 2), n) for tensor in (x, grads[0]))
         lags = torch.fft.irfft((spectrum * of_grad.conj()).sum(0), n)
         of_weight = lags.roll(ctx.before, 1)[:, None, :kernel].to(weight.dtype)
-        reversed_ = weight.flip(-1).to(grads[0].dtype)
-        return _correlate(grads[0], reversed_, kernel - 1 - ctx.before).to(x.dtype), of_weight, None
+        return of_x, of_weight, None
 
 
 class LayerState(NamedTuple):

@@ -1,12 +1,13 @@
-"""What a client saves by a plan of Federated Dropout: parameters, bytes, floating-point operations and memory, exactly.
+"""What a client saves: parameters, bytes, floating-point operations and memory, exactly.
 
-A multiplication with its addition counts as two operations. All numbers follow from the plan's rates: which units a
-client does without makes no difference.
+It may leave out units (a plan of Federated Dropout), receive and send few bits a weight, and train some layers alone.
+A multiplication with its addition counts as two operations. Which units a client does without makes no difference.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,50 +16,73 @@ from paper_lib.conformer.attention import BLOCK
 from paper_lib.conformer.loss import transducer_loss
 from paper_lib.conformer.sizes import count_parameters
 from paper_lib.conformer.transducer import BLANK
-from paper_lib.federated.dropout import FEED_FORWARD, draw_mask, sub_model
-from paper_lib.federated.plans import check_plan
-from paper_lib.settings import MEL_BINS, DropoutPlan, TransducerSettings
+from paper_lib.federated.clients import running_statistics, trainable
+from paper_lib.federated.dropout import FEED_FORWARD, draw_mask, is_trained, sub_model
+from paper_lib.federated.plans import check_layers, check_plan
+from paper_lib.federated.quantisation import FLOAT_BYTES, transfer_bytes
+from paper_lib.settings import MEL_BINS, BitsPlan, DropoutPlan, TransducerSettings
 
-FLOAT_BYTES = 4
 # A backward pass multiplies by every weight twice: for the gradient of the input and of the weight.
 PASSES = 3
 
 
 @dataclass(frozen=True)
 class PlanAccount:
-    """What one client holds, receives and computes under a plan."""
+    """What one client holds, receives, computes and sends."""
 
     plan: DropoutPlan
     parameters: int  # of the full model, trainable
     dropped: int  # of these, not on the client
     flops: int  # of one training step on one utterance
     memory: int  # bytes that the step needs at most: weights, gradients and what is kept for the backward pass
+    down: int  # bytes to the client in one round
+    up: int  # bytes that it sends back
 
     @property
     def dropped_share(self) -> float:
         """Parameters dropped, share of the full model's."""
         return self.dropped / self.parameters
 
-    @property
-    def transfer(self) -> int:
-        """Bytes to a client in one round; as many come back."""
-        return FLOAT_BYTES * (self.parameters - self.dropped)
 
-
-def account(plan: DropoutPlan, settings: TransducerSettings, seconds: float, labels: int) -> PlanAccount:
+def account(
+    plan: DropoutPlan,
+    settings: TransducerSettings,
+    seconds: float,
+    labels: int,
+    bits: BitsPlan | None = None,
+    trained: tuple[int, ...] | None = None,
+) -> PlanAccount:
     """Returns the account of `plan` for a training step on an utterance of `seconds` and `labels`.
 
-    Raises PlanError.
+    `bits` and `trained` as in `federated_dropout`. Raises PlanError.
     """
     check_plan(plan, settings.encoder.layers)
+    check_layers("bits", bits.bits if bits else (), settings.encoder.layers)
+    check_layers("trained", trained or (), settings.encoder.layers)
     frames = round(100 * seconds)
+    down, up = transfer(plan, settings, bits, trained)
     return PlanAccount(
         plan=plan,
         parameters=count_parameters(settings).total,
         dropped=dropped_parameters(plan, settings),
-        flops=PASSES * forward_flops(plan, settings, frames, labels),
-        memory=step_memory(plan, settings, frames, labels),
+        flops=step_flops(plan, settings, frames, labels, trained),
+        memory=step_memory(plan, settings, frames, labels, trained),
+        down=down,
+        up=up,
     )
+
+
+def transfer(
+    plan: DropoutPlan,
+    settings: TransducerSettings,
+    bits: BitsPlan | None = None,
+    trained: tuple[int, ...] | None = None,
+) -> tuple[int, int]:
+    """Returns the bytes to a client in one round, and those that it sends back."""
+    model = sub_model(settings, draw_mask(plan, settings, torch.Generator()))
+    shapes = {name: tensor.shape for name, tensor in (trainable(model) | running_statistics(model)).items()}
+    sent = {name: shape for name, shape in shapes.items() if is_trained(name, trained)}
+    return transfer_bytes(shapes, bits), transfer_bytes(sent, bits)
 
 
 def dropped_units(plan: DropoutPlan, settings: TransducerSettings) -> list[int]:
@@ -72,38 +96,104 @@ def dropped_parameters(plan: DropoutPlan, settings: TransducerSettings) -> int:
     return sum(len(FEED_FORWARD) * units * (2 * settings.encoder.dim + 1) for units in dropped_units(plan, settings))
 
 
+class _LayerFlops(NamedTuple):
+    """Multiplications with their additions in the forward pass of a layer."""
+
+    weights: int  # by matrices and kernels, of frames
+    sinusoids: int  # by a matrix, of what no weight comes before
+    content: int  # of queries and keys, scores and values
+    places: int  # of queries and projected sinusoids
+
+
+class _Flops(NamedTuple):
+    """The same in the forward pass of a transducer."""
+
+    subsampling: int
+    layers: tuple[_LayerFlops, ...]
+    prediction: int  # up to the joint network's sum
+    joint: int  # of the encoder's output, and of the sum
+
+
 def forward_flops(plan: DropoutPlan, settings: TransducerSettings, frames: int, labels: int) -> int:
     """Returns the operations of one forward pass over `frames` of 10 ms and `labels`: products of matrices, kernels.
 
     Depthwise kernels count as the products that define them, however they are computed.
     """
+    parts = _forward(plan, settings, frames, labels)
+    return 2 * (parts.subsampling + sum(map(sum, parts.layers)) + parts.prediction + parts.joint)
+
+
+def step_flops(
+    plan: DropoutPlan,
+    settings: TransducerSettings,
+    frames: int,
+    labels: int,
+    trained: tuple[int, ...] | None = None,
+) -> int:
+    """Returns the operations of a training step: forward and backward.
+
+    Where only some layers are `trained`, the backward pass ends at the lowest of them, and has no gradients of the
+    weights of the others.
+    """
+    if trained is None:
+        return PASSES * forward_flops(plan, settings, frames, labels)
+    parts = _forward(plan, settings, frames, labels)
+    # Forward, and of what lies on the way back: once more, or twice where both factors have a gradient.
+    total = parts.subsampling + parts.prediction + 2 * parts.joint
+    for index, layer in enumerate(parts.layers, 1):
+        if index in trained:
+            total += PASSES * sum(layer)
+        elif index > min(trained):
+            total += 2 * layer.weights + layer.sinusoids + PASSES * layer.content + 2 * layer.places
+        else:
+            total += sum(layer)
+    return 2 * total
+
+
+def _forward(plan: DropoutPlan, settings: TransducerSettings, frames: int, labels: int) -> _Flops:
     encoder, d = settings.encoder, settings.encoder.dim
     channels = encoder.channels or d
     halved, t, u = -(-frames // 2), -(-frames // 4), labels + 1
-    subsampling = 9 * channels * 40 * halved + 9 * channels**2 * 20 * t + 20 * channels * d * t
-    distances = 2 * t - 1
     blocks, rest = divmod(t, BLOCK)  # of queries whose positions are scored together
     positions = blocks * BLOCK * (t + BLOCK - 1) + rest * (t + rest - 1)
-    attention = 4 * d * d * t + d * d * distances + d * (2 * t * t + positions)
-    convolution = 3 * d * d * t + encoder.kernel * d * t
-    feed_forward = sum(len(FEED_FORWARD) * 2 * d * (4 * d - units) * t for units in dropped_units(plan, settings))
-    layers = encoder.layers * (attention + convolution) + feed_forward
+    attention_and_convolution = 4 * d * d * t + 3 * d * d * t + encoder.kernel * d * t
+    layers = tuple(
+        _LayerFlops(
+            weights=attention_and_convolution + len(FEED_FORWARD) * 2 * d * (4 * d - units) * t,
+            sinusoids=d * d * (2 * t - 1),
+            content=2 * d * t * t,
+            places=d * positions,
+        )
+        for units in dropped_units(plan, settings)
+    )
     cells = [(settings.embedding if layer == 0 else settings.prediction) for layer in range(settings.lstm_layers or 1)]
     units = settings.lstm_units or settings.prediction
     projection = settings.prediction * units if settings.lstm_units else 0
     prediction = u * sum(4 * units * (inputs + settings.prediction) + projection for inputs in cells)
-    joint = settings.joint * (t * d + u * settings.prediction + t * u * settings.vocabulary)
-    return 2 * (subsampling + layers + prediction + joint)
+    return _Flops(
+        subsampling=9 * channels * 40 * halved + 9 * channels**2 * 20 * t + 20 * channels * d * t,
+        layers=layers,
+        prediction=prediction + settings.joint * u * settings.prediction,
+        joint=settings.joint * (t * d + t * u * settings.vocabulary),
+    )
 
 
-def step_memory(plan: DropoutPlan, settings: TransducerSettings, frames: int, labels: int) -> int:
+def step_memory(
+    plan: DropoutPlan,
+    settings: TransducerSettings,
+    frames: int,
+    labels: int,
+    trained: tuple[int, ...] | None = None,
+) -> int:
     """Returns the bytes of weights, gradients and all that the forward pass keeps for the backward pass.
 
     Counted on a model without memory, from what torch would keep; an upper bound of what a client holds at a time, for
-    what was kept is given up while the gradients come.
+    what was kept is given up while the gradients come. Below the lowest layer that is `trained` nothing is kept.
     """
-    model = sub_model(settings, draw_mask(plan, settings, torch.Generator())).train()
-    weights = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    mask = draw_mask(plan, settings, torch.Generator())
+    model = sub_model(settings, mask, trained=trained).train()
+    weights = count_parameters(settings).total - dropped_parameters(plan, settings)
+    gradients = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, int] = {}
     storages: list[Tensor] = []  # alive, so that no address is used twice
@@ -120,4 +210,4 @@ def step_memory(plan: DropoutPlan, settings: TransducerSettings, frames: int, la
         targets = torch.empty(1, labels, dtype=torch.long)
         encoded, times = model.encode(torch.empty(1, frames, MEL_BINS), lengths)
         transducer_loss(model.logits(encoded, targets), targets, times, lengths, BLANK)
-    return 2 * FLOAT_BYTES * weights + sum(kept.values())
+    return FLOAT_BYTES * (weights + gradients) + sum(kept.values())

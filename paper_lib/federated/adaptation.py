@@ -27,6 +27,8 @@ from paper_lib.settings import FederatedSettings
 
 logger = logging.getLogger("paper_lib")
 
+_OWED = "owed to "  # before a client's name: what of its updates is kept for its next
+
 
 @dataclass
 class Adaptation:
@@ -78,6 +80,7 @@ def adapt(
 def _save(place: Path, state: ServerState, met: Adaptation) -> None:
     # One tensor per group: hundreds of small ones take about twice as long to write.
     groups = {"weights": state.weights, "fixed": state.fixed, "statistics": state.statistics, **state.moments}
+    groups |= {f"{_OWED}{client}": tensors for client, tensors in state.owed.items()}
     flat = {name: torch.cat([tensor.flatten() for tensor in group.values()]) for name, group in groups.items() if group}
     save_tensors(place, flat, {"rounds": str(state.rounds), "adaptation": json.dumps(asdict(met))})
 
@@ -103,7 +106,12 @@ def _restore(place: Path, start: ServerState) -> tuple[ServerState, Adaptation] 
     moments = {moment: _unflatten(flat[moment], of_weights) for moment, of_weights in start.moments.items()}
     weights, fixed = _unflatten(flat["weights"], start.weights), _unflatten(flat["fixed"], start.fixed)
     statistics = _unflatten(flat["statistics"], start.statistics) if start.statistics else {}
-    return ServerState(weights, moments, fixed, int(metadata["rounds"]), statistics), met
+    owed = {
+        name.removeprefix(_OWED): _unflatten(tensor, start.weights)
+        for name, tensor in flat.items()
+        if name.startswith(_OWED)
+    }
+    return ServerState(weights, moments, fixed, int(metadata["rounds"]), statistics, owed), met
 
 
 def _report(kept: Mapping[str, Any]) -> RoundReport:

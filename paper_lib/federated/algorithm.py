@@ -5,8 +5,11 @@
     for round_ in range(settings.rounds):
         state, report = algorithm.apply(state, [clients[k] for k in sample(settings, len(clients), round_)])
 
-With a plan that drops nothing it is FedAvg. Everything random is a function of (seed, round, client's name): the bits
-are the same for any number of workers, and plans with one seed meet the same clients, batches and masks.
+With a plan that drops nothing it is FedAvg. What is sent may be rounded to few bits (`quantisation`), and clients may
+train some of the layers alone (partial variable training, Yang et al. 2022).
+
+Everything random is a function of (seed, round, client's name): the bits are the same for any number of workers, and
+plans with one seed meet the same clients, batches and masks.
 """
 
 from __future__ import annotations
@@ -25,8 +28,7 @@ from torch import Tensor
 
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.tokens import Tokenizer
-from paper_lib.federated.accounting import FLOAT_BYTES
-from paper_lib.federated.averaging import CoordinateMean, ServerState, server_init, server_step
+from paper_lib.federated.averaging import CoordinateMean, ServerState, Weights, server_init, server_step
 from paper_lib.federated.clients import (
     Client,
     client_update,
@@ -41,13 +43,15 @@ from paper_lib.federated.dropout import (
     coverage,
     draw_mask,
     extract,
+    is_trained,
     reused_sub_model,
     scatter,
     shapes_of,
 )
-from paper_lib.federated.plans import check_plan
+from paper_lib.federated.plans import check_layers, check_plan
+from paper_lib.federated.quantisation import rounded, rounded_update, transfer_bytes
 from paper_lib.federated.updates import LayerUpdates
-from paper_lib.settings import DropoutPlan, FederatedSettings, TransducerSettings
+from paper_lib.settings import BitsPlan, DropoutPlan, FederatedSettings, TransducerSettings
 from paper_lib.threads import one_thread
 
 logger = logging.getLogger("paper_lib")
@@ -80,48 +84,62 @@ def federated_dropout(
     model_settings: TransducerSettings,
     tokenizer: Tokenizer,
     workers: int = 1,
+    bits: BitsPlan | None = None,
+    trained: tuple[int, ...] | None = None,
 ) -> FederatedAlgorithm:
     """Returns FedAvg in which each client trains the sub-model that `plan` leaves it.
 
+    With `bits` a client receives rounded weights, and the server rounded updates. With `trained` clients move those
+    encoder layers alone, from 1, and send no others.
     The server's weight of a client is its number of utterances, for running statistics too. `workers` processes train
     clients side by side; updates are added in the order of the clients as they come, and no list of them is kept. A
     client without utterances, or whose update cannot be used, is refused and reported, and the round goes on. Raises
     PlanError.
     """
     check_plan(plan, model_settings.encoder.layers)
+    check_layers("bits", bits.bits if bits else (), model_settings.encoder.layers)
+    check_layers("trained", trained or (), model_settings.encoder.layers)
 
     def apply(state: ServerState, clients: Sequence[Client]) -> tuple[ServerState, RoundReport]:
-        full = state.model
+        full = rounded(state.model, bits)
         refused = [f"{client.name}: it has no utterances" for client in clients if not client.items]
         training = [client for client in clients if client.items]
         masks = [client_mask(settings, plan, model_settings, state.rounds, client) for client in training]
         jobs = (
             joblib.delayed(_train_client)(
-                settings, model_settings, extract(full, mask), mask, client, tokenizer, state.rounds
+                settings, model_settings, extract(full, mask), mask, client, tokenizer, state.rounds, trained
             )
             for client, mask in zip(training, masks, strict=True)
         )
         mean, statistics, accepted = CoordinateMean(), CoordinateMean(), []
         updates = LayerUpdates(model_settings.encoder.layers)
-        down = up = 0
+        owed, down, up = dict(state.owed), 0, 0
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch=workers)
-        for client, mask, update in zip(training, masks, parallel(jobs), strict=True):
+        for client, mask, moved in zip(training, masks, parallel(jobs), strict=True):
+            before = owed.get(client.name, {})
+            generator = torch.Generator().manual_seed(client_seed(settings, state.rounds, f"{client.name}, rounding"))
+            update, lost = rounded_update(moved, bits, generator, extract(before, mask))
             shapes = shapes_of(state.learnt, mask)
-            down += FLOAT_BYTES * sum(shape.numel() for shape in shapes.values())
-            up += FLOAT_BYTES * sum(tensor.numel() for tensor in update.values())
-            if reason := refusal(update, shapes):
+            down += transfer_bytes(shapes, bits)
+            up += transfer_bytes({name: tensor.shape for name, tensor in update.items()}, bits)
+            if reason := refusal(update, {name: shapes[name] for name in shapes if is_trained(name, trained)}):
                 refused.append(f"{client.name}: {reason}")
             else:
-                of_weights = {name: update[name] for name in state.weights}
+                of_weights, of_statistics = (
+                    {name: update[name] for name in names if name in update}
+                    for names in (state.weights, state.statistics)
+                )
                 covered = coverage(mask, state.learnt)
                 mean.add(scatter(of_weights, mask, state.weights), covered, len(client.items))
-                statistics.add({name: update[name] for name in state.statistics}, covered, len(client.items))
+                statistics.add(of_statistics, covered, len(client.items))
+                if bits and bits.error_feedback:
+                    owed[client.name] = _owed(before, lost, mask, state.weights)
                 updates.add(of_weights, len(client.items))
                 accepted.append(client)
-        moved = server_step(settings.server, state, mean, rate_scale(settings, state.rounds))
-        moved = replace(moved, statistics=state.statistics | statistics.mean()[0])
+        stepped = server_step(settings.server, state, mean, rate_scale(settings, state.rounds))
+        stepped = replace(stepped, statistics=state.statistics | statistics.mean()[0], owed=owed)
         report = _report(state.rounds, accepted, refused, down, up)
-        return moved, replace(report, update_norms=updates.norms(), disagreements=updates.disagreements(mean))
+        return stepped, replace(report, update_norms=updates.norms(), disagreements=updates.disagreements(mean))
 
     return FederatedAlgorithm(partial(_init, settings), apply)
 
@@ -185,6 +203,16 @@ def client_mask(
     return draw_mask(plan, model, torch.Generator().manual_seed(client_seed(settings, round_, name)))
 
 
+def _owed(before: Weights, lost: Weights, mask: Mask, full: Weights) -> dict[str, Tensor]:
+    """Returns what a client adds to its next updates: of the coordinates that it has just sent, what was `lost`.
+
+    It has the shapes of the `full` model's weights; `before` has them too, or is empty at first.
+    """
+    held = dict(before) or {name: torch.zeros_like(tensor) for name, tensor in full.items()}
+    sent, now = coverage(mask, full), scatter(lost, mask, full)
+    return held | {name: torch.where(sent[name] > 0, tensor, held[name]) for name, tensor in now.items()}
+
+
 def _train_client(
     settings: FederatedSettings,
     model_settings: TransducerSettings,
@@ -193,11 +221,12 @@ def _train_client(
     client: Client,
     tokenizer: Tokenizer,
     round_: int,
+    trained: tuple[int, ...] | None,
 ) -> dict[str, Tensor]:
     with one_thread():
         seed = client_seed(settings, round_, client.name)
         batches = local_batches(settings, client, (seed,))
-        return client_update(settings, model_settings, received, mask, batches, tokenizer, seed)
+        return client_update(settings, model_settings, received, mask, batches, tokenizer, seed, trained)
 
 
 def client_seed(settings: FederatedSettings, round_: int, name: str) -> int:

@@ -61,6 +61,8 @@ class ServerState:
     fixed: dict[str, Tensor] = field(default_factory=dict)  # other buffers, and what nobody trains
     rounds: int = 0
     statistics: dict[str, Tensor] = field(default_factory=dict)  # BatchNorm's running ones
+    # By client, what rounding took from its updates. It is the client's, and here for the simulation alone.
+    owed: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     @property
     def learnt(self) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import Item, bucket, collate
 from paper_lib.corpus.tokens import Tokenizer
-from paper_lib.federated.dropout import Mask, reused_sub_model
+from paper_lib.federated.dropout import Mask, is_trained, reused_sub_model
 from paper_lib.settings import FederatedSettings, Split, TransducerSettings
 
 
@@ -89,13 +89,14 @@ def client_update(
     batches: Sequence[Sequence[Item]],
     tokenizer: Tokenizer,
     seed: int,
+    trained: tuple[int, ...] | None = None,
 ) -> dict[str, Tensor]:
     """Returns what a client sends back: by how much its trainable weights have moved, and its running statistics.
 
-    `received` is the state of the client's (sub-)model, buffers included. Plain SGD on the transducer loss. `seed` is
-    that of the dropout; nothing else is random.
+    `received` is the state of the client's (sub-)model, buffers included. Plain SGD on the transducer loss, of the
+    layers that are `trained`, from 1, or of all there is. `seed` is that of the dropout; nothing else is random.
     """
-    model = reused_sub_model(model_settings, mask, scaled=settings.kept_units == "scaled")
+    model = reused_sub_model(model_settings, mask, settings.kept_units == "scaled", trained)
     model.load_state_dict({name: tensor.clone() for name, tensor in received.items()}, assign=True)
     model.train()
     with torch.random.fork_rng(devices=[]):
@@ -107,7 +108,7 @@ def client_update(
                     if parameter.grad is not None:
                         parameter.sub_(settings.client_learning_rate * parameter.grad)
     moved = {name: tensor - received[name] for name, tensor in trainable(model).items()}
-    return moved | running_statistics(model)
+    return moved | {name: t for name, t in running_statistics(model).items() if is_trained(name, trained)}
 
 
 def compute_gradient(

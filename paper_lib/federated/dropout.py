@@ -22,7 +22,7 @@ from paper_lib.conformer.layer import FeedForward
 from paper_lib.conformer.skeleton import skeleton
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.federated.plans import check_plan
-from paper_lib.layers.variants import name_of
+from paper_lib.layers.variants import layer_of, name_of
 from paper_lib.settings import DropoutPlan, TransducerSettings
 
 FEED_FORWARD = ("ffn1", "ffn2")
@@ -112,27 +112,39 @@ def coverage(mask: Mask, full: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return covered
 
 
-def sub_model(settings: TransducerSettings, mask: Mask, scaled: bool = False) -> Transducer:
+def sub_model(
+    settings: TransducerSettings, mask: Mask, scaled: bool = False, trained: tuple[int, ...] | None = None
+) -> Transducer:
     """Returns a transducer with the smaller feed-forward modules of `mask`; its weights are not initialised.
 
-    Where it is `scaled`, it multiplies the units that it keeps by hidden / kept.
+    Where it is `scaled`, it multiplies the units that it keeps by hidden / kept. Of the layers that are `trained`, from
+    1, weights take gradients, and nothing else does (partial variable training, Yang et al. 2022); none: all do.
     """
-    return _smaller(settings, _widths(mask), scaled)
+    return _smaller(settings, _widths(mask), scaled, trained)
 
 
-def reused_sub_model(settings: TransducerSettings, mask: Mask, scaled: bool = False) -> Transducer:
+def reused_sub_model(
+    settings: TransducerSettings, mask: Mask, scaled: bool = False, trained: tuple[int, ...] | None = None
+) -> Transducer:
     """Returns what `sub_model` does, and the same object for every mask of these widths.
 
     To build one takes an eighth of the time that a client of a mini model trains. Whoever asks loads the weights.
     """
-    return _kept(settings, _widths(mask), scaled)
+    return _kept(settings, _widths(mask), scaled, trained)
+
+
+def is_trained(name: str, trained: tuple[int, ...] | None) -> bool:
+    """Returns whether the tensor `name` of a transducer is of the layers that are `trained`; none: all of it is."""
+    return trained is None or layer_of(name) in trained
 
 
 def _widths(mask: Mask) -> tuple[tuple[str, int], ...]:
     return tuple((name, len(kept)) for name, kept in mask.kept.items())
 
 
-def _smaller(settings: TransducerSettings, widths: tuple[tuple[str, int], ...], scaled: bool) -> Transducer:
+def _smaller(
+    settings: TransducerSettings, widths: tuple[tuple[str, int], ...], scaled: bool, trained: tuple[int, ...] | None
+) -> Transducer:
     dim, dropout = settings.encoder.dim, settings.encoder.dropout
     with skeleton():
         model = Transducer(settings)
@@ -140,6 +152,9 @@ def _smaller(settings: TransducerSettings, widths: tuple[tuple[str, int], ...], 
             parent, _, module = name.rpartition(".")
             smaller = FeedForward(dim, dropout, hidden=kept, scale=4 * dim / kept if scaled and kept else 1.0)
             setattr(model.get_submodule(parent), module, smaller)
+    for name, parameter in model.named_parameters():
+        if not is_trained(name, trained):
+            parameter.requires_grad_(False)
     return model
 
 

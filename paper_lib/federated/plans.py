@@ -19,7 +19,7 @@ its column of parameters; see `readings`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from pydantic import ValidationError
@@ -46,8 +46,13 @@ class PlanError(ValueError):
 
 def check_plan(plan: DropoutPlan, layers: int) -> None:
     """Raises PlanError where `plan` names a layer that a model of `layers` layers does not have."""
-    if missing := sorted(layer for layer in plan.rates if not 1 <= layer <= layers):
-        raise PlanError(f"plan {plan.name}: there is no layer {missing[0]}; the model has layers 1 to {layers}")
+    check_layers(f"plan {plan.name}", plan.rates, layers)
+
+
+def check_layers(what: str, named: Iterable[int], layers: int) -> None:
+    """Raises PlanError where one of the layers that are `named`, from 1, is none of `layers`; `what` names them."""
+    if missing := sorted(layer for layer in named if not 1 <= layer <= layers):
+        raise PlanError(f"{what}: there is no layer {missing[0]}; the model has layers 1 to {layers}")
 
 
 def draws_of(name: str) -> int:

@@ -49,7 +49,11 @@ class LayerUpdates:
             return ()
         agreed = {name: total.square() / mean.weight[name].clamp(min=1e-12) for name, total in mean.total.items()}
         shared = torch.stack(
-            [torch.stack([tensor.sum(dtype=torch.float64) for tensor in of]).sum() for of in self._by_layer(agreed)]
+            [
+                # A layer that is not trained has no updates.
+                torch.stack([tensor.sum(dtype=torch.float64) for tensor in of]).sum() if of else torch.tensor(0.0)
+                for of in self._by_layer(agreed)
+            ]
         ).to(self.squares)
         # Where nothing moved, nobody disagrees.
         values = torch.where(self.squares > 0, 1 - shared / self.squares, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -32,3 +33,9 @@ class Variant:
 def name_of(layer: int) -> str:
     """Returns what the weights of `layer`, from 1, are called in the encoder: "layers.0" of layer 1, by PyTorch."""
     return f"layers.{layer - 1}"
+
+
+def layer_of(weight: str) -> int | None:
+    """Returns the layer, from 1, of a transducer's `weight` called "encoder.layers.0.norm.bias"; none: no layer's."""
+    found = re.match(r"encoder\.layers\.(\d+)\.", weight)
+    return int(found[1]) + 1 if found else None

@@ -34,6 +34,7 @@ from paper_lib.settings.corpora import (
     SpeechCommandsSettings,
     SyntheticSettings,
 )
+from paper_lib.settings.federated import BitsPlan, DropoutPlan, FederatedSettings, ServerOptimizerSettings
 
 __all__ = [
     "ALPHABET",
@@ -41,6 +42,7 @@ __all__ = [
     "MINI_LIBRISPEECH",
     "PEOPLE",
     "Alphabet",
+    "BitsPlan",
     "Channel",
     "ClientDomain",
     "CorpusSettings",
@@ -263,58 +265,3 @@ class ResetSettings(Settings):
     draws: int = Field(default=3, ge=0, description="re-randomisations of every unit, each from another seed")
     split: Literal["dev", "test"] | None = Field(default=None, description="speech that is recognised; none: test")
     batch_frames: Positive = Field(default=3000, description="most frames of 10 ms in a batch, padding included")
-
-
-class DropoutPlan(Settings):
-    """Federated Dropout: which share of the feed-forward units of each layer a client does without."""
-
-    name: str = Field(min_length=1)
-    rates: dict[int, Fraction] = Field(default={}, description="share dropped by layer, counted from 1")
-    elsewhere: Fraction = Field(default=0.0, description="share dropped in the layers that rates does not name")
-
-    def rate(self, layer: int) -> float:
-        """Returns the share that is dropped in `layer`, counted from 1."""
-        return self.rates.get(layer, self.elsewhere)
-
-    def by_rates(self) -> DropoutPlan:
-        """Returns this plan under a name that is its rates, "5:0.5 6:0.5 rest:0.1": plans that drop alike are equal."""
-        rates = {layer: rate for layer, rate in sorted(self.rates.items()) if rate != self.elsewhere}
-        name = " ".join([*(f"{layer}:{rate:g}" for layer, rate in rates.items()), f"rest:{self.elsewhere:g}"])
-        return DropoutPlan(name=name, rates=rates, elsewhere=self.elsewhere)
-
-
-class ServerOptimizerSettings(Settings):
-    """What the server does with the clients' mean update (Reddi et al. 2021): SGD, with momentum, or Adam (FedAdam)."""
-
-    kind: Literal["sgd", "adam"] = "adam"
-    learning_rate: float = Field(default=2e-3, gt=0)
-    momentum: Fraction = Field(default=0.0, description="of SGD")
-    betas: tuple[Fraction, Fraction] = Field(default=(0.9, 0.99), description="of Adam")
-    epsilon: float = Field(default=1e-5, gt=0, description="of Adam")
-    weight_decay: float = Field(default=0.0, ge=0, description="decoupled, a step; only of what a client has trained")
-
-
-class FederatedSettings(Settings):
-    """Federated averaging (McMahan et al. 2017): a client is a speaker with their own utterances."""
-
-    rounds: int = Field(ge=0)
-    clients_per_round: Positive
-    local_epochs: Positive = 1
-    local_batch_frames: Positive = Field(default=1500, description="most frames of 10 ms in a client's batch")
-    client_learning_rate: float = Field(default=0.1, gt=0, description="of a client's plain SGD")
-    clip_norm: float = Field(default=5.0, gt=0, description="largest norm of a client's gradient")
-    server: ServerOptimizerSettings = ServerOptimizerSettings()
-    decay_fraction: float = Field(
-        default=0.0, ge=0, le=1, description="share of the rounds, the last, in which the server's rate falls to 0"
-    )
-    precision: Literal["bf16"] | None = Field(
-        default=None, description="of the clients' products, as in TrainingSettings; on CUDA too, where it is named"
-    )
-    failure_rate: Fraction = Field(default=0.0, description="share of the sampled clients that never answer")
-    masks: Literal["client", "round"] = Field(default="client", description="what draws its own dropped units")
-    kept_units: Literal["scaled"] | None = Field(
-        default=None,
-        description="scaled: a client multiplies the hidden units that it keeps by hidden / kept, as in inverted "
-        "dropout; none: they stay as they are",
-    )
-    seed: int = Field(default=0, ge=0)

@@ -30,6 +30,7 @@ from paper_lib.studies.measurements import (
     stored,
 )
 from paper_lib.studies.norms import federated_norms
+from paper_lib.studies.uses import uses
 
 
 @dataclass(frozen=True)
@@ -258,6 +259,7 @@ STUDIES: dict[str, Callable[..., StudyPlan]] = {
     "human_speech": federated_norms,
     "cheaper_ranks": cheaper_ranks,
     "layer_sets": layer_sets,
+    "uses": uses,
 }
 
 

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from paper_lib.federated.plans import named_plan
 from paper_lib.profiles import AdaptationProfile
-from paper_lib.settings import DropoutPlan, FederatedSettings
+from paper_lib.settings import BitsPlan, DropoutPlan, FederatedSettings
 from paper_lib.studies.measurements import AdaptationStudy
 
 
 def adaptation(
-    settings: AdaptationProfile, seed: int, plan: DropoutPlan, federated: FederatedSettings
+    settings: AdaptationProfile,
+    seed: int,
+    plan: DropoutPlan,
+    federated: FederatedSettings,
+    bits: BitsPlan | None = None,
+    trained: tuple[int, ...] | None = None,
 ) -> AdaptationStudy:
-    """Returns federated learning by `plan`, from the training that `seed` begins with."""
+    """Returns federated learning by `plan`, from the training that `seed` begins with.
+
+    `bits` and `trained` as in AdaptationStudy.
+    """
     return AdaptationStudy(
         run=settings.run(seed),
         corpus=settings.clients,
         held_out=settings.held_out,
         plan=plan.by_rates(),  # crit-2 and high-2, where they drop in the same layers, are one measurement
+        bits=bits and bits.by_bits(),
+        trained=trained,
         federated=federated.model_copy(update={"seed": seed}),
         measure_every=settings.measure_every,
         batch_frames=settings.reset.batch_frames,

@@ -17,12 +17,14 @@ from paper_lib.evaluation import Spoken, wer
 from paper_lib.federated.adaptation import adapt
 from paper_lib.federated.algorithm import centralised, federated_dropout
 from paper_lib.federated.clients import clients_of
+from paper_lib.federated.quantisation import quantised_layer
 from paper_lib.jobs import Job, default_workers, run_chosen
 from paper_lib.layers.activations import normalised_activations
 from paper_lib.layers.path import path_sweep
 from paper_lib.layers.probes import initial_norms, probe
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.set_sweep import greedy_sets, layer_resets, set_sweep
+from paper_lib.layers.side_by_side import Changes, hear
 from paper_lib.paths import cache_root
 from paper_lib.results import Record, Store
 from paper_lib.settings import CorpusSettings, ResetSettings, Split, TrainingRun
@@ -35,6 +37,7 @@ from paper_lib.studies.measurements import (
     Measurement,
     PathStudy,
     ProbeStudy,
+    QuantisedStudy,
     ResetStudy,
     SetStudy,
     corpus_of,
@@ -126,6 +129,29 @@ def _observe_activations(study: ActivationStudy, position: int) -> dict[str, Any
     return {"activations": activations, "checkpoint": fitted.digest}
 
 
+def _quantise(study: QuantisedStudy, position: int) -> dict[str, Any]:
+    """Returns what is heard of every utterance, in float32 and with the layers' matrices in few bits."""
+    fitted = trained_model(study.run, position)
+    batches = evaluation_batches(_corpus(study.run), study.split, study.batch_frames)
+    layers = range(1, study.run.model.encoder.layers + 1)
+    bits = {plan.name: {layer: plan.of_layer(layer) for layer in layers} for plan in study.plans}
+    # A layer in so many bits is one module, however many plans have it: what they have in common is computed once.
+    pairs = {(layer, count) for of_plan in bits.values() for layer, count in of_plan.items() if count}
+    built = {pair: quantised_layer(fitted.model.encoder.layers[pair[0] - 1], pair[1]) for pair in sorted(pairs)}
+    variants: dict[str | None, Changes] = {None: {}}
+    for name, of_plan in bits.items():
+        variants[name] = {layer: built[layer, count] for layer, count in of_plan.items() if count}
+    label = f"bits {study.run.model.encoder.dim}x{len(layers)}"
+    spoken, heard = hear(fitted.model, variants, batches, fitted.tokenizer, compute_device(), label, position)
+    misheard = {name: spoken.misheard(hypotheses) for name, hypotheses in heard.items()}
+    return {
+        **spoken.record(),
+        "intact": misheard.pop(None),
+        "plans": misheard,
+        "checkpoint": fitted.digest,
+    }
+
+
 def _walk(study: PathStudy, position: int) -> dict[str, Any]:
     """Returns what is heard of every utterance with each layer on its way from W(0) to W(T), and without it."""
     fitted = trained_model(study.run, position)
@@ -167,7 +193,9 @@ def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
     if study.method == "centralised":
         algorithm = centralised(study.federated, study.run.model, fitted.tokenizer)
     else:
-        algorithm = federated_dropout(study.federated, study.plan, study.run.model, fitted.tokenizer)
+        algorithm = federated_dropout(
+            study.federated, study.plan, study.run.model, fitted.tokenizer, bits=study.bits, trained=study.trained
+        )
 
     def recognise(weights: Mapping[str, Tensor], batches: Sequence[Sequence[Item]]) -> list[tuple[str, str]]:
         fitted.model.load_state_dict(dict(weights), strict=False)
@@ -184,7 +212,7 @@ def _adapt(study: AdaptationStudy, position: int) -> dict[str, Any]:
         lambda weights: wer(recognise(weights, dev)),
         study.measure_every,
         position,
-        f"{study.plan.name if study.method == 'federated' else study.method} seed {study.federated.seed}",
+        f"{study.choice if study.method == 'federated' else study.method} seed {study.federated.seed}",
     )
     spoken = Spoken.of([shard.utterances[index] for items in test for shard, index in items])
     hypotheses = [hypothesis for _, hypothesis in recognise(weights, test)]
@@ -205,6 +233,7 @@ _COMPUTE: Mapping[type[Measurement], Callable[[Any, int], dict[str, Any]]] = {
     ActivationStudy: _observe_activations,
     PathStudy: _walk,
     ProbeStudy: _probe,
+    QuantisedStudy: _quantise,
     AdaptationStudy: _adapt,
     SetStudy: _reset_sets,
     GreedyStudy: _reset_sets,

@@ -21,6 +21,7 @@ from paper_lib.studies.measurements import (
     Measurement,
     PathStudy,
     ProbeStudy,
+    QuantisedStudy,
     ResetStudy,
     SetStudy,
     run_of,
@@ -60,6 +61,8 @@ def cost(measurement: Measurement) -> float:
     elif isinstance(measurement, GreedyStudy):
         layers = run.model.encoder.layers
         frames = RESET_FRAMES * (1 + layers * (layers + 1) // 2)
+    elif isinstance(measurement, QuantisedStudy):
+        frames = RESET_FRAMES * (1 + len(measurement.plans))
     elif isinstance(measurement, ActivationStudy):
         frames = ACTIVATION_FRAMES * measurement.utterances
     else:

@@ -19,6 +19,7 @@ from paper_lib.studies.measurements import (
     Measurement,
     PathStudy,
     ProbeStudy,
+    QuantisedStudy,
     ResetStudy,
     SetStudy,
     key_of,
@@ -54,14 +55,14 @@ class Wanted:
 
     @property
     def name(self) -> str:
-        """What it is, with its seed and, of an adaptation, its plan."""
-        plan = f", plan {self.measurement.plan.name}" if isinstance(self.measurement, AdaptationStudy) else ""
-        return f"{self.sort}, seed {self.seed}{plan}"
+        """What it is, with its seed and, of an adaptation, what its clients do."""
+        choice = f", {self.measurement.choice}" if isinstance(self.measurement, AdaptationStudy) else ""
+        return f"{self.sort}, seed {self.seed}{choice}"
 
     @property
     def is_first(self) -> bool:
         """Whether other chapters rest on it: a training of a size or of the streaming model, or its layers' ranking."""
-        plain = ("training", "resets of layers")
+        plain = ("training", "resets of layers", "resets of layers, on dev speech")
         return self.chapter in ("model_size", "federated_dropout") and _sort(self.measurement) in plain
 
 
@@ -86,7 +87,7 @@ class Inventory:
     @property
     def unnamed(self) -> list[Measurement]:
         """Stands for what cannot be named before the rankings of layers that it needs are stored."""
-        return [measurement for plan in self.plans.values() for measurement in plan.unnamed]
+        return list({key_of(one): one for plan in self.plans.values() for one in plan.unnamed}.values())
 
     def _record(self, wanted: Wanted) -> Record | None:
         if wanted.key not in self._found and (record := stored(wanted.measurement, self.store)):
@@ -124,6 +125,8 @@ def _sort(measurement: Measurement) -> str:
             return f"layers on their way from their initial weights, on {measurement.split} speech"
         case ProbeStudy():
             return "probes of layers"
+        case QuantisedStudy():
+            return "layers in few bits"
         case AdaptationStudy(method="centralised"):
             return "centralised adaptation"
         case AdaptationStudy():
@@ -136,7 +139,8 @@ def _sort(measurement: Measurement) -> str:
             kept = ", statistics kept" if reset.statistics == "kept" else ""
             rewound = "" if reset.rewind is None else f", rewound to step {reset.rewind}"
             heard = f", on {_speech(measurement.corpus)}" if measurement.corpus else ""
-            return f"resets of {reset.unit}s{rewound}{kept}{heard}"
+            dev = ", on dev speech" if reset.split == "dev" else ""
+            return f"resets of {reset.unit}s{rewound}{kept}{heard}{dev}"
 
 
 def _speech(corpus: CorpusSettings) -> str:

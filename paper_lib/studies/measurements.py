@@ -2,8 +2,8 @@
 
 `TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
 do to the activations above, `PathStudy` and `ProbeStudy` for cheaper readings of layers, `SetStudy` and `GreedyStudy`
-for resets of several layers together, `AdaptationStudy` for federated learning. Without torch: a page whose records are
-stored needs none.
+for resets of several layers together, `QuantisedStudy` for layers in few bits, `AdaptationStudy` for federated
+learning. Without torch: a page whose records are stored needs none.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from paper_lib.paths import cache_root, published_records
 from paper_lib.profiles import PUBLISHED, Profile
 from paper_lib.results import Record, Store
 from paper_lib.settings import (
+    BitsPlan,
     ClientDomain,
     CorpusSettings,
     DropoutPlan,
@@ -69,6 +70,16 @@ class ProbeStudy(Settings):
     utterances: Positive = Field(default=100, description="of the dev split, from its first")
 
 
+class QuantisedStudy(Settings):
+    """What a trained model hears as it is, and with the matrices of its layers rounded by each of `plans`."""
+
+    version: int = 1
+    run: TrainingRun
+    plans: tuple[BitsPlan, ...] = Field(min_length=1)
+    split: Literal["dev", "test"] = "test"
+    batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
+
+
 class AdaptationStudy(Settings):
     """A trained model, adapted to the domain that its training held out: WERs on the way, what it hears at the end.
 
@@ -84,9 +95,22 @@ class AdaptationStudy(Settings):
     held_out: ClientDomain
     method: Literal["federated", "centralised"] = "federated"
     plan: DropoutPlan
+    bits: BitsPlan | None = Field(default=None, description="of what clients receive and send; none: float32")
+    trained: tuple[Positive, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="layers, from 1, that clients train and send, and nothing else; none: all of the model",
+    )
     federated: FederatedSettings
     measure_every: Positive
     batch_frames: Positive = Field(default=3000, description="as in ResetSettings")
+
+    @property
+    def choice(self) -> str:
+        """What clients do, in words: "plan rest:0, bits rest:4"."""
+        bits = f", bits {self.bits.name}" if self.bits else ""
+        trained = f", layers {' '.join(map(str, self.trained))} alone" if self.trained else ""
+        return f"plan {self.plan.name}{bits}{trained}"
 
 
 class SetStudy(Settings):
@@ -108,7 +132,15 @@ class GreedyStudy(Settings):
 
 
 Measurement = (
-    TrainingRun | ResetStudy | ActivationStudy | PathStudy | ProbeStudy | SetStudy | GreedyStudy | AdaptationStudy
+    TrainingRun
+    | ResetStudy
+    | ActivationStudy
+    | PathStudy
+    | ProbeStudy
+    | SetStudy
+    | GreedyStudy
+    | QuantisedStudy
+    | AdaptationStudy
 )
 KINDS: dict[type[Measurement], str] = {
     TrainingRun: "training",
@@ -116,6 +148,7 @@ KINDS: dict[type[Measurement], str] = {
     ActivationStudy: "activations",
     PathStudy: "path",
     ProbeStudy: "probe",
+    QuantisedStudy: "quantised",
     AdaptationStudy: "adaptation",
     SetStudy: "layer_sets",
     GreedyStudy: "greedy_sets",
@@ -210,8 +243,19 @@ class StudyPlan(ABC):
 
     @property
     def unnamed(self) -> list[Measurement]:
-        """Stands for what can be named when more is stored."""
+        """Stands for as much as can be named once what it hangs on is stored."""
         return []
+
+    @abstractmethod
+    def records(self, workers: int | None = None) -> Any:
+        """Returns the records, measured now where they are not stored; of a published profile those that are there.
+
+        Raises NotMeasuredError where that is nothing.
+        """
+
+    @abstractmethod
+    def summary(self) -> list[str]:
+        """Returns lines with what was found and the names of the records, measured now where they are not stored."""
 
     @property
     def is_stored(self) -> bool:

@@ -16,11 +16,12 @@ from paper_lib.corpus import open_corpus
 from paper_lib.corpus.batches import Item, evaluation_batches
 from paper_lib.evaluation import wer
 from paper_lib.explorers.planner import HIGHEST, PRESETS, STEP
-from paper_lib.federated.accounting import FLOAT_BYTES, dropped_parameters
+from paper_lib.federated.accounting import dropped_parameters
 from paper_lib.federated.algorithm import federated_dropout
 from paper_lib.federated.averaging import ServerState
 from paper_lib.federated.clients import Client, clients_of, sample
 from paper_lib.federated.dropout import Mask, sub_model
+from paper_lib.federated.quantisation import FLOAT_BYTES
 from paper_lib.figures.federated import own_curves
 from paper_lib.figures.style import show
 from paper_lib.figures.tables import table

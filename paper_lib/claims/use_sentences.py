@@ -1,0 +1,53 @@
+"""Sentences on what ranks are good for: their numbers and their words follow from the records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from paper_lib.claims import points
+from paper_lib.claims.federated_dropout import SAME
+from paper_lib.federated.comparison import Adapted
+from paper_lib.inference import Estimate
+
+
+def harmless(choices: Mapping[str, tuple[Adapted, Adapted]]) -> list[str]:
+    """Returns the choices whose WER is, with confidence, less than a tenth above that of FedAvg.
+
+    `choices` hold by name the errors after a choice and after FedAvg, of the same seeds and speakers.
+    """
+    return [
+        name
+        for name, (chosen, none) in choices.items()
+        if none.less(chosen).mean.estimate().low > -SAME * none.mean.value
+    ]
+
+
+def cheapest(choices: Mapping[str, tuple[Adapted, Adapted]], sent: Mapping[str, int], whole: int) -> str:
+    """Says which choices harm little, and which of them sends least.
+
+    `sent` holds by name the bytes that a client receives and sends in a round, `whole` those of FedAvg.
+    """
+    kept = harmless(choices)
+    found = (
+        f"Of the {len(choices)} choices measured, {len(kept) or 'none'} {'stays' if len(kept) == 1 else 'stay'} with "
+        f"confidence less than {100 * SAME:.0f} % above the WER of plain FedAvg"
+    )
+    if not kept:
+        return f"{found}."
+    least = min(kept, key=lambda name: sent[name])
+    return (
+        f"{found}. Least of them sends {least}: {sent[least] / 1e6:.1f} MB a client and round, down and up, in the "
+        f"place of {whole / 1e6:.1f} MB."
+    )
+
+
+def against(what: str, worse: Adapted, better: Adapted) -> str:
+    """Says how much more WER one of two choices gives; `what` names the two."""
+    difference = worse.less(better).mean.estimate()
+    return f"{what}: {points(difference)}, {_told(difference)}."
+
+
+def _told(difference: Estimate) -> str:
+    if difference.low > 0:
+        return "so the first is the worse"
+    return "so the second is the worse" if difference.high < 0 else "which does not tell them apart"
