@@ -73,9 +73,14 @@ class CheaperRanksPlan(StudyPlan):
     def of_clients(self) -> list[Measurement]:
         """The trainings that clients begin with, their resets, and the first adaptation of each: none is of this alone.
 
-        Those of the page on Federated Dropout; further adaptations from the same training would tell of no more layers.
+        Those of the page on Federated Dropout, whose order they keep: first the resets, then the adaptation. Further
+        adaptations from the same training would tell of no more layers.
         """
-        return list(chain.from_iterable(map(self._of_client, self._client_seeds)))
+        store = store_of(self.profile)
+        found: list[Measurement] = []
+        for run, reset, adapted in map(self._of_client, self._client_seeds):
+            found += [run, reset, *([adapted] if stored(reset, store) else ())]
+        return found
 
     @property
     def by_model(self) -> list[tuple[str, Measurement]]:
