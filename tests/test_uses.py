@@ -92,8 +92,9 @@ def test_what_is_there_is_shown_and_what_hangs_on_rankings_is_named_when_they_ar
     assert [type(one) for one in first] == 2 * [TrainingRun, ResetStudy]
     assert all(one.reset.split == "dev" for one in first if isinstance(one, ResetStudy))
     assert {type(one) for one in plan.unnamed} == {QuantisedStudy, AdaptationStudy}
-    compute(first, store, 1)
-    compute([one for one in plan.measurements if isinstance(one, QuantisedStudy)], store, 1)
+    compute(lambda: first, store, 1)
+    quantised = [one for one in plan.measurements if isinstance(one, QuantisedStudy)]
+    compute(lambda: quantised, store, 1)
     records = plan.records()
     assert records.groups == {}
     assert records.quantised is not None

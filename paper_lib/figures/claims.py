@@ -10,7 +10,7 @@ from paper_lib.figures.markup import Markup
 from paper_lib.figures.tables import table
 
 # What verdicts are called where there is no paper that says it.
-BEYOND: Mapping[Verdict, str] = {
+BEYOND_WORDS: Mapping[Verdict, str] = {
     "reproduced": "holds",
     "partly reproduced": "holds in part",
     "not reproduced": "does not hold",
@@ -36,7 +36,7 @@ def beyond_table(findings: Sequence[Finding], caption: str) -> Markup:
         [
             (
                 f.claim.statement,
-                verdict_cell(f, words=BEYOND),
+                verdict_cell(f, words=BEYOND_WORDS),
                 f"{f.claim.statistic}. {f.evidence}",
                 f.claim.criteria["reproduced"],
             )
@@ -60,7 +60,7 @@ def verdict_cell(finding: Finding, survives: bool = False, words: Mapping[Verdic
     )
 
 
-def link(claim: Claim) -> Markup:
-    """Returns a link from another page to the figure that shows what a claim was judged by."""
+def link(claim: Claim, shown: str = "") -> Markup:
+    """Returns a link from another page to the figure that shows what a claim was judged by: the slide, or `shown`."""
     text = f"{claim.chapter}, figure {claim.figure}"
-    return Markup(f'<a href="{claim.chapter}.html#{claim.figure}">{html.escape(claim.slide)}</a>', text=text)
+    return Markup(f'<a href="{claim.chapter}.html#{claim.figure}">{html.escape(shown or claim.slide)}</a>', text=text)
