@@ -7,6 +7,7 @@ A multiplication with its addition counts as two operations. Which units a clien
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -190,6 +191,16 @@ def step_memory(
     Counted on a model without memory, from what torch would keep; an upper bound of what a client holds at a time, for
     what was kept is given up while the gradients come. Below the lowest layer that is `trained` nothing is kept.
     """
+    rates = tuple(plan.rate(layer) for layer in range(1, settings.encoder.layers + 1))
+    # Layers are alike: where all are trained, it makes no difference which of them drop.
+    return _step_memory(rates if trained else tuple(sorted(rates)), settings, frames, labels, trained)
+
+
+@cache
+def _step_memory(
+    rates: tuple[float, ...], settings: TransducerSettings, frames: int, labels: int, trained: tuple[int, ...] | None
+) -> int:
+    plan = DropoutPlan(name="by layer", rates=dict(enumerate(rates, 1)))
     mask = draw_mask(plan, settings, torch.Generator())
     model = sub_model(settings, mask, trained=trained).train()
     weights = count_parameters(settings).total - dropped_parameters(plan, settings)
