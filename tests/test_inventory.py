@@ -25,12 +25,13 @@ from paper_lib.jobs import Job
 from paper_lib.results import Record
 from paper_lib.settings import SpeechCommandsSettings, TrainingRun
 from paper_lib.studies import STUDIES
-from paper_lib.studies.computing import can_begin, in_turn, measure
+from paper_lib.studies.computing import measure
 from paper_lib.studies.costs import Times, cost
 from paper_lib.studies.inventory import Inventory, in_order_of_need
 from paper_lib.studies.listing import listing
 from paper_lib.studies.making import make
 from paper_lib.studies.measurements import Measurement, ResetStudy, run_of
+from paper_lib.studies.queue import can_begin, in_turn
 
 TESTS = Path(__file__).parent
 # Adaptations of the first seed with settings varied, beside those of PLANS: three plans at three base rates, the same

@@ -15,9 +15,9 @@ from paper_lib.profiles import Profile, profile_of
 from paper_lib.settings import TrainingRun
 from paper_lib.studies import layer_sets, model_size
 from paper_lib.studies import measurements as studies_measurements
-from paper_lib.studies.computing import compute
 from paper_lib.studies.costs import cost
 from paper_lib.studies.measurements import GreedyStudy, NotMeasuredError, ResetStudy, SetStudy, seed_of, store_of
+from paper_lib.studies.queue import compute
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_sets_are_named_once_the_search_of_their_training_is_stored(profile: Pro
     with pytest.raises(NotMeasuredError, match="records --profile laptop --make"):
         plan.records()
 
-    compute([m for m in plan.measurements if seed_of(m) == 0], store_of(profile), workers=1)
+    compute(lambda: [m for m in plan.measurements if seed_of(m) == 0], store_of(profile), workers=1)
     assert [type(m) for m in plan.measurements if seed_of(m) == 0] == [*sorts, SetStudy]
     assert [seed_of(m) for m in plan.unnamed] == [1]
     (at_most,) = plan.unnamed
@@ -57,7 +57,7 @@ def test_sets_are_named_once_the_search_of_their_training_is_stored(profile: Pro
     with pytest.raises(NotMeasuredError):
         plan.records()
 
-    compute([m for m in plan.measurements if seed_of(m) == 0], store_of(profile), workers=1)
+    compute(lambda: [m for m in plan.measurements if seed_of(m) == 0], store_of(profile), workers=1)
     (records,) = plan.records()
     assert records.seed == 0
     plan.measure(workers=1)

@@ -27,8 +27,8 @@ from paper_lib.profiles import profile_of
 from paper_lib.results import Store
 from paper_lib.settings import Norm, ResetSettings
 from paper_lib.studies import explore, signatures
-from paper_lib.studies.computing import compute
 from paper_lib.studies.measurements import ResetStudy, record_of
+from paper_lib.studies.queue import compute
 from paper_lib.training import Fit, History
 
 SMOKE = profile_of("smoke")

@@ -39,7 +39,7 @@ from paper_lib.studies import (
     stability,
 )
 from paper_lib.studies import measurements as studies_measurements
-from paper_lib.studies.computing import compute, trained_model
+from paper_lib.studies.computing import trained_model
 from paper_lib.studies.federated import Varied
 from paper_lib.studies.inventory import Inventory
 from paper_lib.studies.measurements import (
@@ -51,6 +51,7 @@ from paper_lib.studies.measurements import (
     store_of,
 )
 from paper_lib.studies.norms import federated_norms
+from paper_lib.studies.queue import compute
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from paper_lib.profiles import Profile, profile_of
 from paper_lib.settings import DropoutPlan, TrainingRun
 from paper_lib.studies import measurements as studies_measurements
 from paper_lib.studies import uses
-from paper_lib.studies.computing import compute, trained_model
+from paper_lib.studies.computing import trained_model
 from paper_lib.studies.measurements import (
     AdaptationStudy,
     NotMeasuredError,
@@ -35,6 +35,7 @@ from paper_lib.studies.measurements import (
     ResetStudy,
     store_of,
 )
+from paper_lib.studies.queue import compute
 
 RANKING = [3, 1, 6, 2, 5, 4, 8, 7]
 

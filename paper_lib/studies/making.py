@@ -10,9 +10,10 @@ from paper_lib.durations import duration
 from paper_lib.jobs import Job, run_chosen
 from paper_lib.profiles import Profile
 from paper_lib.results import Store
-from paper_lib.studies.computing import in_turn, measure, prepare_corpora
+from paper_lib.studies.computing import measure
 from paper_lib.studies.inventory import Inventory, in_order_of_need
 from paper_lib.studies.measurements import Measurement, key_of
+from paper_lib.studies.queue import in_turn, prepare_corpora
 
 
 class MeasurementError(RuntimeError):

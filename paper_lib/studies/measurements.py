@@ -282,6 +282,6 @@ def compute_missing(studies: Sequence[StudyPlan], store: Store, workers: int | N
 
     if missing():
         # Takes torch, which whoever reads finished records does without.
-        from paper_lib.studies.computing import compute
+        from paper_lib.studies.queue import compute
 
         compute(missing, store, workers)
