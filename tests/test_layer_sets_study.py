@@ -49,7 +49,8 @@ def test_sets_are_named_once_the_search_of_their_training_is_stored(profile: Pro
     with pytest.raises(NotMeasuredError, match="records --profile laptop --make"):
         plan.records()
 
-    compute(lambda: [m for m in plan.measurements if seed_of(m) == 0], store_of(profile), workers=1)
+    first = [m for m in plan.measurements if seed_of(m) == 0]
+    compute(lambda: first, store_of(profile), workers=1)
     assert [type(m) for m in plan.measurements if seed_of(m) == 0] == [*sorts, SetStudy]
     assert [seed_of(m) for m in plan.unnamed] == [1]
     (at_most,) = plan.unnamed
