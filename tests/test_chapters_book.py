@@ -71,7 +71,8 @@ def test_the_header_stands_right_under_the_title(book: Book) -> None:
     title, warning, header, text, *_ = sources(book.computed)
     assert title == "# All about intro"
     assert "The numbers on this page mean nothing" in warning
-    assert header.startswith('<dl class="provenance">')
+    assert header.startswith('<details class="made">\n<summary>Profile <strong>smoke</strong> · 2 results · ')
+    assert '<dl class="provenance">' in header
     assert text == "What this chapter says."
 
 

@@ -13,7 +13,7 @@ from pypdf import PdfWriter
 
 # What a reader of paper cannot use, and what the theme leaves open or shut.
 _PRINT_STYLE = """
-details.rerun, details.hide > summary, .toggle-details__container { display: none !important }
+div.rerun, details.made > summary, details.hide > summary, .toggle-details__container { display: none !important }
 .bd-header-article, .prev-next-footer, .controls { display: none !important }
 .scroll { overflow: visible !important }
 div.cell_input, figure, tr { break-inside: avoid }
@@ -68,6 +68,7 @@ def _print(pages: Sequence[Path], directory: Path, chromium: str) -> list[tuple[
         for place, page in enumerate(pages):
             tab.goto(page.as_uri())
             tab.add_style_tag(content=_PRINT_STYLE)
+            tab.evaluate("document.querySelectorAll('details.made').forEach(made => { made.open = true })")
             path = directory / f"{place}.pdf"
             tab.pdf(
                 path=path,

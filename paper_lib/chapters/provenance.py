@@ -25,6 +25,9 @@ SMOKE_WARNING = """\
 <code>make book PROFILE=quick</code> computes real ones.</p>
 </div>"""
 
+# In the cell by which a chapter begins; see `paper_lib.chapters.begin`.
+BEGIN = "from paper_lib.chapters import begin"
+
 
 @dataclass(frozen=True)
 class PageProvenance:
@@ -99,14 +102,17 @@ def page_provenance(notebook: NotebookNode) -> PageProvenance:
 
 
 def with_header(notebook: NotebookNode) -> NotebookNode:
-    """Returns the notebook with its provenance under its title, below a warning where its numbers mean nothing."""
+    """Returns the notebook with its provenance under its title, below a warning where its numbers mean nothing.
+
+    Cells that set the chapter up, its parameters among them, are no part of the page: the provenance says the same.
+    """
     page = page_provenance(notebook)
     header = [nbformat.v4.new_markdown_cell(_header(page))]
     if page.parameters["profile"] == "smoke":
         header.insert(0, nbformat.v4.new_markdown_cell(SMOKE_WARNING))
     for cell in notebook.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata.tags.append("remove-cell")
+        if {"parameters", "injected-parameters"} & {*cell.metadata.get("tags", [])} or BEGIN in cell.source:
+            cell.metadata.setdefault("tags", []).append("remove-cell")
     first, *rest = notebook.cells
     title, _, text = first.source.partition("\n")
     first.source = title
@@ -149,7 +155,15 @@ def provenance_list(page: PageProvenance) -> str:
 
 
 def _header(page: PageProvenance) -> str:
-    return f"{provenance_list(page)}\n{_rerun_box(page)}"
+    """Returns one line that opens: the profile, then all facts of the page, and how to run it."""
+    count = page.computed + page.stored
+    told = f"{count} {'result' if count == 1 else 'results'} · " if count else ""
+    profile = html.escape(Path(page.parameters["profile"]).stem)
+    return (
+        f'<details class="made">\n<summary>Profile <strong>{profile}</strong>'
+        f" · {told}how this page was made, and how to run it yourself</summary>\n"
+        f"{provenance_list(page)}\n{_rerun(page)}\n</details>"
+    )
 
 
 def rerun_command(page: PageProvenance) -> str:
@@ -162,7 +176,7 @@ def rerun_command(page: PageProvenance) -> str:
     return " ".join([f"python -m paper_lib chapter {page.chapter}", *given])
 
 
-def _rerun_box(page: PageProvenance) -> str:
+def _rerun(page: PageProvenance) -> str:
     name = page.chapter
     links = {
         "executed notebook (.ipynb)": f"../notebooks/{name}.ipynb",
@@ -175,9 +189,9 @@ def _rerun_box(page: PageProvenance) -> str:
         for label, url in links.items()
     )
     return (
-        '<details class="rerun">\n<summary>Run this chapter yourself</summary>\n'
+        '<div class="rerun">\n'
         f"<pre><code>{html.escape(rerun_command(page))}</code></pre>\n"
-        f"<p>This command makes this page again; change a parameter and it makes yours. {shown}</p>\n</details>"
+        f"<p>This command makes this page again; change a parameter and it makes yours. {shown}</p>\n</div>"
     )
 
 
