@@ -170,7 +170,7 @@ def test_a_list_without_records_says_what_is_missing_and_times_the_trainings(
     assert re.search(r"  training, S GroupNorm, 2 groups: 0 of 2; missing: seeds 0, 1; \d+ s$", text, re.MULTILINE)
     assert "  resets of layers, streaming: 0 of 1; missing: seed 0; time not known yet" in before
     # Two seeds of two plans and a pooled reference, one model before; and what the first seed varies.
-    assert f"and what depends on their rankings: up to {7 + VARIED} adaptations; time not known yet" in before
+    assert f"and what depends on their rankings: up to {7 + VARIED} measurements; time not known yet" in before
     assert re.search(r"^0 of \d+ records are there, \d+ are missing$", text, re.MULTILINE)
     assert re.search(r"^about \d+\.\d core-hours, \d+\.\d hours with 2 workers; ", text, re.MULTILINE)
     # The norms of one size have one cost.

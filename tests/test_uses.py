@@ -28,6 +28,7 @@ from paper_lib.settings import DropoutPlan, TrainingRun
 from paper_lib.studies import measurements as studies_measurements
 from paper_lib.studies import uses
 from paper_lib.studies.computing import compute, trained_model
+from paper_lib.studies.inventory import Inventory
 from paper_lib.studies.measurements import (
     AdaptationStudy,
     NotMeasuredError,
@@ -81,7 +82,7 @@ def profile(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     tiny = tiny_profile()
     federated = tiny.adaptation.federated.model_copy(update={"rounds": 1})
     adaptation = tiny.adaptation.model_copy(update={"federated": federated})
-    return tiny.model_copy(update={"name": "laptop", "adaptation": adaptation})
+    return tiny.model_copy(update={"name": "laptop", "adaptation": adaptation, "beyond_seeds": 1})
 
 
 def test_what_is_there_is_shown_and_what_hangs_on_rankings_is_named_when_they_are(profile: Profile) -> None:
@@ -92,20 +93,27 @@ def test_what_is_there_is_shown_and_what_hangs_on_rankings_is_named_when_they_ar
     assert [type(one) for one in first] == 2 * [TrainingRun, ResetStudy]
     assert all(one.reset.split == "dev" for one in first if isinstance(one, ResetStudy))
     assert {type(one) for one in plan.unnamed} == {QuantisedStudy, AdaptationStudy}
-    compute(first, store, 1)
-    compute([one for one in plan.measurements if isinstance(one, QuantisedStudy)], store, 1)
+    compute(lambda: first, store, 1)
+    compute(lambda: [one for one in plan.measurements if isinstance(one, QuantisedStudy)], store, 1)
     records = plan.records()
     assert records.groups == {}
     assert records.quantised is not None
     check_layers_in_few_bits(profile, records.quantised.quantised[0].result)
     adaptations = [one for one in plan.measurements if isinstance(one, AdaptationStudy)]
-    compute([one for one in adaptations if one.bits], store, 1)
+    compute(lambda: [one for one in adaptations if one.bits], store, 1)
     assert plan.records().groups == {}  # FedAvg itself is missing
-    compute([one for one in adaptations if not one.bits and not one.trained], store, 1)
+    compute(lambda: [one for one in adaptations if not one.bits and not one.trained], store, 1)
     assert "bits" in plan.records().groups
     assert "trained" not in plan.records().groups
     assert plan.unnamed == []
     plan.measure(1)
+    wanted = [one for one in Inventory(profile).wanted() if one.chapter == "uses"]
+    names = [one.name for one in wanted]
+    assert len(set(names)) == len(names)
+    assert "resets of layers, on dev speech, S GroupNorm, 2 groups, seed 0" in names
+    assert "layers in few bits, S GroupNorm, 2 groups, seed 0" in names
+    assert "adaptation, streaming, seed 0, plan rest:0, bits rest:4" in names
+    assert "adaptation, streaming, seed 0, plan rest:0, layers 4 alone" in names
     records = plan.records()
     assert list(records.groups) == ["bits", "trained", "dropout"]
     for group in records.groups.values():

@@ -26,6 +26,7 @@ def tiny_profile(**training: Any) -> Profile:
             "models": models,
             "training": {size: profile.training[size].model_copy(update=steps) for size in SIZES},
             "reset": profile.reset.model_copy(update={"draws": 1}),
+            "beyond_seeds": None,
         }
     )
 
