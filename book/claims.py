@@ -26,8 +26,10 @@ chapter = begin("claims", globals())
 
 # %%
 from paper_lib.claims.findings import (
+    BEYOND,
     CLAIMS,
     findings,
+    findings_beyond,
     survivors,
 )
 from paper_lib.profiles import PUBLISHED, profile_of
@@ -64,6 +66,33 @@ table(
     "Verdicts by profile. The links lead to the figure that a claim is judged by. Where a part of a claim cannot be "
     "told, the cell says how much more data would tell. ✻: all parts of the claim hold even when all measured claims "
     "of the profile are tested together (Holm).",
+)
+
+# %% [markdown]
+# ## Beyond the paper
+#
+# The paper says none of what follows: these are questions that its findings raise, and that this book asks. No verdict
+# here is a word on the paper.
+
+# %% tags=["hide-input"]
+from paper_lib.figures.claims import BEYOND_WORDS
+from paper_lib.studies.beyond import profile_beyond
+
+asked = profile_beyond(own)
+beyond = {finding.claim.id: finding for finding in findings_beyond(asked)}
+table(
+    [
+        (
+            claim.statement,
+            link(claim, claim.chapter.replace("_", " ")),
+            verdict_cell(beyond[claim.id], words=BEYOND_WORDS)
+            if claim.id in beyond
+            else "not measured",
+        )
+        for claim in BEYOND
+    ],
+    ["Asked beyond the paper", "Page", asked.name],
+    f"Verdicts at profile {asked.name}, by the same rules as above. They are not corrected for each other.",
 )
 
 # %% [markdown]

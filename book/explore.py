@@ -38,7 +38,6 @@ chapter = begin("explore", globals())
 # %%
 from paper_lib.profiles import profile_of
 from paper_lib.studies import explore
-from paper_lib.studies.norms import norm_name
 
 chosen = chapter.parameters
 settings = profile_of(chosen.profile)
@@ -85,7 +84,7 @@ from paper_lib.explorers.hearing import HeardUtterance, Transcripts, hearing
 sweeps = {
     model.size: model.reset.result
     for model in records
-    if model.seed == 0 and model.norm == norm_name(settings.models[model.size].encoder)
+    if model.seed == 0 and model.norm == settings.models[model.size].encoder.norm_name
 }
 corpus = open_corpus(settings.corpus)
 spoken = Spoken.read(next(iter(sweeps.values())))

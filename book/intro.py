@@ -74,6 +74,7 @@ show(
 # - {doc}`federated_dropout`: the use of it all. Phones that train a smaller model, and which units they can spare.
 # - {doc}`human_speech`: all of it again with recordings of people, who are the federated clients, too.
 # - {doc}`cheaper_ranks`: beyond the paper. Which quick reading of a layer predicts the harm of its reset?
+# - {doc}`layer_sets`: beyond the paper. Which layers can be reset *together*, and do neighbours depend on each other?
 # - {doc}`uses`: what else the ranks are good for, and what each choice costs and saves a phone.
 # - {doc}`claims`: each of the paper's claims beside what was measured, with a verdict.
 # - {doc}`sure`: what the intervals cover and what the tests test, simulated.

@@ -251,10 +251,18 @@ margins_table(sweeps)
 
 # %% [markdown]
 # ## Many claims
-#
-# Twenty-one claims are judged at 5 % each, so one of them would come out wrong if all were empty. {doc}`claims` marks
-# those that survive when all are tested together, by the procedure of Holm (1979), and says what is corrected for and
-# what is not.
+
+# %% tags=["hide-input"]
+from paper_lib.claims.findings import CLAIMS
+from paper_lib.figures.markup import paragraph
+
+paragraph(
+    f"{len(CLAIMS)} claims of the paper are judged at 5 % each, so one of them would come out wrong if all were empty."
+)
+
+# %% [markdown]
+# {doc}`claims` marks those that survive when all are tested together, by the procedure of Holm (1979), and says what is
+# corrected for and what is not.
 #
 # ## What no interval here covers
 #

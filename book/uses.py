@@ -30,11 +30,11 @@ beyond = profile_beyond(profile_of(chapter.parameters.profile))
 records = uses(beyond).records()
 
 # %% tags=["hide-input"]
+from paper_lib.claims.findings import heard_by_use, judge_uses
 from paper_lib.claims.use_sentences import against, cheapest
 from paper_lib.federated.accounting import account
 from paper_lib.figures.markup import paragraph
 
-SF = (records.held_out,)
 model = beyond.adaptation.model
 SECONDS, LABELS = 1.5, 25  # a short utterance
 
@@ -55,10 +55,7 @@ def mean_cost(use):
     }
 
 
-heard = {
-    kind: {use.name: use.adapted(SF) for use in (group.none, *group.uses)}
-    for kind, group in records.groups.items()
-}
+heard = heard_by_use(records)
 costs = {
     label(kind, use.name): mean_cost(use)
     for kind, group in records.groups.items()
@@ -389,18 +386,17 @@ table(
 # ## What the slides promise, and what lies beyond
 
 # %% tags=["hide-input"]
-from paper_lib.claims.uses import judge, judge_beyond
-from paper_lib.figures.claims import claims_table
+from paper_lib.claims.uses import judge_beyond
+from paper_lib.figures.claims import beyond_table, claims_table
 
-after_training = {name: quantised.heard(name) for name in BITS} if quantised else {}
 claims_table(
-    judge(after_training, heard.get("bits", {}), heard.get("trained", {})),
+    judge_uses(records),
     "The uses that the slide “Motivation” names, beside this page's measurements; verdicts are computed from the "
     "records.",
 )
 
 # %% tags=["hide-input"]
-claims_table(
+beyond_table(
     judge_beyond(heard.get("dropout", {})),
     "Beyond the paper: our own questions, with verdicts by the same rules.",
 )

@@ -137,11 +137,14 @@ def test_what_is_made_is_told_with_what_is_left(made: list[str]) -> None:
     left = [int(number) for line in made for number in re.findall(r"; (\d+) left", line)]
     assert len(left) == len(made)
     assert left[-1] == 0
-    # Adaptations are named when the ranking that their plans need is stored, and not before.
-    ranked = place(made, "resets of layers, streaming, seed 0")
+    # Adaptations are named when the ranking that their plans need is stored, and not before; so are sets of layers.
+    ranked = place(made, "resets of layers, on dev speech, streaming, seed 0")
+    searched = place(made, "search for a set of layers, S GroupNorm, 2 groups, seed 0")
     more = [line.endswith("and what depends on their rankings") for line in made]
-    assert more == [number < ranked for number in range(len(made))]
+    assert more == [number < max(ranked, searched) for number in range(len(made))]
     assert left[ranked] > left[ranked - 1]
+    assert left[searched] == left[searched - 1]
+    assert place(made, "resets of sets that a search chose, S GroupNorm, 2 groups, seed 0") > searched
 
 
 def test_what_studies_share_is_made_and_listed_once(
@@ -168,9 +171,9 @@ def test_a_list_without_records_says_what_is_missing_and_times_the_trainings(
     before = everything[2]
     text = "\n".join(before)
     assert re.search(r"  training, S GroupNorm, 2 groups: 0 of 2; missing: seeds 0, 1; \d+ s$", text, re.MULTILINE)
-    assert "  resets of layers, streaming: 0 of 1; missing: seed 0; time not known yet" in before
-    # Two seeds of two plans and a pooled reference, one model before; and what the first seed varies.
-    assert f"and what depends on their rankings: up to {7 + VARIED} measurements; time not known yet" in before
+    assert "  resets of layers, on dev speech, streaming: 0 of 1; missing: seed 0; time not known yet" in before
+    # Two seeds of two plans and a pooled reference, one model before; what the first seed varies; and sets of layers.
+    assert f"and what depends on their rankings: up to {8 + VARIED} measurements; time not known yet" in before
     assert re.search(r"^0 of \d+ records are there, \d+ are missing$", text, re.MULTILINE)
     assert re.search(r"^about \d+\.\d core-hours, \d+\.\d hours with 2 workers; ", text, re.MULTILINE)
     # The norms of one size have one cost.

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import combinations
 
 import pytest
 import torch
-from tiny_runs import CPU, Words, babbling
+from tiny_runs import CPU, Words, babbling, heard_by
 from torch import nn
 
-from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import Item, collate, evaluation_batches
@@ -29,20 +27,6 @@ def model_and_resets(tiny_corpus: Corpus) -> tuple[Transducer, dict[int, nn.Modu
     model, initial = babbling("group", tiny_corpus)
     settings = ResetSettings(draws=0)
     return model, {v.layer: module for v, module in replacements(model, initial, settings, 0).items()}
-
-
-@torch.inference_mode()
-def heard_by(model: Transducer, changes: Changes, batches: list[list[Item]]) -> list[str]:
-    """Returns what a copy of the model with `changes` in it hears of every utterance, each alone."""
-    changed = copy.deepcopy(model).eval()
-    for layer, module in changes.items():
-        changed.encoder.layers[layer - 1] = module
-    heard = []
-    for item in (item for batch in batches for item in batch):
-        batch = collate([item], Words())
-        (labels,) = greedy_decode(changed, *changed.encode(batch.features, batch.frames))
-        heard.append(Words().decode(labels))
-    return heard
 
 
 def test_sets_of_layers_and_skipped_and_exchanged_ones_are_heard_as_by_models_so_built(

@@ -27,7 +27,15 @@ from paper_lib.layers.variants import MODULES
 from paper_lib.profiles import profile_of
 from paper_lib.results import Store
 from paper_lib.studies import STUDIES
-from paper_lib.studies.measurements import KINDS, AdaptationStudy, Measurement, QuantisedStudy, ResetStudy, corpus_of
+from paper_lib.studies.measurements import (
+    KINDS,
+    AdaptationStudy,
+    GreedyStudy,
+    Measurement,
+    QuantisedStudy,
+    ResetStudy,
+    corpus_of,
+)
 from paper_lib.tables import COLUMNS, TablesError, load
 
 HARMS = [0.0, 0.3, 0.1, 0.4]
@@ -46,6 +54,10 @@ def result_of(measurement: Measurement, number: int) -> Mapping[str, Any]:
     if isinstance(measurement, QuantisedStudy):
         wrong = misheard(errors)
         return {"spoken": spoken(), "intact": wrong, "plans": {plan.name: wrong for plan in measurement.plans}}
+    if isinstance(measurement, GreedyStudy):
+        layers = range(1, measurement.run.model.encoder.layers + 1)
+        steps = [{"layer": layer, "errors": {layer: layer}, "misheard": misheard(errors)} for layer in layers]
+        return {"spoken": spoken(), "intact": misheard(errors), "steps": steps}
     if isinstance(measurement, AdaptationStudy):
         return {"spoken": spoken(), "misheard": misheard(errors), "reports": [{"update_norms": HARMS}]}
     layers = measurement.run.model.encoder.layers if hasattr(measurement, "run") else measurement.model.encoder.layers

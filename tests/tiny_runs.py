@@ -12,9 +12,12 @@ from typing import Any
 
 import torch
 
+from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
+from paper_lib.corpus.batches import Item, collate
 from paper_lib.layers.results import SweepResult
+from paper_lib.layers.side_by_side import Changes
 from paper_lib.layers.variants import Variant
 from paper_lib.settings import (
     EncoderSettings,
@@ -96,7 +99,7 @@ class Words:
 
 
 def babbling(
-    norm: Norm, corpus: Corpus, streaming: StreamingSettings | None = None
+    norm: Norm, corpus: Corpus, streaming: StreamingSettings | None = None, layers: int = 2
 ) -> tuple[Transducer, dict[str, torch.Tensor]]:
     """Returns a model that emits many labels, and its weights before they were changed as if by training.
 
@@ -104,7 +107,7 @@ def babbling(
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        model = Transducer(tiny_run(norm, streaming=streaming).model).eval()
+        model = Transducer(tiny_run(norm, streaming=streaming, layers=layers).model).eval()
         mean, std = corpus.feature_statistics()
         model.feature_mean.copy_(torch.from_numpy(mean))
         model.feature_std.copy_(torch.from_numpy(std))
@@ -115,6 +118,20 @@ def babbling(
         model.joint.out.weight.normal_()
         model.joint.out.bias[BLANK] += 4
     return model, dict(initial)
+
+
+@torch.inference_mode()
+def heard_by(model: Transducer, changes: Changes, batches: list[list[Item]]) -> list[str]:
+    """Returns what a copy of the model with `changes` in it hears of every utterance, each alone."""
+    changed = copy.deepcopy(model).eval()
+    for layer, module in changes.items():
+        changed.encoder.layers[layer - 1] = module
+    heard = []
+    for item in (item for batch in batches for item in batch):
+        batch = collate([item], Words())
+        (labels,) = greedy_decode(changed, *changed.encode(batch.features, batch.frames))
+        heard.append(Words().decode(labels))
+    return heard
 
 
 def in_process(function: Callable[..., None], *arguments: Any) -> int | None:

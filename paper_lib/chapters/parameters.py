@@ -210,6 +210,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "federated_dropout": FederatedDropoutParameters,
     "human_speech": ChapterParameters,
     "cheaper_ranks": ChapterParameters,
+    "layer_sets": ChapterParameters,
     "uses": ChapterParameters,
     "claims": ChapterParameters,
     "sure": ChapterParameters,

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
 from paper_lib.claims import (
     Claim,
     Finding,
+    cheaper_ranks,
     federated_dropout,
     federated_norms,
     group_norm,
+    layer_sets,
     model_size,
     signatures,
     stability,
+    uses,
 )
 from paper_lib.claims.signatures import TooFewTrainingsError
+from paper_lib.federated.choices import BITS
+from paper_lib.federated.client_ranks import client_quantities
 from paper_lib.federated.comparison import Adapted
 from paper_lib.inference import survives_holm
+from paper_lib.layers.cheap_ranks import quantities
+from paper_lib.layers.criticality import Path
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import Profile
 from paper_lib.studies import STUDIES, ModelRecords
+from paper_lib.studies.cheaper_ranks import CheaperRanksRecords
 from paper_lib.studies.federated import AdaptationRecords, PlanRecords
 from paper_lib.studies.measurements import NotMeasuredError
 from paper_lib.studies.norms import FederatedNormsRecords
+from paper_lib.studies.use_records import UsesRecords
 
-# In the order of the slides.
+# In the order of the slides; the uses that their motivation names are answered last.
 CLAIMS: tuple[Claim, ...] = (
     *model_size.CLAIMS,
     *group_norm.CLAIMS,
@@ -34,16 +43,20 @@ CLAIMS: tuple[Claim, ...] = (
     *stability.CLAIMS,
     *signatures.CLAIMS,
     *federated_dropout.CLAIMS,
+    *uses.CLAIMS,
 )
+# What the paper does not say: on pages of their own, with verdicts that are no word on it.
+BEYOND: tuple[Claim, ...] = (*cheaper_ranks.CLAIMS, *layer_sets.CLAIMS, *uses.BEYOND)
 
 
 def findings(profile: Profile) -> list[Finding]:
     """Returns what `profile` finds on every claim; of a profile whose records are published, on those measured."""
-    found: list[Finding] = []
-    for study in _JUDGES:
-        with suppress(NotMeasuredError, TooFewTrainingsError):
-            found += findings_of(study, profile)
-    return found
+    return _found(_JUDGES, profile)
+
+
+def findings_beyond(profile: Profile) -> list[Finding]:
+    """Returns what `profile` finds on the claims of BEYOND, of those that it has measured."""
+    return _found(_JUDGES_BEYOND, profile)
 
 
 def findings_of(study: str, profile: Profile) -> list[Finding]:
@@ -52,6 +65,14 @@ def findings_of(study: str, profile: Profile) -> list[Finding]:
     Raises NotMeasuredError or TooFewTrainingsError where its records do not suffice.
     """
     return _JUDGES[study](STUDIES[study](profile).records())
+
+
+def _found(judges: Mapping[str, Callable[..., list[Finding]]], profile: Profile) -> list[Finding]:
+    found: list[Finding] = []
+    for study, judge in judges.items():
+        with suppress(NotMeasuredError, TooFewTrainingsError):
+            found += judge(STUDIES[study](profile).records())
+    return found
 
 
 def survivors(findings: Collection[Finding]) -> set[str]:
@@ -97,6 +118,34 @@ def judge_federated_dropout(records: AdaptationRecords) -> list[Finding]:
     return federated_dropout.judge(adapted, trainings, Sweeps.of([record.result for record in records.resets]))
 
 
+def judge_cheaper_ranks(records: CheaperRanksRecords) -> list[Finding]:
+    """Returns the findings on the claims about cheaper ranks from the records of the study of them."""
+    of_models = quantities(
+        [one.training.result for one in records.models],
+        [Path.read(one.path.result) for one in records.models],
+        [one.probe.result for one in records.models],
+    )
+    harm = Sweeps.of([one.reset.result for one in records.models]).harm()
+    clients = [one.adaptation.result for one in records.clients]
+    clients_harm = Sweeps.of([one.reset.result for one in records.clients]).harm() if clients else None
+    return cheaper_ranks.judge(of_models, harm, client_quantities(clients) if clients else [], clients_harm)
+
+
+def judge_uses(records: UsesRecords) -> list[Finding]:
+    """Returns the findings on the uses that the slides' motivation names from the records of the study of them."""
+    heard, quantised = heard_by_use(records), records.quantised
+    after_training = {name: quantised.heard(name) for name in BITS} if quantised else {}
+    return uses.judge(after_training, heard.get("bits", {}), heard.get("trained", {}))
+
+
+def heard_by_use(records: UsesRecords) -> dict[str, dict[str, Adapted]]:
+    """Returns the word errors on the held-out domain by the kind of a choice and its name, FedAvg ("none") first."""
+    return {
+        kind: {use.name: use.adapted((records.held_out,)) for use in (group.none, *group.uses)}
+        for kind, group in records.groups.items()
+    }
+
+
 def adapted_by_plan(records: AdaptationRecords, domains: Collection[str]) -> dict[str, Adapted]:
     """Returns the word errors on `domains` after the adaptation by every plan."""
     return {plan.name: adapted_by(plan, domains) for plan in records.plans}
@@ -123,4 +172,10 @@ _JUDGES: dict[str, Callable[..., list[Finding]]] = {
     "stability": lambda records: stability.judge(sweeps_by(records, "size")),
     "signatures": judge_signatures,
     "federated_dropout": judge_federated_dropout,
+    "uses": judge_uses,
+}
+_JUDGES_BEYOND: dict[str, Callable[..., list[Finding]]] = {
+    "cheaper_ranks": judge_cheaper_ranks,
+    "layer_sets": lambda records: layer_sets.judge([record.searched for record in records]),
+    "uses": lambda records: uses.judge_beyond(heard_by_use(records).get("dropout", {})),
 }

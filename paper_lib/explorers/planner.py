@@ -24,7 +24,7 @@ PRESETS: Mapping[str, int] = {
 }
 BITS = (8, 6, 4, 3, 2)  # beside float32
 NOTHING = DropoutPlan(name="none")
-STEP_COSTS = ("flops", "memory")  # what a step costs, of a PlanAccount
+COSTS = ("flops", "memory")  # what a step costs, of a PlanAccount
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def step_costs(settings: TransducerSettings, seconds: float, labels: int) -> dic
     everyone = tuple(range(1, layers + 1))
     whole = account(NOTHING, settings, seconds, labels)
     states = {"trained": (1, everyone), "frozen": (layers, everyone[:-1]), "below": (1, everyone[1:])}
-    costs: dict[str, Any] = {name: {"all": getattr(whole, name), "layer": {}, "unit": {}} for name in STEP_COSTS}
+    costs: dict[str, Any] = {name: {"all": getattr(whole, name), "layer": {}, "unit": {}} for name in COSTS}
     for state, (layer, trained) in states.items():
         half = DropoutPlan(name="probe", rates={layer: 0.5})
         units = sum(dropped_units(half, settings))

@@ -215,6 +215,6 @@ def how_early(curves: Sequence[Early], unit: str) -> Figure:
         axes.grid(axis="y")
     panels[0].set_ylabel("ρ with the harm")
     styles = {"plain": "-", "at fixed depth": "--"}
-    marks = [Line2D([], [], color=BLUE, linestyle=style, label=label) for label, style in styles.items()]
+    marks = [axes.plot([], [], style, color=BLUE, label=label)[0] for label, style in styles.items()]
     figure.legend(handles=marks, loc="outside upper right", ncols=2)
     return figure

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from paper_lib.claims import Claim, Finding
+from paper_lib.claims import Claim, Finding, Verdict
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.tables import table
+
+# What verdicts are called where there is no paper that says it.
+BEYOND_WORDS: Mapping[Verdict, str] = {
+    "reproduced": "holds",
+    "partly reproduced": "holds in part",
+    "not reproduced": "does not hold",
+    "not resolved": "not resolved",
+}
 
 
 def claims_table(findings: Sequence[Finding], caption: str) -> Markup:
@@ -22,18 +30,37 @@ def claims_table(findings: Sequence[Finding], caption: str) -> Markup:
     )
 
 
-def verdict_cell(finding: Finding, survives: bool = False) -> Markup:
-    """Returns a verdict and, where the data cannot tell, how much more data would.
+def beyond_table(findings: Sequence[Finding], caption: str) -> Markup:
+    """Returns the findings of one chapter on what the paper does not say: a row per claim."""
+    return table(
+        [
+            (
+                f.claim.statement,
+                verdict_cell(f, words=BEYOND_WORDS),
+                f"{f.claim.statistic}. {f.evidence}",
+                f.claim.criteria["reproduced"],
+            )
+            for f in findings
+        ],
+        ["Beyond the paper", "Verdict", "Measured", "We say that it holds if"],
+        caption,
+    )
+
+
+def verdict_cell(finding: Finding, survives: bool = False, words: Mapping[Verdict, str] | None = None) -> Markup:
+    """Returns a verdict, in other `words` if given, and, where the data cannot tell, how much more data would.
 
     One that `survives` the correction over all claims has a mark.
     """
     remedy = f"; to tell the rest: {finding.remedy}" if finding.remedy else ""
     mark = " ✻" if survives else ""
-    text = f"{finding.verdict}{mark}{remedy}"
-    return Markup(f"<strong>{html.escape(finding.verdict)}</strong>{mark}{html.escape(remedy)}", text=text)
+    verdict = words[finding.verdict] if words else finding.verdict
+    return Markup(
+        f"<strong>{html.escape(verdict)}</strong>{mark}{html.escape(remedy)}", text=f"{verdict}{mark}{remedy}"
+    )
 
 
-def link(claim: Claim) -> Markup:
-    """Returns a link from another page to the figure that shows what a claim was judged by."""
+def link(claim: Claim, shown: str = "") -> Markup:
+    """Returns a link from another page to the figure that shows what a claim was judged by: the slide, or `shown`."""
     text = f"{claim.chapter}, figure {claim.figure}"
-    return Markup(f'<a href="{claim.chapter}.html#{claim.figure}">{html.escape(claim.slide)}</a>', text=text)
+    return Markup(f'<a href="{claim.chapter}.html#{claim.figure}">{html.escape(shown or claim.slide)}</a>', text=text)

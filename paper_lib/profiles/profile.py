@@ -83,6 +83,11 @@ class AdaptationProfile(Settings):
             )
         return self
 
+    @property
+    def model_name(self) -> str:
+        """What the model that clients adapt is called in lists."""
+        return "streaming" if self.model.encoder.streaming else "the clients' first model"
+
     def run(self, seed: int) -> TrainingRun:
         """Returns the training without the held-out domain (MD - SF), of the model that adaptation `seed` begins with.
 
@@ -139,6 +144,10 @@ class Profile(Settings):
         if not self.seeds:
             raise ValueError(f"seeds names no size; it must have one or more of {', '.join(SIZES)}")
         return self
+
+    def model_name(self, size: Size) -> str:
+        """Returns what the model of one size is called in lists: "S GroupNorm, 8 groups"."""
+        return f"{size} {self.models[size].encoder.norm_name}"
 
     def run(self, size: Size, seed: int) -> TrainingRun:
         """Returns the training of one size from one seed."""

@@ -117,6 +117,13 @@ class EncoderSettings(Settings):
     dropout: Fraction = 0.1
     streaming: StreamingSettings | None = None
 
+    @property
+    def norm_name(self) -> str:
+        """What the norm of the convolution module is called in tables and figures."""
+        if self.norm == "batch":
+            return "BatchNorm"
+        return f"GroupNorm, {self.groups} group{'s' if self.groups > 1 else ''}"
+
     @model_validator(mode="after")
     def _divisible(self) -> EncoderSettings:
         for field in ("heads", "groups"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any
 
 from paper_lib.layers.ranking import intact_wer
@@ -17,8 +16,9 @@ from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import SIZES, Profile
 from paper_lib.results import Record, Store
 from paper_lib.settings import ResetSettings, Size, TrainingRun
-from paper_lib.studies.cheaper_ranks import CheaperRanksPlan, cheaper_ranks
-from paper_lib.studies.federated import AdaptationPlan, federated_dropout
+from paper_lib.studies.cheaper_ranks import cheaper_ranks
+from paper_lib.studies.federated import federated_dropout
+from paper_lib.studies.layer_sets import layer_sets
 from paper_lib.studies.measurements import (
     ActivationStudy,
     Measurement,
@@ -29,8 +29,8 @@ from paper_lib.studies.measurements import (
     store_of,
     stored,
 )
-from paper_lib.studies.norms import FederatedNormsPlan, federated_norms, norm_name
-from paper_lib.studies.uses import UsesPlan, uses
+from paper_lib.studies.norms import federated_norms
+from paper_lib.studies.uses import uses
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,9 @@ class Study(StudyPlan):
     least: int = 1
 
     @property
-    def measurements(self) -> list[Measurement]:
-        return list(chain.from_iterable(model.measurements for model in self.models))
+    def by_model(self) -> list[tuple[str, Measurement]]:
+        names = [f"{model.size} {model.run.model.encoder.norm_name}" for model in self.models]
+        return [(name, m) for name, model in zip(names, self.models, strict=True) for m in model.measurements]
 
     def records(self, workers: int | None = None) -> list[ModelRecords]:
         """Returns the records of every model, measured now where they are not stored, `workers` models at a time.
@@ -142,7 +143,7 @@ def _stored_records(model: ModelPlan, store: Store) -> ModelRecords | None:
     rewound = {step: record for step, study in model.rewound.items() if (record := of(study))}
     return ModelRecords(
         size=model.size,
-        norm=norm_name(model.run.model.encoder),
+        norm=model.run.model.encoder.norm_name,
         seed=model.run.seed,
         training=training,
         reset=reset,
@@ -248,7 +249,7 @@ def explore(profile: Profile) -> Study:
 
 
 # By the chapter whose records they are; parameters as the chapter's.
-STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan | CheaperRanksPlan | UsesPlan]] = {
+STUDIES: dict[str, Callable[..., StudyPlan]] = {
     "model_size": model_size,
     "group_norm": group_norm,
     "stability": stability,
@@ -257,6 +258,7 @@ STUDIES: dict[str, Callable[..., Study | AdaptationPlan | FederatedNormsPlan | C
     "explore": explore,
     "human_speech": federated_norms,
     "cheaper_ranks": cheaper_ranks,
+    "layer_sets": layer_sets,
     "uses": uses,
 }
 

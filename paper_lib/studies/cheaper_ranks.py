@@ -73,13 +73,19 @@ class CheaperRanksPlan(StudyPlan):
     def of_clients(self) -> list[Measurement]:
         """The trainings that clients begin with, their resets, and the first adaptation of each: none is of this alone.
 
-        Those of the page on Federated Dropout; further adaptations from the same training would tell of no more layers.
+        Those of the page on Federated Dropout, whose order they keep: first the resets, then the adaptation. Further
+        adaptations from the same training would tell of no more layers.
         """
-        return list(chain.from_iterable(map(self._of_client, self._client_seeds)))
+        store = store_of(self.profile)
+        found: list[Measurement] = []
+        for run, reset, adapted in map(self._of_client, self._client_seeds):
+            found += [run, reset, *([adapted] if stored(reset, store) else ())]
+        return found
 
     @property
-    def measurements(self) -> list[Measurement]:
-        return [*self.of_models, *self.of_clients]
+    def by_model(self) -> list[tuple[str, Measurement]]:
+        name, clients = self.profile.model_name(SIZE), self.profile.adaptation.model_name
+        return [*((name, m) for m in self.of_models), *((clients, m) for m in self.of_clients)]
 
     def records(self, workers: int | None = None) -> CheaperRanksRecords:
         """Returns all records, measured now where they are not stored, `workers` at a time.

@@ -23,20 +23,23 @@ from paper_lib.layers.activations import normalised_activations
 from paper_lib.layers.path import path_sweep
 from paper_lib.layers.probes import initial_norms, probe
 from paper_lib.layers.reset_sweep import reset_sweep
+from paper_lib.layers.set_sweep import greedy_sets, layer_resets, set_sweep
 from paper_lib.layers.side_by_side import Changes, hear
 from paper_lib.paths import cache_root
 from paper_lib.results import Record, Store
-from paper_lib.settings import CorpusSettings, Split, TrainingRun
+from paper_lib.settings import CorpusSettings, ResetSettings, Split, TrainingRun
 from paper_lib.studies.costs import cost
 from paper_lib.studies.measurements import (
     KINDS,
     ActivationStudy,
     AdaptationStudy,
+    GreedyStudy,
     Measurement,
     PathStudy,
     ProbeStudy,
     QuantisedStudy,
     ResetStudy,
+    SetStudy,
     corpus_of,
     directory_of,
     key_of,
@@ -82,10 +85,9 @@ def _reset(study: ResetStudy, position: int) -> dict[str, Any]:
     fitted = trained_model(study.run, position)
     corpus = corpus_of(study) if study.corpus else _corpus(study.run)
     batches = evaluation_batches(corpus, study.reset.split or "test", study.reset.batch_frames)
-    step = study.reset.rewind
     result = reset_sweep(
         fitted.model,
-        fitted.initial if step is None else fitted.initial | fitted.snapshot(step),
+        _put_back(fitted, study.reset),
         batches,
         fitted.tokenizer,
         study.reset,
@@ -94,6 +96,24 @@ def _reset(study: ResetStudy, position: int) -> dict[str, Any]:
         position,
     )
     return result.record() | {"checkpoint": fitted.digest}
+
+
+def _reset_sets(study: SetStudy | GreedyStudy, position: int) -> dict[str, Any]:
+    """Returns what is heard with sets of layers reset, those that the study names or those that a search comes to."""
+    fitted = trained_model(study.run, position)
+    batches = evaluation_batches(_corpus(study.run), study.reset.split or "test", study.reset.batch_frames)
+    resets = layer_resets(fitted.model, _put_back(fitted, study.reset), study.reset)
+    speech = (batches, fitted.tokenizer, compute_device(), position)
+    if isinstance(study, GreedyStudy):
+        result = greedy_sets(fitted.model, resets, *speech)
+    else:
+        result = set_sweep(fitted.model, resets, study.sets, study.exchanges, *speech)
+    return result | {"checkpoint": fitted.digest}
+
+
+def _put_back(fitted: Fit, reset: ResetSettings) -> dict[str, Tensor]:
+    """Returns the weights that a re-initialisation puts back, of the whole transducer."""
+    return fitted.initial if reset.rewind is None else fitted.initial | fitted.snapshot(reset.rewind)
 
 
 def _corpus(run: TrainingRun) -> Corpus:
@@ -215,6 +235,8 @@ _COMPUTE: Mapping[type[Measurement], Callable[[Any, int], dict[str, Any]]] = {
     ProbeStudy: _probe,
     QuantisedStudy: _quantise,
     AdaptationStudy: _adapt,
+    SetStudy: _reset_sets,
+    GreedyStudy: _reset_sets,
 }
 
 

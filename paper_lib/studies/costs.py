@@ -17,11 +17,13 @@ from paper_lib.settings import MEL_BINS, TrainingRun, TransducerSettings
 from paper_lib.studies.measurements import (
     ActivationStudy,
     AdaptationStudy,
+    GreedyStudy,
     Measurement,
     PathStudy,
     ProbeStudy,
     QuantisedStudy,
     ResetStudy,
+    SetStudy,
     run_of,
 )
 from paper_lib.threads import one_thread
@@ -54,6 +56,11 @@ def cost(measurement: Measurement) -> float:
         frames = RESET_FRAMES * (1 + run.model.encoder.layers * (len(measurement.shares) + 1))
     elif isinstance(measurement, ProbeStudy):
         frames = PROBE_FRAMES * measurement.utterances
+    elif isinstance(measurement, SetStudy):
+        frames = RESET_FRAMES * (1 + len(measurement.sets) + len(measurement.exchanges))
+    elif isinstance(measurement, GreedyStudy):
+        layers = run.model.encoder.layers
+        frames = RESET_FRAMES * (1 + layers * (layers + 1) // 2)
     elif isinstance(measurement, QuantisedStudy):
         frames = RESET_FRAMES * (1 + len(measurement.plans))
     elif isinstance(measurement, ActivationStudy):

@@ -87,11 +87,11 @@ class AdaptationPlan(StudyPlan):
     federated: FederatedSettings
 
     @property
-    def measurements(self) -> list[Measurement]:
+    def by_model(self) -> list[tuple[str, Measurement]]:
         """What can be named now: the trainings and their rankings, then the adaptations of every ranked seed."""
         first: list[Measurement] = [measurement for reset in self._resets for measurement in (reset.run, reset)]
-        rankings = self.rankings()
-        return [*first, *chain.from_iterable(self._of_seed(seed, ranking) for seed, ranking in rankings.items())]
+        then = chain.from_iterable(self._of_seed(seed, ranking) for seed, ranking in self.rankings().items())
+        return [(self._settings.model_name, measurement) for measurement in (*first, *then)]
 
     @property
     def unnamed(self) -> list[Measurement]:

@@ -11,25 +11,23 @@ from dataclasses import dataclass
 from paper_lib.profiles import Profile
 from paper_lib.results import Record
 from paper_lib.settings import CorpusSettings, SyntheticSettings, TrainingRun
-from paper_lib.studies import STUDIES, Study
-from paper_lib.studies.cheaper_ranks import SIZE, CheaperRanksPlan
-from paper_lib.studies.federated import AdaptationPlan
+from paper_lib.studies import STUDIES
 from paper_lib.studies.measurements import (
     ActivationStudy,
     AdaptationStudy,
+    GreedyStudy,
     Measurement,
     PathStudy,
     ProbeStudy,
     QuantisedStudy,
     ResetStudy,
+    SetStudy,
     key_of,
     run_of,
     seed_of,
     store_of,
     stored,
 )
-from paper_lib.studies.norms import FederatedNormsPlan, norm_name
-from paper_lib.studies.uses import UsesPlan
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Inventory:
         """Returns all that can be named now, by chapter; what several share comes once, with the first of them."""
         found: dict[tuple[str, str], Wanted] = {}
         for chapter, plan in self.plans.items():
-            for model, measurement in _by_model(plan):
+            for model, measurement in plan.by_model:
                 wanted = Wanted(measurement, model, chapter, None)
                 if wanted.key not in found:
                     found[wanted.key] = Wanted(measurement, model, chapter, self._record(wanted))
@@ -88,8 +86,8 @@ class Inventory:
 
     @property
     def unnamed(self) -> list[Measurement]:
-        """Stands for what cannot be named before the rankings that it needs are stored."""
-        return list({one.digest(): one for plan in self.plans.values() for one in plan.unnamed}.values())
+        """Stands for what cannot be named before the rankings of layers that it needs are stored."""
+        return list({key_of(one): one for plan in self.plans.values() for one in plan.unnamed}.values())
 
     def _record(self, wanted: Wanted) -> Record | None:
         if wanted.key not in self._found and (record := stored(wanted.measurement, self.store)):
@@ -117,24 +115,6 @@ def in_order_of_need(wanted: Sequence[Wanted]) -> list[Wanted]:
     return sorted(wanted, key=need)  # the rest is in the order of the studies: a training, then what is measured on it
 
 
-def _by_model(
-    plan: Study | AdaptationPlan | FederatedNormsPlan | CheaperRanksPlan | UsesPlan,
-) -> list[tuple[str, Measurement]]:
-    clients = "streaming" if plan.profile.adaptation.model.encoder.streaming else "the clients' first model"
-    if isinstance(plan, AdaptationPlan):
-        return [(clients, measurement) for measurement in plan.measurements]
-    if isinstance(plan, FederatedNormsPlan):
-        return [(f"{clients}, {norm}", m) for norm, of_norm in plan.by_norm.items() for m in of_norm]
-    if isinstance(plan, CheaperRanksPlan):
-        name = f"{SIZE} {norm_name(plan.profile.models[SIZE].encoder)}"
-        return [*((name, m) for m in plan.of_models), *((clients, m) for m in plan.of_clients)]
-    if isinstance(plan, UsesPlan):
-        size_s = f"S {norm_name(plan.profile.models['S'].encoder)}"
-        return [(size_s if run_of(m) == plan.profile.run("S", seed_of(m)) else clients, m) for m in plan.measurements]
-    names = [f"{model.size} {norm_name(model.run.model.encoder)}" for model in plan.models]
-    return [(name, m) for name, model in zip(names, plan.models, strict=True) for m in model.measurements]
-
-
 def _sort(measurement: Measurement) -> str:
     match measurement:
         case TrainingRun():
@@ -151,6 +131,10 @@ def _sort(measurement: Measurement) -> str:
             return "centralised adaptation"
         case AdaptationStudy():
             return "adaptation" if measurement.federated.rounds else "test before adaptation"
+        case SetStudy(exchanges=exchanges):
+            return "resets of pairs of layers, and exchanges" if exchanges else "resets of sets that a search chose"
+        case GreedyStudy():
+            return "search for a set of layers"
         case ResetStudy(reset=reset):
             kept = ", statistics kept" if reset.statistics == "kept" else ""
             rewound = "" if reset.rewind is None else f", rewound to step {reset.rewind}"

@@ -1,8 +1,9 @@
 """Measurements, named by their settings, and where their records are.
 
 `TrainingRun` stands for a training, `ResetStudy` for the resets of a trained model, `ActivationStudy` for what resets
-do to the activations above, `PathStudy` and `ProbeStudy` for cheaper readings of layers, `QuantisedStudy` for layers in
-few bits, `AdaptationStudy` for federated learning. Without torch: a page whose records are stored needs none.
+do to the activations above, `PathStudy` and `ProbeStudy` for cheaper readings of layers, `SetStudy` and `GreedyStudy`
+for resets of several layers together, `QuantisedStudy` for layers in few bits, `AdaptationStudy` for federated
+learning. Without torch: a page whose records are stored needs none.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -112,7 +113,35 @@ class AdaptationStudy(Settings):
         return f"plan {self.plan.name}{bits}{trained}"
 
 
-Measurement = TrainingRun | ResetStudy | ActivationStudy | PathStudy | ProbeStudy | QuantisedStudy | AdaptationStudy
+class SetStudy(Settings):
+    """What a trained model hears of a whole split with sets of layers reset together, and with neighbours exchanged."""
+
+    version: int = 1
+    run: TrainingRun
+    reset: ResetSettings = Field(description="of every layer of a set: re-initialisation, without draws")
+    sets: tuple[tuple[Positive, ...], ...] = Field(description="layers that are reset together, from 1, in order")
+    exchanges: tuple[Positive, ...] = Field(default=(), description="layers that change places with the next one")
+
+
+class GreedyStudy(Settings):
+    """The search for layers that can be reset together: one by one, each time the one that does least harm."""
+
+    version: int = 1
+    run: TrainingRun
+    reset: ResetSettings = Field(description="of every layer: re-initialisation, without draws, on the split it names")
+
+
+Measurement = (
+    TrainingRun
+    | ResetStudy
+    | ActivationStudy
+    | PathStudy
+    | ProbeStudy
+    | SetStudy
+    | GreedyStudy
+    | QuantisedStudy
+    | AdaptationStudy
+)
 KINDS: dict[type[Measurement], str] = {
     TrainingRun: "training",
     ResetStudy: "reset_sweep",
@@ -121,6 +150,8 @@ KINDS: dict[type[Measurement], str] = {
     ProbeStudy: "probe",
     QuantisedStudy: "quantised",
     AdaptationStudy: "adaptation",
+    SetStudy: "layer_sets",
+    GreedyStudy: "greedy_sets",
 }
 
 
@@ -202,13 +233,29 @@ class StudyPlan(ABC):
 
     @property
     @abstractmethod
+    def by_model(self) -> list[tuple[str, Measurement]]:
+        """All that can be named already, each with what its model is called: "M BatchNorm"."""
+
+    @property
     def measurements(self) -> list[Measurement]:
         """All that can be named already."""
+        return [measurement for _, measurement in self.by_model]
 
     @property
     def unnamed(self) -> list[Measurement]:
         """Stands for as much as can be named once what it hangs on is stored."""
         return []
+
+    @abstractmethod
+    def records(self, workers: int | None = None) -> Any:
+        """Returns the records, measured now where they are not stored; of a published profile those that are there.
+
+        Raises NotMeasuredError where that is nothing.
+        """
+
+    @abstractmethod
+    def summary(self) -> list[str]:
+        """Returns lines with what was found and the names of the records, measured now where they are not stored."""
 
     @property
     def is_stored(self) -> bool:

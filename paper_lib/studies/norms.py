@@ -14,7 +14,6 @@ from paper_lib.federated.comparison import Adapted
 from paper_lib.federated.plans import named_plan
 from paper_lib.profiles import AdaptationProfile, Profile
 from paper_lib.results import Record
-from paper_lib.settings import EncoderSettings
 from paper_lib.studies.adaptations import adaptation, centralised, unadapted
 from paper_lib.studies.measurements import (
     Measurement,
@@ -26,13 +25,6 @@ from paper_lib.studies.measurements import (
     record_of,
     store_of,
 )
-
-
-def norm_name(encoder: EncoderSettings) -> str:
-    """Returns what the norm of the convolution module is called in tables and figures."""
-    if encoder.norm == "batch":
-        return "BatchNorm"
-    return f"GroupNorm, {encoder.groups} group{'s' if encoder.groups > 1 else ''}"
 
 
 @dataclass(frozen=True)
@@ -71,9 +63,9 @@ class FederatedNormsPlan(StudyPlan):
         }
 
     @property
-    def measurements(self) -> list[Measurement]:
-        """The measurements of both norms."""
-        return list(chain.from_iterable(self.by_norm.values()))
+    def by_model(self) -> list[tuple[str, Measurement]]:
+        clients = self.profile.adaptation.model_name
+        return [(f"{clients}, {norm}", m) for norm, of_norm in self.by_norm.items() for m in of_norm]
 
     def records(self, workers: int | None = None) -> FederatedNormsRecords:
         """Returns all records, measured now where they are not stored, `workers` at a time.
@@ -122,7 +114,7 @@ class FederatedNormsPlan(StudyPlan):
         settings = self.profile.adaptation
         encoders = [settings.model.encoder.model_copy(update={"norm": norm}) for norm in ("batch", "group")]
         return {
-            norm_name(encoder): settings.model_copy(
+            encoder.norm_name: settings.model_copy(
                 update={"model": settings.model.model_copy(update={"encoder": encoder})}
             )
             for encoder in encoders

@@ -32,6 +32,8 @@ from paper_lib.studies.measurements import (
     is_published,
     not_measured,
     record_of,
+    run_of,
+    seed_of,
     store_of,
     stored,
 )
@@ -65,9 +67,11 @@ class UsesPlan(StudyPlan):
     """
 
     @property
-    def measurements(self) -> list[Measurement]:
+    def by_model(self) -> list[tuple[str, Measurement]]:
         """What can be named now, seed by seed."""
-        return list(chain.from_iterable(self._of_seed(seed, self._rankings(seed)) for seed in self._seeds))
+        named = chain.from_iterable(self._of_seed(seed, self._rankings(seed)) for seed in self._seeds)
+        size_s, clients = self.profile.model_name("S"), self.profile.adaptation.model_name
+        return [(size_s if run_of(m) == self.profile.run("S", seed_of(m)) else clients, m) for m in named]
 
     @property
     def unnamed(self) -> list[Measurement]:

@@ -1,0 +1,151 @@
+"""Figures of sets of layers: what pairs do, alone and beyond their sum, how sets grow, and neighbours exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import SymLogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from paper_lib.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, book_style, new_figure
+from paper_lib.inference import Estimate
+from paper_lib.layers.ranking import MARGIN
+from paper_lib.layers.sets import ExchangeEffect, LayerSet
+
+_TICKS = [0, 2, 10, 50]
+
+
+@book_style()
+def pair_maps(
+    harm: Mapping[LayerSet, float],
+    interactions: Mapping[LayerSet, float],
+    signs: Mapping[LayerSet, int],
+    layers: int,
+    margin: float = MARGIN,
+) -> Figure:
+    """Returns two maps of layer × layer, in points of WER: the change by the reset of both, and what of it is beyond
+    the sum of their single ones.
+
+    `harm` is of pairs and, on the diagonal, of single layers; `interactions` and `signs` are of pairs. Where the sign
+    is 1 or -1, a + or a − stands in the cell. Colours are linear up to the margin and logarithmic beyond it.
+    """
+    figure = new_figure(height=4.1)
+    panels = figure.subplots(1, 2)
+    points = 100 * margin
+    for pair, value in harm.items():
+        beyond = {"interaction_points": 100 * interactions[pair], "sign": signs[pair]} if pair in interactions else {}
+        figure.note(layer=pair[0], other=pair[-1], change_points=100 * value, **beyond)
+    highest = max(2 * points, 100 * max(harm.values()))
+    farthest = max(2 * points, *(100 * abs(value) for value in interactions.values()))
+    _map(panels[0], "WER change, both reset", harm, layers, "cividis", (0, highest), points)
+    _map(panels[1], "beyond the sum of both alone", interactions, layers, "RdBu_r", (-farthest, farthest), points)
+    for (one, other), sign in signs.items():
+        if sign:
+            panels[1].text(other, one, "+" if sign > 0 else "−", ha="center", va="center", color=BLACK, fontsize=8)
+    panels[0].set_ylabel("layer")
+    return figure
+
+
+def _map(
+    axes: Axes,
+    title: str,
+    values: Mapping[LayerSet, float],
+    layers: int,
+    colours: str,
+    limits: tuple[float, float],
+    linear: float,
+) -> None:
+    """Draws values of pairs into the upper triangle, of single layers onto the diagonal; limits are in points."""
+    grid = np.full((layers, layers), np.nan)
+    for chosen, value in values.items():
+        grid[chosen[0] - 1, chosen[-1] - 1] = 100 * value
+    norm = SymLogNorm(linear, linscale=0.7, vmin=limits[0], vmax=limits[1], clip=True)
+    image = axes.imshow(grid, cmap=colours, norm=norm, extent=(0.5, layers + 0.5, layers + 0.5, 0.5))
+    axes.set_title(title)
+    ticks = range(1, layers + 1) if layers <= 8 else range(2, layers + 1, 2)
+    axes.set_xticks(ticks)
+    axes.set_yticks(ticks)
+    axes.set_xlabel("other layer")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    marks = [mark for mark in (*(-tick for tick in _TICKS[:0:-1]), *_TICKS) if limits[0] <= mark <= limits[1]]
+    bar = axes.figure.colorbar(image, ax=axes, location="bottom", label="points", fraction=0.05, aspect=25)
+    bar.set_ticks(marks, labels=[f"{mark:g}".replace("-", "−") for mark in marks])
+    bar.minorticks_off()
+
+
+@book_style()
+def nested_sets(curves: Mapping[str, Mapping[str, Sequence[Estimate]]], margin: float = MARGIN) -> Figure:
+    """Returns the WER change, in points, against the number of layers that are reset together, a panel per training.
+
+    `curves` are by training and by the same three orders. The scale is linear up to the margin and logarithmic beyond.
+    """
+    figure = new_figure(height=3.3)
+    panels = figure.subplots(1, len(curves), sharex=True, sharey=True, squeeze=False)[0]
+    colours = dict(zip(next(iter(curves.values())), (BLUE, VERMILION, GREY), strict=True))
+    for axes, (training, by_order) in zip(panels, curves.items(), strict=True):
+        axes.axhspan(-100 * margin, 100 * margin, color="#eeeeee", linewidth=0)
+        axes.axhline(0, color=GREY, linewidth=0.8)
+        for place, (order, changes) in enumerate(by_order.items()):
+            sizes = np.arange(1, len(changes) + 1)
+            for size, change in zip(sizes, changes, strict=True):
+                figure.note(training=training, order=order, layers=int(size), **_points("change", change))
+            x = sizes + 0.12 * (place - (len(by_order) - 1) / 2)  # whiskers of equal sizes stand side by side
+            low, high = (np.array([100 * getattr(change, end) for change in changes]) for end in ("low", "high"))
+            axes.vlines(x, low, high, color=colours[order], linewidth=1.2)
+            values = [100 * change.value for change in changes]
+            axes.plot(x, values, "o-", color=colours[order], markersize=3.5, linewidth=1.2)
+        axes.set_title(training)
+        axes.set_yscale("symlog", linthresh=100 * margin, linscale=0.8)
+        axes.set_yticks([*_TICKS, 100], [*map(str, _TICKS), "100"])
+        axes.set_ylim(bottom=-100 * margin)
+        axes.minorticks_off()
+        axes.grid(axis="y")
+        axes.set_xlabel("layers reset together")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].set_ylabel("WER change, points")
+    marks = [Line2D([], [], color=colour, marker="o", markersize=3.5, label=order) for order, colour in colours.items()]
+    figure.legend(handles=marks, loc="outside upper right", ncols=len(marks))
+    return figure
+
+
+@book_style()
+def exchange_columns(effects: Sequence[ExchangeEffect], margin: float = MARGIN) -> Figure:
+    """Returns the WER change, in points, with a layer and the next exchanged, and beside it with both reset.
+
+    The scale is linear up to the margin and logarithmic beyond it.
+    """
+    figure = new_figure(height=2.9)
+    axes = figure.subplots()
+    axes.axhspan(-100 * margin, 100 * margin, color="#eeeeee", linewidth=0)
+    axes.axhline(0, color=BLACK, linewidth=0.8)
+    for effect in effects:
+        numbers = _points("exchanged", effect.change) | _points("reset", effect.reset)
+        figure.note(layer=effect.layer, **numbers, **{"class": effect.classification})
+    for name, colour, offset, changes in (
+        ("exchanged", BLUE, -0.2, [effect.change for effect in effects]),
+        ("both reset", ORANGE, 0.2, [effect.reset for effect in effects]),
+    ):
+        x = np.array([effect.layer for effect in effects]) + offset
+        axes.bar(x, [100 * change.value for change in changes], 0.36, color=colour, label=name)
+        low, high = (np.array([100 * getattr(change, end) for change in changes]) for end in ("low", "high"))
+        axes.vlines(x, low, high, color=BLACK, linewidth=1.2)
+    axes.set_xticks([effect.layer for effect in effects], [f"{e.layer}↔{e.layer + 1}" for e in effects], fontsize=7.5)
+    axes.set_yscale("symlog", linthresh=100 * margin, linscale=0.8)
+    axes.set_yticks(_TICKS, [*map(str, _TICKS)])
+    axes.minorticks_off()
+    axes.grid(axis="y")
+    axes.set_xlabel("layers, from the input")
+    axes.set_ylabel("WER change, points")
+    figure.legend(loc="outside upper right", ncols=2)
+    return figure
+
+
+def _points(name: str, estimate: Estimate) -> dict[str, float]:
+    """Returns an estimate as the columns of a file: its value and its ends, in points."""
+    ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
+    return {f"{name}_points{end}": 100 * value for end, value in ends.items()}
