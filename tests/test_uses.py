@@ -28,6 +28,7 @@ from paper_lib.settings import DropoutPlan, TrainingRun
 from paper_lib.studies import measurements as studies_measurements
 from paper_lib.studies import uses
 from paper_lib.studies.computing import trained_model
+from paper_lib.studies.inventory import Inventory
 from paper_lib.studies.measurements import (
     AdaptationStudy,
     NotMeasuredError,
@@ -108,6 +109,14 @@ def test_what_is_there_is_shown_and_what_hangs_on_rankings_is_named_when_they_ar
     assert "trained" not in plan.records().groups
     assert plan.unnamed == []
     plan.measure(1)
+    names = [one.name for one in Inventory(profile).wanted()]
+    assert len(set(names)) == len(names)
+    assert {
+        "resets of layers, on dev speech, S GroupNorm, 2 groups, seed 0",
+        "layers in few bits, S GroupNorm, 2 groups, seed 0",
+        "adaptation, streaming, seed 0, plan rest:0, bits rest:4",
+        "adaptation, streaming, seed 0, plan rest:0, layers 4 alone",
+    } <= set(names)
     records = plan.records()
     assert list(records.groups) == ["bits", "trained", "dropout"]
     for group in records.groups.values():

@@ -9,6 +9,7 @@ from paper_lib.profiles import SIZES, Profile, profile_of
 from paper_lib.settings import EncoderSettings, TransducerSettings
 from paper_lib.studies import STUDIES
 from paper_lib.studies.federated import federated_dropout
+from paper_lib.studies.uses import uses
 
 PLANS = ("none", "amb-2")
 
@@ -31,5 +32,9 @@ def tiny_profile(**training: Any) -> Profile:
 
 
 def tiny_studies() -> dict[str, Any]:
-    """Returns the studies with two plans and one round of adaptation."""
-    return {**STUDIES, "federated_dropout": partial(federated_dropout, plans=PLANS, rounds=1)}
+    """Returns the studies with two plans and one round of adaptation; `test_uses` makes the many of the uses."""
+    return {
+        **STUDIES,
+        "federated_dropout": partial(federated_dropout, plans=PLANS, rounds=1),
+        "uses": lambda profile: uses(profile.model_copy(update={"beyond_seeds": None})),
+    }

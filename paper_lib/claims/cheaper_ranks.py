@@ -86,7 +86,7 @@ def in_short(ranked: Sequence[Ranked], trainings: int) -> list[str]:
         f"It costs {best.quantity.cost:.2g} evaluations and finds {100 * best.found:.0f} % of the less harmful half of "
         "the layers, where drawing lots would find about 50 %.",
         f"Resets themselves, heard on other utterances, reach ρ = {reset.given_depth:.2f} for "
-        f"{reset.quantity.cost:.3g} evaluations; of the other dear readings {other.quantity.name} does best, "
+        f"{reset.quantity.cost:.3g} evaluations; of the other costly readings {other.quantity.name} does best, "
         f"ρ = {other.given_depth:.2f} for {other.quantity.cost:.3g}, both at fixed depth.",
         f"This rests on {trainings} training{'s' if trainings > 1 else ''}.",
     ]
