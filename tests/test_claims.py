@@ -28,7 +28,7 @@ from paper_lib.claims import (
 )
 from paper_lib.claims import tested as judged
 from paper_lib.claims.federated_dropout import crit_less_amb, dips_at_least_critical, dips_by_layer
-from paper_lib.claims.findings import CLAIMS
+from paper_lib.claims.findings import BEYOND, CLAIMS
 from paper_lib.claims.model_size import judge, larger_is_more_robust, layers_differ, resets_are_similar, within
 from paper_lib.claims.signatures import TooFewTrainingsError
 from paper_lib.federated.comparison import Adapted
@@ -157,10 +157,13 @@ def test_judge_has_a_finding_on_every_claim_of_the_slide() -> None:
 
 
 def test_claims_have_distinct_ids_and_say_what_each_verdict_takes() -> None:
-    assert len({claim.id for claim in CLAIMS}) == len(CLAIMS) == 21
-    for claim in CLAIMS:
+    claims = (*CLAIMS, *BEYOND)
+    assert len({claim.id for claim in claims}) == len(claims)
+    assert (len(CLAIMS), len(BEYOND)) == (24, 8)
+    for claim in claims:
         assert set(claim.criteria) == {"reproduced", "partly reproduced", "not reproduced", "not resolved"}
-        assert all([claim.slide, claim.statement, claim.statistic, claim.records, claim.chapter, claim.figure])
+        assert all([claim.statement, claim.statistic, claim.records, claim.chapter, claim.figure])
+        assert bool(claim.slide) == (claim in CLAIMS)
 
 
 @pytest.mark.parametrize(

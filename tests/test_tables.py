@@ -56,8 +56,9 @@ def result_of(measurement: Measurement, number: int) -> Mapping[str, Any]:
         return {"spoken": spoken(), "intact": wrong, "plans": {plan.name: wrong for plan in measurement.plans}}
     if isinstance(measurement, GreedyStudy):
         layers = range(1, measurement.run.model.encoder.layers + 1)
+        result = result_of(ResetStudy(run=measurement.run, reset=measurement.reset), number)
         steps = [{"layer": layer, "errors": [[layer, layer]], "misheard": misheard(errors)} for layer in layers]
-        return {"spoken": spoken(), "intact": misheard(errors), "steps": steps}
+        return {**result, "steps": steps}
     if isinstance(measurement, AdaptationStudy):
         return {"spoken": spoken(), "misheard": misheard(errors), "reports": [{"update_norms": HARMS}]}
     layers = measurement.run.model.encoder.layers if hasattr(measurement, "run") else measurement.model.encoder.layers
