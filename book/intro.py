@@ -12,17 +12,6 @@
 
 # %% [markdown]
 # # Which layers of a speech recogniser matter?
-#
-# A neural network is a stack of layers, all trained alike. Do all of them need it? In 2022 five researchers at Google
-# trained {term}`Conformer` speech recognisers, then put single layers back to their untrained weights and listened
-# again ([arXiv:2110.04267](https://arxiv.org/abs/2110.04267)). Some resets did nothing: {term}`ambient <ambient layer>`
-# layers. Some destroyed the recogniser: {term}`critical <critical layer>` layers. Whoever knows which is which can
-# train, send and store less, which counts where models are trained on phones.
-#
-# The paper came without code and without data. This book rebuilds its experiments from nothing, on speech that it makes
-# itself, and puts each of the paper's claims beside what was measured here, with an
-# {term}`interval <confidence interval>` and a verdict that is computed and not written. Where our numbers contradict
-# the paper, the page says so.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -32,19 +21,74 @@ from paper_lib.chapters import begin
 
 chapter = begin("intro", globals())
 
+# %% tags=["hide-input"]
+from paper_lib.claims.findings import findings, sweeps_by
+from paper_lib.claims.headline import headline
+from paper_lib.figures.claims import verdict_strip
+from paper_lib.figures.markup import paragraph
+from paper_lib.layers.ranking import intact_wer, layer_effects, reinitialised
+from paper_lib.profiles import profile_of
+from paper_lib.studies import model_size
+
+published = profile_of("laptop")
+measured = sweeps_by(model_size(published).records(), "size")
+paragraph(
+    *headline({size: reinitialised(of_size) for size, of_size in measured.items()}),
+    name="in-short",
+)
+
+# %% tags=["hide-input"]
+found = findings(published)
+verdict_strip(found, f"{len(found)} claims of the paper, judged by what was measured")
+
 # %% [markdown]
-# ## The question, in one figure
-#
-# Each column is the word error rate ({term}`WER`, the share of words that come out wrong) with **one** layer reset. The
-# dashed line is the same model, intact.
+# {doc}`The experiment <model_size>` · {doc}`Every claim with its verdict <claims>` ·
+# {doc}`Reset a layer and listen <explore>` · {doc}`Ask it of your own model <own_model>`
 
 # %% tags=["hide-input"]
 from paper_lib.figures.resets import reset_columns
 from paper_lib.figures.style import show
-from paper_lib.layers.ranking import intact_wer, layer_effects
+
+trained = "; ".join(
+    f"Conformer{size}: over {of_size.varied}" for size, of_size in measured.items()
+)
+show(
+    reset_columns(
+        {size: layer_effects(of_size) for size, of_size in measured.items()},
+        {size: intact_wer(of_size) for size, of_size in measured.items()},
+    ),
+    caption="Middle layers sit at the line of the intact model when they are reset, the last ones do not. Word error "
+    "rate with one layer of the paper's encoders re-initialised or re-randomised, on synthetic speech: the published "
+    f"results, profile laptop. Whiskers: 95 % intervals ({trained}). Dots: single draws and trainings.",
+    alt="For each size a pair of columns per encoder layer: the word error rate with that layer re-initialised or "
+    "re-randomised. "
+    + " ".join(
+        headline({size: reinitialised(of_size) for size, of_size in measured.items()})
+    ),
+    name="published",
+)
+
+# %% [markdown]
+# ## What is asked
+#
+# A neural network is a stack of layers, all trained alike. Do all of them need it? In 2022 five researchers at Google
+# trained {term}`Conformer` speech recognisers, then put single layers back to their untrained weights and listened
+# again. Some resets did nothing: {term}`ambient <ambient layer>` layers. Some destroyed the recogniser: {term}`critical
+# <critical layer>` layers. Whoever knows which is which can train, send and store less, which counts where models are
+# trained on phones.
+#
+# The sources are the paper, *Exploring Heterogeneous Characteristics of Layers in ASR Models for More Efficient
+# Training* by Lillian Zhou, Dhruv Guliani, Andreas Kabel, Giovanni Motta and Françoise Beaufays (ICASSP 2022,
+# [arXiv:2110.04267](https://arxiv.org/abs/2110.04267)), and the slides of their talk at that conference. *The slide*
+# in this book is one of those.
+#
+# They came without code and without data. This book rebuilds the experiments from nothing, on speech that it makes
+# itself and on recordings of people, and puts each of the paper's claims beside what was measured here, with an
+# {term}`interval <confidence interval>` and a verdict that is computed and not written. Where our numbers contradict
+# the paper, the page says so.
+
+# %% tags=["hide-input"]
 from paper_lib.layers.sweeps import Sweeps
-from paper_lib.profiles import profile_of
-from paper_lib.studies import model_size
 
 profile = profile_of(chapter.parameters.profile)
 largest = max(
@@ -52,40 +96,56 @@ largest = max(
     key=lambda record: profile.models[record.size].encoder.dim,
 )
 sweep = Sweeps.of([largest.reset.result])
-show(
-    reset_columns(
-        {largest.size: layer_effects(sweep)}, {largest.size: intact_wer(sweep)}
-    ),
-    caption=f"The largest model of this profile, one training. Whiskers: 95 % intervals over {sweep.varied}. The "
-    "chapter on model size explains the figure and has the other sizes.",
-    alt="A pair of columns for each encoder layer: word error rate with that layer re-initialised or re-randomised.",
-    name="largest-model",
-)
+if profile.name == published.name:
+    here = paragraph("The figure above is of this book's own profile.")
+else:
+    here = show(
+        reset_columns(
+            {largest.size: layer_effects(sweep)}, {largest.size: intact_wer(sweep)}
+        ),
+        caption=f"The same in this book's own run, profile {profile.name}: its largest model, "
+        f"{profile.models[largest.size].encoder.layers} layers, one training. Whiskers: 95 % intervals over "
+        f"{sweep.varied}. Small models have less to spare; the other pages are of this profile.",
+        alt="A pair of columns for each encoder layer: word error rate with that layer re-initialised or "
+        "re-randomised.",
+        name="largest-model",
+    )
+here
 
 # %% [markdown]
 # ## How to read this book
 #
-# - {doc}`corpus`: the speech, to look at and to listen to.
-# - {doc}`model`: the recogniser, its sizes, and what a reset is.
+# *Findings*
+#
 # - {doc}`model_size`: the experiment, for three sizes.
 # - {doc}`group_norm`: the same with other norms, and why BatchNorm is special.
 # - {doc}`stability`: everything trained again. Do the ranks stay?
 # - {doc}`signatures`: can ranks be read from training, without resets? And resets of single modules.
 # - {doc}`federated_dropout`: the use of it all. Phones that train a smaller model, and which units they can spare.
 # - {doc}`human_speech`: all of it again with recordings of people, who are the federated clients, too.
-# - {doc}`cheaper_ranks`: beyond the paper. Which quick reading of a layer predicts the harm of its reset?
-# - {doc}`layer_sets`: beyond the paper. Which layers can be reset *together*, and do neighbours depend on each other?
-# - {doc}`uses`: what else the ranks are good for, and what each choice costs and saves a phone.
 # - {doc}`claims`: each of the paper's claims beside what was measured, with a verdict.
+#
+# *Beyond the paper*
+#
+# - {doc}`cheaper_ranks`: which quick reading of a layer predicts the harm of its reset?
+# - {doc}`layer_sets`: which layers can be reset *together*, and do neighbours depend on each other?
+# - {doc}`uses`: what else the ranks are good for, and what each choice costs and saves a phone.
+#
+# *How it is made*
+#
+# - {doc}`corpus`: the speech, to look at and to listen to.
+# - {doc}`model`: the recogniser, its sizes, and what a reset is.
 # - {doc}`sure`: what the intervals cover and what the tests test, simulated.
 # - {doc}`costs`: how fast the code is beside other libraries, and how time and memory grow.
+# - {doc}`status`: what produced each page, on what machine, in what time.
+#
+# *Check and reuse*
+#
 # - {doc}`explore`: what the other pages chose to show, for you to choose: a layer, a sentence.
 # - {doc}`own_model`: the same questions asked of a model that is not the book's, yours for example.
 # - {doc}`own_speech`: the same for recordings of your own, in your language.
-# - {doc}`api`: the functions that others may build on.
 # - {doc}`reproduce`: how to make all this again, and what it costs.
-# - {doc}`glossary`, {doc}`bibliography` and {doc}`status`: the words, the sources, and what produced each page, on what
-#   machine, in what time.
+# - {doc}`api`: the functions that others may build on; {doc}`glossary` and {doc}`bibliography`: the words, the sources.
 #
 # Each page says under its title which {term}`profile` made it: how much was computed, on what speech, with which
 # models. `quick` computes everything afresh in minutes, with models a fiftieth of the paper's size. `laptop` trains the
@@ -109,7 +169,7 @@ table(
         for name, count in published.items()
     ],
     ["Profile", "Published results"],
-    "A profile that was not measured is not spoken of in any chapter.",
+    "Verdicts are given for what was measured, and for nothing else.",
 )
 
 # %% [markdown]

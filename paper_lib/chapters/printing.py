@@ -28,7 +28,8 @@ class PrintError(RuntimeError):
 def pages_in_order(root: Path) -> list[str]:
     """Returns the pages of `_toc.yml`, "book/intro" for example."""
     contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    return [contents["root"], *(entry["file"] for entry in contents["chapters"])]
+    parts = contents.get("parts", [contents])
+    return [contents["root"], *(entry["file"] for part in parts for entry in part["chapters"])]
 
 
 def find_chromium() -> str | None:

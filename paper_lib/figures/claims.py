@@ -17,6 +17,13 @@ BEYOND_WORDS: Mapping[Verdict, str] = {
     "not resolved": "not resolved",
 }
 
+ICONS: Mapping[Verdict, str] = {
+    "reproduced": "✓",
+    "partly reproduced": "◐",
+    "not reproduced": "✗",
+    "not resolved": "?",
+}
+
 
 def claims_table(findings: Sequence[Finding], caption: str) -> Markup:
     """Returns the findings of one chapter: a row per claim."""
@@ -52,11 +59,31 @@ def verdict_cell(finding: Finding, survives: bool = False, words: Mapping[Verdic
 
     One that `survives` the correction over all claims has a mark.
     """
-    remedy = f"; to tell the rest: {finding.remedy}" if finding.remedy else ""
+    remedy = f"to tell the rest: {finding.remedy}" if finding.remedy else ""
     mark = " ✻" if survives else ""
     verdict = words[finding.verdict] if words else finding.verdict
     return Markup(
-        f"<strong>{html.escape(verdict)}</strong>{mark}{html.escape(remedy)}", text=f"{verdict}{mark}{remedy}"
+        f"{_chip(finding.verdict, verdict)}{mark} {html.escape(remedy)}".strip(),
+        text="; ".join(filter(None, [f"{verdict}{mark}", remedy])),
+    )
+
+
+def verdict_strip(findings: Sequence[Finding], caption: str) -> Markup:
+    """Returns how many claims came out which way, as a row of chips that leads to the page of claims."""
+    counts = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in ICONS}
+    chips = "".join(f"<li>{_chip(verdict, f'{count} {verdict}')}</li>" for verdict, count in counts.items())
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    return Markup(
+        f'<div class="verdicts"><p><a href="claims.html">{html.escape(caption)}</a></p><ul>{chips}</ul></div>',
+        text=f"{caption}: {told}",
+    )
+
+
+def _chip(verdict: Verdict, shown: str) -> str:
+    """Returns a verdict in colour, with an icon and in words: no reader depends on the colour."""
+    return (
+        f'<strong class="verdict {verdict.replace(" ", "-")}"><span aria-hidden="true">{ICONS[verdict]}</span> '
+        f"{html.escape(shown)}</strong>"
     )
 
 

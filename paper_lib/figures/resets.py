@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, DataFigure, book_style, new_figure
 from paper_lib.inference import Estimate
@@ -14,6 +15,7 @@ from paper_lib.layers.ranking import MARGIN, Class, LayerEffect
 from paper_lib.layers.variants import ALL_KINDS, Kind
 
 KIND_COLOURS: dict[Kind, str] = {"re-initialisation": BLUE, "re-randomisation": ORANGE, "skip": GREEN}
+AMBIENT_GROUND = "#e3eef8"
 CLASS_COLOURS: dict[Class, str] = {"ambient": BLUE, "critical": VERMILION, "unresolved": GREY}
 CLASS_MARKERS: dict[Class, str] = {"ambient": "o", "critical": "s", "unresolved": "D"}
 
@@ -23,7 +25,7 @@ def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[
     """Returns the slide's figure: a column per layer and kind of reset, WER in %, a row of axes per model size.
 
     Whiskers are the 95 % intervals of the columns, dots the single draws and trainings. The dashed line is the intact
-    model.
+    model. Layers whose re-initialisation is ambient stand on a ground of their own.
     """
     kinds = _offsets(effects, 0.8)
     figure = new_figure(height=0.5 + 1.65 * len(effects))
@@ -31,6 +33,8 @@ def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[
     for axes, (size, layers) in zip(rows, effects.items(), strict=True):
         for effect in layers:
             _note(figure, size, effect)
+        for layer in (e.layer for e in layers if (e.kind, e.classification) == ("re-initialisation", "ambient")):
+            axes.axvspan(layer - 0.5, layer + 0.5, color=AMBIENT_GROUND, linewidth=0, zorder=0)
         for kind, offset in kinds.items():
             of_kind = [effect for effect in layers if effect.kind == kind]
             _columns(axes, of_kind, offset, 0.72 / len(kinds), KIND_COLOURS[kind])
@@ -45,7 +49,8 @@ def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[
     rows[-1].set_xlabel("layer that is reset, from the input (1) to the output")
     swatches = [Line2D([], [], color=KIND_COLOURS[kind], linewidth=7, label=kind) for kind in kinds]
     line = Line2D([], [], color=BLACK, linewidth=1, linestyle="--", label="intact")
-    figure.legend(handles=[*swatches, line], loc="outside upper right", ncols=1 + len(kinds))
+    ground = Patch(color=AMBIENT_GROUND, label="ambient when re-initialised")
+    figure.legend(handles=[*swatches, line, ground], loc="outside upper right", ncols=2 + len(kinds))
     return figure
 
 

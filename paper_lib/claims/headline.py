@@ -1,0 +1,31 @@
+"""The book's finding in a few words, for its first page: they follow from the records, as verdicts do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from paper_lib.claims import points
+from paper_lib.layers.ranking import MARGIN, LayerEffect
+
+
+def headline(effects: Mapping[str, Sequence[LayerEffect]]) -> list[str]:
+    """Says of each size how many of its layers can be put back to their untrained weights, and which one costs most.
+
+    `effects` are those of re-initialisation, by the size of the model.
+    """
+    (first, of_first), *others = effects.items()
+    worst = max(of_first, key=lambda effect: effect.change.value)
+    sentences = [
+        f"Of the {len(of_first)} layers of a trained Conformer{first}, {_ambient(of_first)} can be put back to the "
+        "weights that training began with, one at a time, and the word error rate rises by less than "
+        f"{100 * MARGIN:g} points.",
+        f"Layer {worst.layer} costs most: {points(worst.change)}.",
+    ]
+    if others:
+        told = [f"{_ambient(of_size)} of {len(of_size)} in Conformer{size}" for size, of_size in others]
+        sentences.append(f"So can {' and '.join(told)}.")
+    return sentences
+
+
+def _ambient(effects: Sequence[LayerEffect]) -> str:
+    return str(sum(effect.classification == "ambient" for effect in effects) or "none")
