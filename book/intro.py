@@ -21,7 +21,7 @@ from paper_lib.chapters import begin
 
 chapter = begin("intro", globals())
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from paper_lib.claims.findings import findings, sweeps_by
 from paper_lib.claims.headline import headline
 from paper_lib.figures.claims import verdict_strip
@@ -37,7 +37,7 @@ paragraph(
     name="in-short",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 found = findings(published)
 verdict_strip(found, f"{len(found)} claims of the paper, judged by what was measured")
 
