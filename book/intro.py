@@ -142,6 +142,7 @@ here
 # *Check and reuse*
 #
 # - {doc}`explore`: what the other pages chose to show, for you to choose: a layer, a sentence.
+# - {doc}`speak`: a recogniser in the page itself. Reset a layer, speak, and read what it still understands.
 # - {doc}`own_model`: the same questions asked of a model that is not the book's, yours for example.
 # - {doc}`own_speech`: the same for recordings of your own, in your language.
 # - {doc}`reproduce`: how to make all this again, and what it costs.

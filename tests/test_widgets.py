@@ -36,12 +36,12 @@ from paper_lib.settings import ResetSettings
 from paper_lib.studies.computing import trained_model
 from paper_lib.training import Fit
 from paper_lib.widgets.federated import FederatedPanel, spoken_commands
-from paper_lib.widgets.hearing import HearingPanel, voices
+from paper_lib.widgets.hearing import HearingPanel
 from paper_lib.widgets.layers import LayersPanel, spoken_tests
 from paper_lib.widgets.recogniser import Recogniser
 from paper_lib.widgets.shipped import PLACE, ShippedModel, load_shipped, model_at_hand, save_shipped
 from paper_lib.widgets.signature import SignaturePanel
-from paper_lib.widgets.speech import LONGEST, MOST_CHARACTERS, SpeechError, recorded, typed
+from paper_lib.widgets.speech import LONGEST, MOST_CHARACTERS, SpeechError, recorded, typed, voices
 
 CPU = torch.device("cpu")
 SENTENCE = "hello chris are you free next week"

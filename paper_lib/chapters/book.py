@@ -29,6 +29,8 @@ from paper_lib.profiles import profile_of, resolve
 from paper_lib.studies import STUDIES
 from paper_lib.studies.measurements import compute_missing, is_published, store_of
 
+RECOGNISING = "speak"  # the chapter with a recogniser in its page
+
 COLAB_CELL = """\
 import os
 import sys
@@ -87,6 +89,8 @@ def render(notebooks: Sequence[Path], root: Path) -> Path:
             raise BuildError(f"Jupyter Book did not build the pages without a warning:\n{build.stderr.strip()}")
         built = output / "_build" / "html"
         publish_notebooks(notebooks, root, built / "notebooks")
+        if any(path.stem == RECOGNISING for path in notebooks):
+            publish_recogniser(built / "recogniser")
         _replace(html, built, Path(scratch))
     return html / "index.html"
 
@@ -145,6 +149,16 @@ def publish_notebooks(notebooks: Sequence[Path], root: Path, directory: Path) ->
             notebook.cells.insert(0, nbformat.v4.new_code_cell(COLAB_CELL.format(repository=repository)))
         nbformat.write(notebook, directory / path.name)
         shutil.copy(source_of(path.stem, root), directory)
+
+
+def publish_recogniser(directory: Path) -> None:
+    """Puts the script that the recogniser in the page is into `directory`, with the licence of its runtime."""
+    # Takes torch, and onnx, which whoever renders other pages does without.
+    from paper_lib.browser.export import recogniser_script, runtime
+
+    directory.mkdir()
+    (directory / "recogniser.js").write_text(recogniser_script(), encoding="utf-8")
+    (directory / "LICENSE").write_bytes(runtime("LICENSE"))
 
 
 def gather(notebooks: Sequence[Path], root: Path, pages: Path) -> None:

@@ -216,6 +216,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "sure": ChapterParameters,
     "costs": ChapterParameters,
     "explore": ExploreParameters,
+    "speak": ChapterParameters,
     "own_model": OwnModelParameters,
 }
 

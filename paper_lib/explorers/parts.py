@@ -13,12 +13,14 @@ from paper_lib.figures.markup import Markup
 from paper_lib.inference import Estimate
 
 
-def explorer(script: str, body: str, data: Any, caption: str, name: str, rows: Sequence[Row]) -> Markup:
-    """Returns the explorer that `script`.js of this directory operates: the controls in `body`, over `data`.
+def explorer(
+    script: str, body: str, data: Any, caption: str, name: str, rows: Sequence[Row], package: str = __package__
+) -> Markup:
+    """Returns the explorer that `script`.js of `package` operates: the controls in `body`, over `data`.
 
     A reader can save the same data as a table of `rows`.
     """
-    code = resources.files(__package__).joinpath(f"{script}.js").read_text(encoding="utf-8")
+    code = resources.files(package).joinpath(f"{script}.js").read_text(encoding="utf-8")
     # A closing tag within the data would end the script.
     embedded = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
     below = f"<figcaption>{html.escape(caption)} {csv_link(rows, name)}</figcaption>"

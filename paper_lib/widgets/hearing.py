@@ -7,8 +7,6 @@ from typing import Any
 import ipywidgets
 
 from paper_lib.corpus.features import log_mel
-from paper_lib.corpus.speakers import ACCENTS, Speaker, all_speakers
-from paper_lib.corpus.synthetic import speakers_of
 from paper_lib.evaluation import word_errors
 from paper_lib.explorers.hearing import marked
 from paper_lib.figures.markup import Markup, paragraph
@@ -17,11 +15,10 @@ from paper_lib.figures.speech import spectrogram
 from paper_lib.figures.style import show
 from paper_lib.figures.tables import percent, table
 from paper_lib.layers.variants import KINDS, MODULES
-from paper_lib.settings import SyntheticSettings
 from paper_lib.widgets.parts import LABELLED, Panel, Status, menu, styled
 from paper_lib.widgets.recogniser import Recogniser
 from paper_lib.widgets.shipped import ModelCard, ShippedModel
-from paper_lib.widgets.speech import MOST_CHARACTERS, Speech, SpeechError, recorded, typed
+from paper_lib.widgets.speech import MOST_CHARACTERS, Speech, SpeechError, recorded, typed, voices
 
 
 class HearingPanel(Panel):
@@ -114,20 +111,6 @@ def introduced(card: ModelCard) -> tuple[str, str, str]:
         f"(95 % interval over people; {card.test_words:,} words).",
         f"{card.credit}.",
     )
-
-
-def voices(shipped: ShippedModel) -> list[tuple[str, Speaker]]:
-    """Returns two speakers of each accent by label: one whom the model heard in training, and one whom it did not.
-
-    Of a model that was fine-tuned on people, its base heard them.
-    """
-    corpus = (shipped.run.base or shipped.run).corpus
-    assert isinstance(corpus, SyntheticSettings)
-    known = speakers_of(corpus, "train")
-    new = [speaker for speaker in all_speakers() if speaker not in known]
-    count = len(ACCENTS)
-    labelled = [(f"{speaker.name}, known", speaker) for speaker in known[:count]]
-    return labelled + [(f"{speaker.name}, new", speaker) for speaker in new[-count:]]
 
 
 def _compared(reference: str, text: str) -> tuple[Markup, int]:

@@ -19,8 +19,10 @@ from paper_lib.corpus.recordings import (
     resampled,
     samples_of,
 )
-from paper_lib.corpus.speakers import Speaker, speak
-from paper_lib.settings import ALPHABET
+from paper_lib.corpus.speakers import ACCENTS, Speaker, all_speakers, speak
+from paper_lib.corpus.synthetic import speakers_of
+from paper_lib.settings import ALPHABET, SyntheticSettings
+from paper_lib.widgets.shipped import ShippedModel
 
 MOST_CHARACTERS = 120
 LONGEST = 20  # seconds; a mini model has heard nothing half as long
@@ -92,6 +94,20 @@ def recorded(content: bytes, name: str) -> Speech:
     if peak < SILENCE:
         raise SpeechError(f"{name} is silent.")
     return Speech(resampled(mono * (LEVEL / peak), rate), f"{name}, {len(samples) / rate:.1f} s")
+
+
+def voices(shipped: ShippedModel) -> list[tuple[str, Speaker]]:
+    """Returns two speakers of each accent by label: one whom the model heard in training, and one whom it did not.
+
+    Of a model that was fine-tuned on people, its base heard them.
+    """
+    corpus = (shipped.run.base or shipped.run).corpus
+    assert isinstance(corpus, SyntheticSettings)
+    known = speakers_of(corpus, "train")
+    new = [speaker for speaker in all_speakers() if speaker not in known]
+    count = len(ACCENTS)
+    labelled = [(f"{speaker.name}, known", speaker) for speaker in known[:count]]
+    return labelled + [(f"{speaker.name}, new", speaker) for speaker in new[-count:]]
 
 
 def _one_by_one(words: Sequence[str], speaker: Speaker) -> NDArray[np.float32]:
