@@ -88,7 +88,8 @@ paragraph(
 #
 # ## Does harm add up?
 #
-# If it did, the reset of two layers would add what the two resets add alone. What is left is the *interaction*:
+# If it did, the reset of two layers would add what the two resets add alone. What is left is the
+# {term}`interaction`:
 #
 # <math display="block">
 #   <msub><mi>I</mi><mrow><mi>i</mi><mi>j</mi></mrow></msub><mo>=</mo>
@@ -172,7 +173,7 @@ table(
 # A plan-maker knows single layers. Is their sum enough to put pairs in order, whatever it misses of their size? And is
 # it *neighbours* that depend on each other, or do layers that are far apart? Both are {term}`rank correlations
 # <Spearman's ρ>` over pairs. But pairs are no units, for each layer is in many of them: the tests shuffle layers, and
-# every pair goes where its layers go (Mantel 1967).
+# every pair goes where its layers go {cite}`mantel1967detection`.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.tables import p_value
