@@ -47,9 +47,12 @@ errors = [
     for layer in range(1, encoder.layers + 1)
 ]
 worst, least = errors.index(max(errors)) + 1, errors.index(min(errors)) + 1
+for spoken in prepared.values():
+    # A sentence that is understood, until this layer is reset, comes first.
+    spoken.sort(key=lambda p: p.errors() - p.errors(KINDS[0], worst))
 card = models["words"].card
 paragraph(
-    f"In short: a recogniser of {encoder.layers} Conformer layers and {weights:,} weights runs in this page, in your "
+    f"A recogniser of {encoder.layers} Conformer layers and {weights:,} weights runs in this page, in your "
     f"browser; nothing that you say leaves your machine. It is {size / 1e6:.1f} MB and is loaded when you ask for it. "
     f"Of the {words} words of its prepared sentences it makes {intact} errors; with layer {worst} put back to its "
     f"first weights {errors[worst - 1]}, with layer {least} {errors[least - 1]}. A second model understands people who "
@@ -83,7 +86,8 @@ speak_panel(
     encoder.layers,
     worst,
     size,
-    caption="The models that come with the library. Re-initialised: a layer's weights of step 0 of the synthetic "
+    caption=f"The models that come with the library. The first sentence is the one that the reset of layer {worst} "
+    "harms most; seed 0 drew all of them. Re-initialised: a layer's weights of step 0 of the synthetic "
     "training. Re-randomised: weights drawn anew, the first draw of the sweeps.",
 )
 

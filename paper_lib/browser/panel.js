@@ -119,7 +119,7 @@
     rows.push(...resets.map((text, place) => row(`Layer ${layers[place]} reset`, said ?? intact, text)));
     transcripts.replaceChildren(...rows);
     const length = (samples.length / rate).toFixed(1);
-    tell(`${own ? `${own.label}: ` : ""}${length} s of speech, recognised ${1 + resets.length} times in ${seconds} s.`);
+    tell(`${own ? `${own.label}: ` : ""}${length} s of speech, recognised ${1 + resets.length} times in ${seconds}\u00a0s.`);
   };
 
   // Returns one channel of a sound file, at the rate that the models hear.
