@@ -304,14 +304,14 @@ def test_every_reading_is_ranked_at_its_cost() -> None:
     assert relative["attention.q"][0, 2] == runs[0]["distances"]["layers.2.attention.q.weight"][-1] / 0.5
 
 
-def test_the_best_of_the_cheap_is_named_and_dear_ones_are_told_apart() -> None:
+def test_the_best_of_the_cheap_is_named_and_costly_ones_are_told_apart() -> None:
     readings, harm, *_ = made_up()
     rows = ranked(readings, harm)
     assert best_cheap(rows).quantity.name == "block influence"
     text = " ".join(in_short(rows, 2))
     assert "block influence, ρ = 1.00 (p" in text
     assert "which may be chance" not in text
-    assert "of the other dear readings skip does best, ρ = 1.00 for 5.5" in text
+    assert "of the other costly readings skip does best, ρ = 1.00 for 5.5" in text
     weak = [row for row in rows if row.quantity.name != "block influence"]
     assert "which may be chance" in " ".join(in_short(weak, 1))
     assert in_short(weak, 1)[-1] == "This rests on 1 training."
