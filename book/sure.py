@@ -136,7 +136,8 @@ table(
 # that is peculiar to speakers, which the speakers tell, and a share of the layer's own harm, the same share for all
 # layers. Expectation counts as much as three trainings do, so that a layer which is unlike the others keeps an interval
 # of its own; that the share is not known exactly makes intervals wider. Because harm varies by a share of itself, the
-# upper end lies farther off than the lower one where harm is large (`paper_lib/moderation.py`).
+# upper end lies farther off than the lower one where harm is large. Layers share the correction for skewness, too: all
+# are tested by the same speakers, and the skewness of one layer alone is hardly known (`paper_lib/moderation.py`).
 #
 # Nothing is resampled, so no interval depends on a seed. Where several intervals must hold together, those of all
 # layers of a model, each has confidence 1 − 0.05 / *L*.
@@ -179,8 +180,7 @@ show(
     f"{100 * min(wolf):.1f} to {100 * max(wolf):.1f} % of the cases. A dot is one setting, "
     f"{found['draws']:,} simulated experiments, known to about a third of a point. Grey: 93 to 97 %.",
     alt="Left: shares of intervals that hold the truth, by the number of trainings, most between 93 and 97 per cent. "
-    "Right: shares of tests that reject what is true, about five per cent or less for every test but one: layers of "
-    "one training that 20 speakers test.",
+    "Right: shares of tests that reject what is true, about five per cent or less.",
     name="coverage",
 )
 
@@ -232,9 +232,10 @@ table(
 # how much trainings vary, by nothing, 20 or 40 % of their harm. Where they are as unlike as 15 and 60 %, it is 92 %
 # with 16 layers and 89 to 92 % with six: a layer that varies more than all others is then called too early.
 #
-# One training that is tested by 20 speakers is too little for a verdict on 16 layers: where all of them lie at the
-# margin, one is called ambient or critical in 14 % of the cases, and with 80 speakers in 7 %. What a few speakers say
-# does not show how skewed the errors of all are. The profiles that are published have 91 and 149 speakers.
+# Where all 16 layers of *one* training lie at the margin, so that any class is wrong, one of them is called ambient or
+# critical in about one test of twenty, as it should be, with 20 speakers as with 80. With each layer's own skewness it
+# was one in seven with 20 speakers, and one in fifteen with 80: a few speakers do not show how skewed the errors of one
+# layer are.
 #
 # Some tests are far below 5 %: with few layers and few trainings there are too few orders for a small *p*, and nothing
 # can be found. At fixed depth a shuffle alone would find something in up to 6.5 %, because what depth leaves varies
