@@ -31,7 +31,7 @@ records = uses(beyond).records()
 
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import heard_by_use, judge_uses
-from paper_lib.claims.use_sentences import against, cheapest
+from paper_lib.claims.use_sentences import after_training, against, cheapest
 from paper_lib.federated.accounting import account
 from paper_lib.figures.markup import paragraph
 
@@ -96,13 +96,7 @@ for kind, worse, better, told in (
     if kind in heard:
         sentences.append(against(told, heard[kind][worse], heard[kind][better]))
 if records.quantised:
-    sentences.append(
-        against(
-            "After training, 2 bits in the critical half less 2 bits in the ambient half",
-            records.quantised.heard("crit-low"),
-            records.quantised.heard("amb-low"),
-        )
-    )
+    sentences.append(after_training(records.quantised))
 paragraph(
     *sentences,
     f"This is of {trainings or len(records.quantised.quantised)} training"
@@ -235,7 +229,7 @@ show(
     "are layers. The scales are linear up to 1 point and logarithmic beyond. "
     f"Spearman's ρ = {plain[0]:.2f} ({p_text(plain[1])}), at fixed depth {at_depth[0]:.2f} "
     f"({p_text(at_depth[1])}); the units are the {harm.shape[1]} layers.".replace(
-        "= -", "= −"
+        " -", " −"
     ),
     alt="A scatter plot of layers: word errors added by two bits over word errors added by a reset.",
     name="uses-alone",

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from paper_lib.claims import points
 from paper_lib.claims.federated_dropout import SAME
+from paper_lib.federated.choices import EVEN, HIGH, LOW
 from paper_lib.federated.comparison import Adapted
 from paper_lib.inference import Estimate
+from paper_lib.studies.use_records import QuantisedRecords
 
 
 def harmless(choices: Mapping[str, tuple[Adapted, Adapted]]) -> list[str]:
@@ -45,6 +47,17 @@ def against(what: str, worse: Adapted, better: Adapted) -> str:
     """Says how much more WER one of two choices gives; `what` names the two."""
     difference = worse.less(better).mean.estimate()
     return f"{what}: {points(difference)}, {_told(difference)}."
+
+
+def after_training(quantised: QuantisedRecords) -> str:
+    """Says what few bits do to a trained model when they go by importance, and when they go against it."""
+    names = ("amb-low", "crit-low", "uniform-4")
+    ambient, critical, even = (f"{100 * quantised.heard(name).mean.value:.1f} %" for name in names)
+    return (
+        f"After training, with {LOW} bits a weight in the more ambient half of the layers and {HIGH} in the other, the "
+        f"WER is {ambient}; the other way round, at as many bytes, {critical}; with {EVEN} bits everywhere {even}, and "
+        f"in float32 {100 * quantised.intact.mean.value:.1f} %."
+    )
 
 
 def _told(difference: Estimate) -> str:

@@ -93,29 +93,29 @@ def judge(
 ) -> list[Finding]:
     """Returns the findings on CLAIMS: from word errors by the name of a choice.
 
-    After training, models `quantised`; in the rounds, `bits` and layers `trained`. What was not measured is empty, and
-    its claim not resolved.
+    After training, models `quantised`; in the rounds, `bits` and layers `trained`. Where those were not measured, which
+    a claim is about, there is no finding on it.
     """
     sources = (trained, quantised, bits)
-    return [_worse(*compared, heard) for compared, heard in zip(_WORSE, sources, strict=True)]
+    return [
+        _worse(claim, worse, better, heard)
+        for (claim, worse, better), heard in zip(_WORSE, sources, strict=True)
+        if {*worse, better} <= heard.keys()
+    ]
 
 
 def judge_beyond(dropped: Mapping[str, Adapted]) -> list[Finding]:
     """Returns the findings on BEYOND from the word errors after Federated Dropout by the name of the plan."""
-    return [_as_good(claim, dropped, name) for claim, name in _AS_GOOD]
+    return [_as_good(claim, dropped, name) for claim, name in _AS_GOOD if {name, "amb-3"} <= dropped.keys()]
 
 
 def _worse(claim: Claim, worse: Sequence[str], better: str, heard: Mapping[str, Adapted]) -> Finding:
-    if not {*worse, better} <= heard.keys():
-        return _missing(claim)
     differences = {f"{name} − {better}": heard[name].less(heard[better]) for name in worse}
     evidence = [f"{name}: {points(one.mean.estimate())}" for name, one in differences.items()]
     return conclude(claim, evidence, {name: _beyond(one) for name, one in differences.items()})
 
 
 def _as_good(claim: Claim, heard: Mapping[str, Adapted], name: str) -> Finding:
-    if not {name, "amb-3"} <= heard.keys():
-        return _missing(claim)
     by_resets = heard["amb-3"]
     difference = by_resets.less(heard[name])
     evidence = [
@@ -124,10 +124,6 @@ def _as_good(claim: Claim, heard: Mapping[str, Adapted], name: str) -> Finding:
     ]
     part = _beyond(difference, -SAME * by_resets.mean.value)
     return conclude(claim, evidence, {f"amb-3 + margin − {name}": part})
-
-
-def _missing(claim: Claim) -> Finding:
-    return conclude(claim, [], {claim.records: Part(None, remedy=claim.records)})
 
 
 def _beyond(difference: Adapted, threshold: float = 0.0) -> Part:
