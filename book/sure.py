@@ -227,15 +227,14 @@ table(
 # 89 to 98 %. With more trainings the interval holds what it promises, with three up to 98 %; where trainings differ by
 # 40 % of the harm, and skewly, it falls short by up to three points.
 #
-# Layers that learn from each other have intervals a tenth as long with two trainings of 16 layers, and six tenths as
-# long with three, and they hold 94 to 99 %. All of a model together hold 95 % and more where the layers are alike in
-# how much trainings vary, by nothing, 20 or 40 % of their harm. Where they are as unlike as 15 and 60 %, it is 92 %
-# with 16 layers and 89 to 92 % with six: a layer that varies more than all others is then called too early.
+# Layers that learn from each other have intervals a tenth as long with two trainings of 16 layers, and half as long
+# with three, and they hold 94 to 99 %. All of a model together hold 95 % and more where the layers are alike in
+# how much trainings vary, by nothing, 20 or 40 % of their harm. Where they are as unlike as 15 and 60 %, it is 91 to
+# 92 % with 16 layers and 90 to 93 % with six: a layer that varies more than all others is then called too early.
 #
 # Where all 16 layers of *one* training lie at the margin, so that any class is wrong, one of them is called ambient or
-# critical in about one test of twenty, as it should be, with 20 speakers as with 80. With each layer's own skewness it
-# was one in seven with 20 speakers, and one in fifteen with 80: a few speakers do not show how skewed the errors of one
-# layer are.
+# critical in 3 % of the cases with 20 speakers and in 4 % with 80. With each layer's own skewness it was 14 and 7 %: a
+# few speakers do not show how skewed the errors of one layer are.
 #
 # Some tests are far below 5 %: with few layers and few trainings there are too few orders for a small *p*, and nothing
 # can be found. At fixed depth a shuffle alone would find something in up to 6.5 %, because what depth leaves varies
