@@ -24,7 +24,7 @@ from paper_lib.chapters import begin
 
 chapter = begin("claims", globals())
 
-# %%
+# %% tags=["hide-input"]
 from paper_lib.claims.findings import (
     BEYOND,
     CLAIMS,
@@ -41,6 +41,8 @@ found = {
     profile.name: {finding.claim.id: finding for finding in findings(profile)}
     for profile in (own, *map(profile_of, profiles[1:]))
 }
+measured = [name for name in profiles if found[name]]
+rest = [name for name in profiles if not found[name]]
 
 # %% tags=["hide-input"]
 from paper_lib.figures.claims import link, verdict_cell
@@ -57,15 +59,16 @@ table(
                 )
                 if claim.id in found[name]
                 else "not measured"
-                for name in profiles
+                for name in measured
             ),
         )
         for claim in CLAIMS
     ],
-    ["The paper says", "Slide", *profiles],
+    ["The paper says", "Slide", *measured],
     "Verdicts by profile. The links lead to the figure that a claim is judged by. Where a part of a claim cannot be "
     "told, the cell says how much more data would tell. ✻: all parts of the claim hold even when all measured claims "
-    "of the profile are tested together (Holm).",
+    "of the profile are tested together (Holm)."
+    + (f" Nothing is measured of {', '.join(rest)}." if rest else ""),
 )
 
 # %% [markdown]
