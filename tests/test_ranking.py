@@ -11,6 +11,7 @@ from made_up import EACH, SPEAKERS, WORDS, misheard, spoken, sweep, sweeps
 from numpy.typing import NDArray
 from scipy import stats
 
+from paper_lib.claims.headline import headline
 from paper_lib.inference import CONFIDENCE, Estimate, rate
 from paper_lib.layers.ranking import (
     MARGIN,
@@ -212,3 +213,14 @@ def test_a_test_of_one_speaker_has_no_interval() -> None:
     for judged in (layer_effects, intact_wer):
         with pytest.raises(ValueError, match="at least 2 speakers; there is 1"):
             judged(alone)
+
+
+def test_the_headline_counts_ambient_layers_and_names_the_one_that_costs_most() -> None:
+    nothing, much = np.zeros(UTTERANCES, int), more_errors(0.4)
+    small = reinitialised(Sweeps.of([record([nothing, nothing, much])]))
+    large = reinitialised(Sweeps.of([record([much, much])]))
+    counts, others, worst = headline({"S": small, "L": large})
+    assert counts.startswith("Of the 3 layers of a trained ConformerS, 2 can be put back")
+    assert others == "So can none of 2 in ConformerL."
+    assert worst.startswith("In ConformerS layer 3 costs most: +")
+    assert len(headline({"L": large})) == 2

@@ -19,12 +19,11 @@ def headline(effects: Mapping[str, Sequence[LayerEffect]]) -> list[str]:
         f"Of the {len(of_first)} layers of a trained Conformer{first}, {_ambient(of_first)} can be put back to the "
         "weights that training began with, one at a time, and the word error rate rises by less than "
         f"{100 * MARGIN:g} points.",
-        f"Layer {worst.layer} costs most: {points(worst.change)}.",
     ]
     if others:
         told = [f"{_ambient(of_size)} of {len(of_size)} in Conformer{size}" for size, of_size in others]
         sentences.append(f"So can {' and '.join(told)}.")
-    return sentences
+    return [*sentences, f"In Conformer{first} layer {worst.layer} costs most: {points(worst.change)}."]
 
 
 def _ambient(effects: Sequence[LayerEffect]) -> str:
