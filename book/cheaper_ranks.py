@@ -32,8 +32,8 @@ from paper_lib.layers.cheap_ranks import quantities, ranked
 from paper_lib.layers.criticality import Path
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
-from paper_lib.studies.beyond import profile_beyond
-from paper_lib.studies.cheaper_ranks import SIZE, cheaper_ranks
+from paper_lib.studies.beyond import SIZE, profile_beyond
+from paper_lib.studies.cheaper_ranks import cheaper_ranks
 
 own = profile_of(chapter.parameters.profile)
 shown = profile_beyond(own)

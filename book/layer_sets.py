@@ -32,8 +32,8 @@ from paper_lib.figures.markup import paragraph
 from paper_lib.layers.orders import GREEDY, SINGLE, largest_ambient
 from paper_lib.layers.sets import pairs_of
 from paper_lib.profiles import profile_of
-from paper_lib.studies.beyond import profile_beyond
-from paper_lib.studies.layer_sets import SIZE, layer_sets
+from paper_lib.studies.beyond import SIZE, profile_beyond
+from paper_lib.studies.layer_sets import layer_sets
 
 own = profile_of(chapter.parameters.profile)
 shown = profile_beyond(own)

@@ -50,7 +50,9 @@ def rank_table(ranked: Sequence[Ranked], caption: str) -> Markup:
             _LABELS[one.quantity.source],
             f"{one.quantity.cost:.3g}",
             with_p(one.rho, one.p, one.quantity),
-            f"{min(one.by_training):.2f} to {max(one.by_training):.2f}".replace("-", "−"),
+            f"{min(one.by_training):.2f} to {max(one.by_training):.2f}".replace("-", "−")
+            if len(one.by_training) > 1
+            else "–",
             "–" if one.quantity.source == "depth" else with_p(one.given_depth, one.p_given_depth, one.quantity),
             f"{100 * one.found:.0f} %",
         )

@@ -24,7 +24,7 @@ def rank_vectors(profiles: Floats) -> Floats:
 
     The product of two of them is Spearman's ρ.
     """
-    return _normalised(stats.rankdata(profiles, axis=-1))
+    return normalised(stats.rankdata(profiles, axis=-1))
 
 
 def spearman(x: Floats, y: Floats) -> Floats:
@@ -39,7 +39,7 @@ def spearman(x: Floats, y: Floats) -> Floats:
 def spearman_given_depth(x: Floats, y: Floats) -> Floats:
     """Returns `spearman` of `x` and `y` [..., layers] less what a parabola in depth tells of both: as `association`."""
     rest = _without_depth(x.shape[-1])
-    rho: Floats = (_normalised(rank_vectors(x) @ rest) * _normalised(rank_vectors(y) @ rest)).sum(-1)
+    rho: Floats = (normalised(rank_vectors(x) @ rest) * normalised(rank_vectors(y) @ rest)).sum(-1)
     return rho
 
 
@@ -98,8 +98,8 @@ def association(first: Floats, second: Floats, given_depth: bool = False) -> tup
         rhos: Floats = products[np.arange(len(products)), orders].sum(1)
         return float(rhos[0]), permutation_p(rhos)
     rest = _without_depth(x.shape[1])
-    x, y = _normalised(x @ rest), y @ rest
-    rhos = np.mean([_normalised(of_training[orders] @ rest) @ to for to, of_training in zip(x, y, strict=True)], axis=0)
+    x, y = normalised(x @ rest), y @ rest
+    rhos = np.mean([normalised(of_training[orders] @ rest) @ to for to, of_training in zip(x, y, strict=True)], axis=0)
     return float(rhos[0]), min(1.0, UNEQUAL_RESTS * permutation_p(rhos))
 
 
@@ -128,7 +128,7 @@ def _common_order_p(profiles: Floats, seed: int) -> float:
     return permutation_p(((total + drawn) ** 2).sum(1))
 
 
-def _normalised(vectors: Floats) -> Floats:
+def normalised(vectors: Floats) -> Floats:
     """Returns `vectors` [..., layers] less their mean, of length 1; zeros where nothing is left."""
     centred = vectors - vectors.mean(-1, keepdims=True)
     length = np.sqrt((centred**2).sum(-1, keepdims=True))

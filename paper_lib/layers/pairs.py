@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paper_lib.inference import Floats, orders_of, permutation_p
-from paper_lib.layers.agreement import rank_vectors
+from paper_lib.layers.agreement import normalised, rank_vectors
 
 Places = NDArray[np.signedinteger[Any]]  # [pairs], of one layer of every pair, from 0
 
@@ -29,7 +29,7 @@ def pair_association(
     x, y = rank_vectors(first), rank_vectors(second)
     if given_layers:
         rest = _without_layers(layers, one, other)
-        x, y = _of_length_1(x @ rest), _of_length_1(y @ rest)
+        x, y = normalised(x @ rest), normalised(y @ rest)
     orders = orders_of(layers)
     rhos = np.zeros(len(orders))
     for of_first, of_second in zip(x, y, strict=True):
@@ -49,10 +49,3 @@ def _without_layers(layers: int, one: Places, other: Places) -> Floats:
     terms[np.arange(len(one)), one] = terms[np.arange(len(one)), other] = 1
     projection: Floats = np.eye(len(one)) - terms @ np.linalg.pinv(terms)
     return projection
-
-
-def _of_length_1(vectors: Floats) -> Floats:
-    """Returns `vectors` [..., pairs] of length 1; zeros where nothing is left."""
-    length = np.sqrt((vectors**2).sum(-1, keepdims=True))
-    scaled: Floats = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-9)
-    return scaled

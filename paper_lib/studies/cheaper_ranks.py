@@ -14,23 +14,18 @@ from paper_lib.federated.plans import named_plan
 from paper_lib.layers.criticality import Path
 from paper_lib.profiles import Profile
 from paper_lib.results import Record
-from paper_lib.settings import Size
 from paper_lib.studies.adaptations import adaptation
+from paper_lib.studies.beyond import SIZE, BeyondPlan
 from paper_lib.studies.measurements import (
     Measurement,
-    NotMeasuredError,
     PathStudy,
     ProbeStudy,
     ResetStudy,
-    StudyPlan,
-    is_published,
     not_measured,
     record_of,
     store_of,
     stored,
 )
-
-SIZE: Size = "S"
 
 
 @dataclass(frozen=True)
@@ -61,13 +56,13 @@ class CheaperRanksRecords:
 
 
 @dataclass(frozen=True)
-class CheaperRanksPlan(StudyPlan):
-    """What the chapter wants to know; of a profile whose beyond_seeds is none it is nothing."""
+class CheaperRanksPlan(BeyondPlan):
+    """What the chapter wants to know."""
 
     @property
     def of_models(self) -> list[Measurement]:
         """The trainings of size S, and what is measured on each."""
-        return list(chain.from_iterable(map(self._of_model, self._seeds)))
+        return list(chain.from_iterable(map(self._of_model, self.seeds)))
 
     @property
     def of_clients(self) -> list[Measurement]:
@@ -93,19 +88,13 @@ class CheaperRanksPlan(StudyPlan):
         Of a profile whose records are published, nothing is measured here: it returns those of the seeds of which all
         is there. Raises NotMeasuredError where no training is.
         """
-        if not self._seeds:
-            raise NotMeasuredError(
-                f"profile {self.profile.name} measures nothing beyond the paper: its beyond_seeds is none"
-            )
-        store = store_of(self.profile)
-        if not is_published(self.profile):
-            self.measure(workers)
+        store = self.filled_store(workers)
 
         def whole(by_seed: Iterable[list[Measurement]]) -> list[list[Record]]:
             there = (wanted for wanted in by_seed if all(stored(one, store) for one in wanted))
             return [[record_of(one, store) for one in wanted] for wanted in there]
 
-        models = whole(map(self._of_model, self._seeds))
+        models = whole(map(self._of_model, self.seeds))
         if not models:
             raise not_measured(self.profile)
         clients = whole(map(self._of_client, self._client_seeds))
@@ -133,13 +122,9 @@ class CheaperRanksPlan(StudyPlan):
         return lines
 
     @property
-    def _seeds(self) -> range:
-        return range(self.profile.beyond_seeds or 0)
-
-    @property
     def _client_seeds(self) -> range:
         settings = self.profile.adaptation
-        return range(min(settings.seeds, settings.trainings)) if self._seeds else range(0)
+        return range(min(settings.seeds, settings.trainings)) if self.seeds else range(0)
 
     def _of_model(self, seed: int) -> list[Measurement]:
         """Returns what LayerRecords has, in its order."""

@@ -11,23 +11,19 @@ from paper_lib.layers.orders import RANDOM_ORDERS, SearchedModel, sets_to_judge
 from paper_lib.layers.sets import LayerSet, neighbours, pairs_of
 from paper_lib.profiles import Profile
 from paper_lib.results import Record
-from paper_lib.settings import ResetSettings, Size
+from paper_lib.settings import ResetSettings
+from paper_lib.studies.beyond import SIZE, BeyondPlan
 from paper_lib.studies.measurements import (
     GreedyStudy,
     Measurement,
-    NotMeasuredError,
     ResetStudy,
     SetStudy,
-    StudyPlan,
     first_stored,
-    is_published,
     not_measured,
     record_of,
     store_of,
     stored,
 )
-
-SIZE: Size = "S"
 
 
 @dataclass(frozen=True)
@@ -49,24 +45,21 @@ class LayerSetRecords:
 
 
 @dataclass(frozen=True)
-class LayerSetsPlan(StudyPlan):
-    """What the chapter wants to know; the sets that a search comes to can be named once it is stored.
-
-    Of a profile whose beyond_seeds is none it is nothing.
-    """
+class LayerSetsPlan(BeyondPlan):
+    """What the chapter wants to know; the sets that a search comes to can be named once it is stored."""
 
     @property
     def by_model(self) -> list[tuple[str, Measurement]]:
         """What can be named now, by seed: a training, its resets, its pairs, the search, and what this has chosen."""
         name = self.profile.model_name(SIZE)
-        return [(name, one) for one in chain.from_iterable(self._of_seed(seed) for seed in self._seeds)]
+        return [(name, one) for one in chain.from_iterable(self._of_seed(seed) for seed in self.seeds)]
 
     @property
     def unnamed(self) -> list[Measurement]:
         """Stands for the sets that searches will come to: one for each, of as many as there may be."""
         layers = tuple(range(1, self._layers + 1))
         most = (layers,) * (self._layers * (2 + RANDOM_ORDERS) + 1)
-        return [self._sets(seed, most) for seed in self._seeds if not self._judged(seed)]
+        return [self._sets(seed, most) for seed in self.seeds if not self._judged(seed)]
 
     def records(self, workers: int | None = None) -> list[LayerSetRecords]:
         """Returns the records of every training, measured now where they are not stored, `workers` models at a time.
@@ -74,14 +67,8 @@ class LayerSetsPlan(StudyPlan):
         Of a profile whose records are published, nothing is measured here: it returns those of the first seeds of which
         all is there. Raises NotMeasuredError where there is none.
         """
-        if not self._seeds:
-            raise NotMeasuredError(
-                f"profile {self.profile.name} asks nothing beyond the paper: its beyond_seeds is none"
-            )
-        store = store_of(self.profile)
-        if not is_published(self.profile):
-            self.measure(workers)
-        searched = {seed: self._of_seed(seed) for seed in self._seeds if self._judged(seed)}
+        store = self.filled_store(workers)
+        searched = {seed: self._of_seed(seed) for seed in self.seeds if self._judged(seed)}
         whole = first_stored(searched, store)
         if not whole:
             raise not_measured(self.profile)
@@ -104,10 +91,6 @@ class LayerSetsPlan(StudyPlan):
             names = " ".join(f"{record.kind}/{record.digest}.json" for record in of_seed)
             lines.append(f"{SIZE} seed {records.seed}: {found}  {names}")
         return lines
-
-    @property
-    def _seeds(self) -> range:
-        return range(self.profile.beyond_seeds or 0)
 
     @property
     def _layers(self) -> int:

@@ -21,15 +21,13 @@ from paper_lib.profiles import AdaptationProfile, Profile
 from paper_lib.results import Record
 from paper_lib.settings import BitsPlan, DropoutPlan
 from paper_lib.studies.adaptations import adaptation, unadapted
+from paper_lib.studies.beyond import SIZE, BeyondPlan
 from paper_lib.studies.measurements import (
     AdaptationStudy,
     Measurement,
-    NotMeasuredError,
     QuantisedStudy,
     ResetStudy,
-    StudyPlan,
     first_stored,
-    is_published,
     not_measured,
     record_of,
     run_of,
@@ -60,8 +58,8 @@ DRAWS, ROUND_DRAWS = 5, 2
 
 
 @dataclass(frozen=True)
-class UsesPlan(StudyPlan):
-    """What the chapter wants to know; of a profile whose beyond_seeds is none it is nothing.
+class UsesPlan(BeyondPlan):
+    """What the chapter wants to know.
 
     Choices are named once the records that rank the layers are stored.
     """
@@ -69,15 +67,15 @@ class UsesPlan(StudyPlan):
     @property
     def by_model(self) -> list[tuple[str, Measurement]]:
         """What can be named now, seed by seed."""
-        named = chain.from_iterable(self._of_seed(seed, self._rankings(seed)) for seed in self._seeds)
-        size_s, clients = self.profile.model_name("S"), self.profile.adaptation.model_name
-        return [(size_s if run_of(m) == self.profile.run("S", seed_of(m)) else clients, m) for m in named]
+        named = chain.from_iterable(self._of_seed(seed, self._rankings(seed)) for seed in self.seeds)
+        size_s, clients = self.profile.model_name(SIZE), self.profile.adaptation.model_name
+        return [(size_s if run_of(m) == self.profile.run(SIZE, seed_of(m)) else clients, m) for m in named]
 
     @property
     def unnamed(self) -> list[Measurement]:
         """Stands for what can be named when more rankings are stored: the same, of layers in any order."""
         found = []
-        for seed in self._seeds:
+        for seed in self.seeds:
             rankings = self._rankings(seed)
             named = {one.digest() for one in self._of_seed(seed, rankings)}
             found += [one for one in self._of_seed(seed, self._anyhow | rankings) if one.digest() not in named]
@@ -89,10 +87,7 @@ class UsesPlan(StudyPlan):
         Of a profile whose records are published, nothing is measured here: of every kind of choice it returns the first
         seeds of which all is there. Raises NotMeasuredError where that is nothing.
         """
-        if not self._seeds:
-            raise NotMeasuredError(f"profile {self.profile.name} does not measure this: its beyond_seeds is none")
-        if not is_published(self.profile):
-            self.measure(workers)
+        self.filled_store(workers)
         groups = {kind: group for kind in KINDS if (group := self._group(kind))}
         quantised = self._quantised_records()
         if not groups and not quantised:
@@ -117,17 +112,13 @@ class UsesPlan(StudyPlan):
         return lines
 
     @property
-    def _seeds(self) -> range:
-        return range(self.profile.beyond_seeds or 0)
-
-    @property
     def _settings(self) -> AdaptationProfile:
         return self.profile.adaptation
 
     @property
     def _anyhow(self) -> dict[str, Sequence[int]]:
         """Rankings in no order, of all that is ranked."""
-        of_clients, of_size = self._settings.model.encoder.layers, self.profile.models["S"].encoder.layers
+        of_clients, of_size = self._settings.model.encoder.layers, self.profile.models[SIZE].encoder.layers
         counts = {"S": of_size, **dict.fromkeys(("resets", "signature", "updates"), of_clients)}
         # Unlike each other, as those to come will be.
         return {source: Random(source).sample(range(1, count + 1), count) for source, count in counts.items()}
@@ -149,7 +140,7 @@ class UsesPlan(StudyPlan):
     def _ranked(self, seed: int) -> ResetStudy:
         """Returns the resets that rank a model of size S: on dev speech, for the test speech is what is judged by."""
         reset = self.profile.reset.model_copy(update={"split": "dev", "draws": 0})
-        return ResetStudy(run=self.profile.run("S", seed), reset=reset)
+        return ResetStudy(run=self.profile.run(SIZE, seed), reset=reset)
 
     def _reset(self, seed: int) -> ResetStudy:
         return ResetStudy(run=self._settings.run(seed), reset=self._settings.reset)
@@ -170,10 +161,10 @@ class UsesPlan(StudyPlan):
 
     def _quantised(self, seed: int, rankings: Rankings) -> QuantisedStudy:
         named = chain.from_iterable(self._bits(seed, rankings).values())
-        layers = range(1, self.profile.models["S"].encoder.layers + 1)
+        layers = range(1, self.profile.models[SIZE].encoder.layers + 1)
         plans = {plan.name: plan for plan in (*named, *map(alone, layers))}
         return QuantisedStudy(
-            run=self.profile.run("S", seed), plans=tuple(plans.values()), batch_frames=self.profile.reset.batch_frames
+            run=self.profile.run(SIZE, seed), plans=tuple(plans.values()), batch_frames=self.profile.reset.batch_frames
         )
 
     def _bits(self, seed: int, rankings: Rankings) -> dict[str, list[BitsPlan]]:
@@ -206,7 +197,7 @@ class UsesPlan(StudyPlan):
     def _group(self, kind: Kind) -> UseGroup | None:
         """Returns the records of a kind of choices from the first seeds of which all is stored, or nothing."""
         store, settings = store_of(self.profile), self._settings
-        rankings = {seed: self._rankings(seed) for seed in self._seeds}
+        rankings = {seed: self._rankings(seed) for seed in self.seeds}
         names = {"bits": BITS, "trained": TRAINED, "dropout": DROPPED}[kind]
         choices = {seed: self._choices(kind, seed, of) for seed, of in rankings.items() if "resets" in of}
         wanted: dict[int, Sequence[Measurement]] = {
@@ -235,7 +226,7 @@ class UsesPlan(StudyPlan):
 
     def _quantised_records(self) -> QuantisedRecords | None:
         store = store_of(self.profile)
-        rankings = {seed: of for seed in self._seeds if "S" in (of := self._rankings(seed))}
+        rankings = {seed: of for seed in self.seeds if "S" in (of := self._rankings(seed))}
         whole = first_stored({seed: [self._quantised(seed, of)] for seed, of in rankings.items()}, store)
         if not whole:
             return None
