@@ -400,8 +400,8 @@ beyond_table(
 #
 # - The subsampling, the prediction and the joint network are sent in float32 whatever the bits. In a small model they
 #   are a large part of the bytes.
-# - The more ambient half of the layers is not anywhere in the stack: most of the critical ones are near its ends. Bits by
-#   depth alone, which take no ranking, were not tried; halves by lot are the only control.
+# - The more ambient half of the layers is not anywhere in the stack: most of the critical ones are near its ends. Bits
+#   by depth alone, which take no ranking, were not tried; halves by lot are the only control.
 # - Rounding is the plainest there is. Training that knows of the rounding, other groups of weights than rows, or error
 #   feedback may make 2 bits do where they do not here.
 # - In *updates-3* the norms come from a run of FedAvg, and the plan holds from the first round of another. A server
