@@ -273,7 +273,9 @@ def test_products_are_as_exact_with_the_faster_library() -> None:
         first = torch.randn(shape[0], shape[1], generator=generator)
         second = torch.randn(shape[1], shape[2], generator=generator)
         exact = first.double() @ second.double()
-        assert float((first @ second - exact).abs().max() / exact.abs().max()) < 1e-5
+        batched = first.expand(4, -1, -1) @ second.expand(4, -1, -1)
+        for product in (first @ second, *batched):
+            assert float((product - exact).abs().max() / exact.abs().max()) < 1e-5
 
 
 @pytest.mark.parametrize("streaming", [None, StreamingSettings(left_context=6)])
