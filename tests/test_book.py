@@ -100,7 +100,7 @@ def test_every_figure_has_a_caption_and_a_text_for_those_who_cannot_see_it(built
     figures = [figure for page in pages for figure in BeautifulSoup(page, "html.parser").select("figure, .samples")]
     assert figures
     for figure in figures:
-        assert all(image.get("alt") for image in figure.select("img"))
+        assert all(drawing.get("aria-label") for drawing in figure.select(".drawing > div > svg"))
         # Pictures that belong together share the caption of what holds them.
         if figure.find_parent(["figure", "div"], class_=["drawing", "samples"]) is None:
             caption = figure.find("figcaption", recursive=False) or figure.find_next_sibling("p", class_="caption")
@@ -118,7 +118,7 @@ def test_every_figure_of_numbers_offers_them_as_a_file(built_book: Path) -> None
             if link := figure.find("figcaption", recursive=False) and figure.select_one("figcaption > a.download"):
                 names.append(link["download"])
             else:
-                assert figure.img["alt"].startswith(drawings), figure.img["alt"]
+                assert figure.svg["aria-label"].startswith(drawings), figure.svg["aria-label"]
     assert len(names) > 20
     assert "figure.csv" not in names
 

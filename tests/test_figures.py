@@ -17,7 +17,9 @@ import matplotlib
 import numpy as np
 import pytest
 import soundfile
+from bs4 import BeautifulSoup
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from paper_lib.explorers.signature import signature_slider
 from paper_lib.figures.convergence import dev_wer_curves
@@ -30,7 +32,7 @@ from paper_lib.figures.resets import change_intervals, reset_columns
 from paper_lib.figures.signatures import correlations_at_depth
 from paper_lib.figures.sound import player
 from paper_lib.figures.stability import rank_maps, run_spread
-from paper_lib.figures.style import show
+from paper_lib.figures.style import GROUND, THEMED, show, to_svg
 from paper_lib.figures.tables import p_value, percent, table
 from paper_lib.inference import Component, Estimate, Mean
 from paper_lib.layers.ranking import LayerEffect
@@ -140,11 +142,57 @@ def test_intervals_begin_and_end_where_they_should() -> None:
 
 def test_a_figure_stands_in_the_page_with_its_caption_and_its_alternative_text() -> None:
     figure = show(reset_columns(EFFECTS, INTACT), caption="Errors & <resets>", alt='Columns of "L"')
-    (source,) = re.findall(r'src="data:image/svg\+xml,([^"]*)"', figure.html)
-    assert unquote(source).startswith("<svg ")
-    assert "http" not in re.sub(r"xmlns(:xlink)?='[^']*'", "", unquote(source))
-    assert 'alt="Columns of &quot;L&quot;"' in figure.html
+    drawings = BeautifulSoup(figure.html, "html.parser").select("figure > div > svg")
+    assert [drawing["aria-label"] for drawing in drawings] == 2 * ['Columns of "L"']
+    assert "http" not in figure.html
     assert "<figcaption>Errors &amp; &lt;resets&gt; <a " in figure.html
+
+
+def test_a_figure_is_drawn_again_for_a_phone_with_its_panels_below_each_other() -> None:
+    wide = change_intervals(EFFECTS)
+    narrow = wide.narrow()
+    assert narrow.get_figwidth() < 4 < wide.get_figwidth()
+    assert narrow.rows == wide.rows
+    places = [[axes.get_subplotspec() for axes in figure.axes] for figure in (wide, narrow)]
+    assert [[(spec.rowspan.start, spec.colspan.start) for spec in specs] for specs in places] == [
+        [(0, 0), (0, 1)],
+        [(0, 0), (1, 0)],
+    ]
+
+
+def test_nothing_that_is_drawn_for_a_phone_reaches_beyond_it() -> None:
+    for figure in (change_intervals(EFFECTS).narrow(), reset_columns(EFFECTS, INTACT).narrow()):
+        figure.draw_without_rendering()
+        room = figure.bbox.padded(1)
+        for text in [*figure.findobj(Text)]:
+            if text.get_text() and text.get_visible():
+                assert room.contains(*text.get_window_extent().min), text.get_text()
+                assert room.contains(*text.get_window_extent().max), text.get_text()
+
+
+def test_in_a_page_the_theme_gives_a_figure_its_ink_and_no_ground() -> None:
+    figure = show(change_intervals(EFFECTS), caption="", alt="").html
+    plain = re.sub(r"var\(--figure-[a-z]+, #[0-9a-f]{6}\)", "", figure)
+    assert plain != figure
+    assert not any(colour in plain for colour in THEMED)
+    assert "#ffffff" in to_svg(change_intervals(EFFECTS))
+
+
+def test_every_theme_has_the_variables_that_figures_use() -> None:
+    sheet = (Path(__file__).parents[1] / "book" / "_static" / "figures.css").read_text()
+    dark = sheet[sheet.index('html[data-theme="dark"] {') :].partition("}")[0]
+    ground = "--figure-ground"  # the page's own
+    assert {variable for variable in THEMED.values() if f"{variable}:" in dark} == {*THEMED.values()} - {ground}
+    assert f"{ground}: var(--pst-color-background" in sheet
+
+
+def test_ids_of_two_drawings_in_a_page_differ() -> None:
+    pages = [show(reset_columns({size: EFFECTS[size]}, INTACT), caption="", alt="").html for size in EFFECTS]
+    ids = [set(re.findall(r"\bid='([^']+)'", page)) for page in pages]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+    for page, own in zip(pages, ids, strict=True):
+        assert set(re.findall(r"(?:href='#|url\(#)([^')]+)", page)) <= own
 
 
 def test_equal_figures_are_equal_bytes() -> None:
@@ -153,7 +201,8 @@ def test_equal_figures_are_equal_bytes() -> None:
 
 def test_a_users_own_matplotlibrc_changes_no_figure(tmp_path: Path) -> None:
     program = (
-        "from paper_lib.figures.style import book_style, new_figure, to_svg\n"
+        "from paper_lib.figures.drawing import new_figure\n"
+        "from paper_lib.figures.style import book_style, to_svg\n"
         "with book_style():\n"
         "    figure = new_figure(height=3)\n"
         "    figure.subplots().plot([1, 2], label='line')\n"
@@ -239,7 +288,7 @@ def test_a_matrix_is_filled_where_its_correlation_is_significant() -> None:
     figure = correlations_at_depth({"S": found}, ["attention.q", "ffn1.w1"], {"S": -0.7})
     marks = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert [float(mark.get_xdata()[0]) for mark in marks] == [0.9, 0.5, 0.3, 0.4]
-    assert [mark.get_markerfacecolor() == "white" for mark in marks] == [False, True, True, False]
+    assert [mark.get_markerfacecolor() == GROUND for mark in marks] == [False, True, True, False]
     ends = [path.vertices[:, 0].tolist() for lines in figure.axes[0].collections for path in lines.get_paths()]
     assert ends == [[0.8, 1.0], [-0.1, 0.6]]
 

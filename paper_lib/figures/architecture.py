@@ -6,7 +6,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from paper_lib.figures.diagram import (
-    INK,
     PALE_BLUE,
     PALE_GREEN,
     PALE_GREY,
@@ -18,7 +17,8 @@ from paper_lib.figures.diagram import (
     label,
     plus,
 )
-from paper_lib.figures.style import BLUE, GREEN, PURPLE, VERMILION, book_style
+from paper_lib.figures.drawing import drawing
+from paper_lib.figures.style import BAND, BLUE, GREEN, LINE, ON_DARK, PURPLE, VERMILION
 
 # One colour per module, in the drawing of a layer and in the chart of its parameters.
 MODULE_FILLS = {
@@ -30,14 +30,14 @@ MODULE_FILLS = {
 }
 
 
-@book_style()
+@drawing
 def transducer() -> Figure:
     """Returns the drawing of the whole: encoder and prediction network meet in the joint network."""
     figure, axes = canvas(height=3.85)
     encoder, prediction, right = 2.75, 1.0, 4.95
-    box(axes, (2.97, encoder), (3.96, 1.5), fill="#f4f9fd", edge=BLUE)
+    box(axes, (2.97, encoder), (3.96, 1.5), fill=BAND, edge=BLUE)
     label(axes, (1.0, 3.64), "encoder", bold=True, align="left")
-    box(axes, (2.97, prediction), (3.96, 0.85), fill="#f5fbf8", edge=GREEN)
+    box(axes, (2.97, prediction), (3.96, 0.85), fill=BAND, edge=GREEN)
     label(axes, (1.0, 1.56), "prediction network", bold=True, align="left")
 
     box(axes, (1.75, encoder), (1.25, 1.0), "subsampling\n3×3, stride 2\n3×3, stride 2\nlinear", fontsize=8)
@@ -70,7 +70,7 @@ def transducer() -> Figure:
     return figure
 
 
-@book_style()
+@drawing
 def conformer_layer(kernel: int = 32) -> Figure:
     """Returns the drawing of one Conformer layer: four modules beside the residual stream, then a LayerNorm.
 
@@ -118,7 +118,7 @@ def _branch(axes: Axes, stream: float, y: float, module: str, title: str, steps:
     for number, step in enumerate(steps):
         centre = left + width / 2 + number * (width + gap)
         special = step.startswith("group")
-        edge, line = (VERMILION, 2.2) if special else (INK, 0.9)
+        edge, line = (VERMILION, 2.2) if special else (LINE, 0.9)
         box(axes, (centre, middle), (width, 0.52), step, edge=edge, line=line, bold=special, fontsize=8)
         if number < len(steps) - 1:
             arrow(axes, [(centre + width / 2, middle), (centre + width / 2 + gap, middle)], line=0.8)
@@ -128,7 +128,7 @@ def _branch(axes: Axes, stream: float, y: float, module: str, title: str, steps:
     label(axes, (stream + 0.36, back + 0.13), weight, bold=True)
 
 
-@book_style()
+@drawing
 def two_resets(layers: int = 6, reset: int = 3) -> Figure:
     """Returns four stacks of `layers` layers: before training, trained, and with layer `reset` (from 1) reset twice."""
     figure, axes = canvas(height=3.3)
@@ -151,7 +151,7 @@ def two_resets(layers: int = 6, reset: int = 3) -> Figure:
                 label(axes, centre, f"layer {number}")
             else:
                 box(axes, centre, size, fill=BLUE, edge=BLUE)
-                label(axes, centre, f"layer {number}", colour="white")
+                label(axes, centre, f"layer {number}", colour=ON_DARK)
     middle, y = floor + 1.1, floor + (reset - 0.5) * height
     arrow(axes, [(1.75, middle), (2.37, middle)], line=1.6)
     label(axes, (2.05, middle + 0.16), "training")

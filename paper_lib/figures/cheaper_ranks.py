@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
+from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
 from paper_lib.figures.markup import Markup
-from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALETTE, PURPLE, book_style, new_figure
+from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, GROUND, ORANGE, PALETTE, PURPLE
 from paper_lib.figures.tables import table
 from paper_lib.inference import SIGNIFICANCE, Floats
 from paper_lib.layers.cheap_ranks import Early, Quantity, Ranked, Source
@@ -70,14 +71,14 @@ def rank_table(ranked: Sequence[Ranked], caption: str) -> Markup:
     return table(rows, columns, caption)
 
 
-@book_style()
+@drawing
 def rank_against_cost(ranked: Sequence[Ranked], significance: float = SIGNIFICANCE) -> Figure:
     """Returns ρ with the harm of a reset over the cost, a column for each cost: plain above, at fixed depth below.
 
     Filled where p is below `significance`. Columns stand in the order of their costs, not to scale.
     """
-    figure = new_figure(height=6.4)
-    plain, at_depth = figure.subplots(2, 1, sharex=True)
+    figure, panels = new_panels(height=6.4, columns=1, rows=2, sharex=True)
+    plain, at_depth = panels[:, 0]
     costs = sorted({one.quantity.cost for one in ranked})
     for one in ranked:
         quantity = one.quantity
@@ -101,7 +102,7 @@ def rank_against_cost(ranked: Sequence[Ranked], significance: float = SIGNIFICAN
     at_depth.set_xlabel("cost, evaluations of the dev speech (columns in their order, not to scale)")
     sources = [source for source in _COLOURS if any(one.quantity.source == source for one in ranked)]
     marks = [Line2D([], [], color=_COLOURS[one], marker="o", linestyle="", label=_LABELS[one]) for one in sources]
-    figure.legend(handles=marks, loc="outside upper center", ncols=3)
+    add_legend(figure, marks)
     return figure
 
 
@@ -111,7 +112,7 @@ def _column(axes: Axes, column: int, points: Sequence[tuple[float, float, Quanti
     heights = _spread([rho for rho, _, _ in ordered])
     for (rho, p, quantity), height in zip(ordered, heights, strict=True):
         colour = _COLOURS[quantity.source]
-        face = colour if p < significance else "white"
+        face = colour if p < significance else GROUND
         axes.plot([column, column + 0.1], [rho, height], color=colour, linewidth=0.6)
         marker = "s" if quantity.source == "clients" else "o"
         axes.plot(column, rho, marker, color=colour, markerfacecolor=face, markersize=6)
@@ -130,7 +131,7 @@ def _spread(heights: Sequence[float]) -> list[float]:
     return moved
 
 
-@book_style()
+@drawing
 def ways(paths: Sequence[Path], margin: float = MARGIN) -> Figure:
     """Returns the WER change, in points, on the way of every layer, a panel per layer; `paths` are by training.
 
@@ -142,10 +143,11 @@ def ways(paths: Sequence[Path], margin: float = MARGIN) -> Figure:
     layers = rises.shape[1]
     columns = min(4, layers)
     rows = -(-layers // columns)
-    figure = new_figure(height=0.7 + 1.3 * rows)
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    figure, panels = new_panels(
+        height=0.7 + 1.3 * rows, columns=columns, rows=rows, least=1.7, sharex=True, sharey=True
+    )
     end = (1.0, 0.0)
-    for layer, axes in enumerate(panels):
+    for layer, axes in enumerate(panels.flat):
         if layer >= layers:
             axes.set_visible(False)
             continue
@@ -165,7 +167,7 @@ def ways(paths: Sequence[Path], margin: float = MARGIN) -> Figure:
     return figure
 
 
-@book_style()
+@drawing
 def harm_by_rank(quantity: Quantity, harm: Floats, margin: float = MARGIN) -> Figure:
     """Returns the WER change, in points, by the reset of a layer over the rank that `quantity` gives it, 1 the least.
 
@@ -183,7 +185,7 @@ def harm_by_rank(quantity: Quantity, harm: Floats, margin: float = MARGIN) -> Fi
     _scale(axes, margin)
     axes.set_xlabel(f"rank by {quantity.name}, 1 the least")
     axes.set_ylabel("WER change, points")
-    axes.legend(loc="upper left")
+    add_legend(figure)
     return figure
 
 
@@ -196,15 +198,14 @@ def _scale(axes: Axes, margin: float) -> None:
     axes.grid(axis="y")
 
 
-@book_style()
+@drawing
 def how_early(curves: Sequence[Early], unit: str) -> Figure:
     """Returns ρ with the harm in the finished model over time, a panel for each reading; `unit` is step or rounds.
 
     Thick: plain; dashed: at fixed depth.
     """
-    figure = new_figure(height=2.8)
-    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
-    for axes, curve in zip(panels, curves, strict=True):
+    figure, panels = new_panels(height=2.8, columns=len(curves), sharey=True)
+    for axes, curve in zip(panels[0], curves, strict=True):
         axes.axhline(0, color=GREY, linewidth=0.8)
         for given, rhos, style in (("nothing", curve.rho, "-"), ("depth", curve.given_depth, "--")):
             for time, rho in zip(curve.times, rhos, strict=True):
@@ -215,8 +216,8 @@ def how_early(curves: Sequence[Early], unit: str) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylim(-1.05, 1.05)
         axes.grid(axis="y")
-    panels[0].set_ylabel("ρ with the harm")
+    panels[0, 0].set_ylabel("ρ with the harm")
     styles = {"plain": "-", "at fixed depth": "--"}
     marks = [axes.plot([], [], style, color=BLUE, label=label)[0] for label, style in styles.items()]
-    figure.legend(handles=marks, loc="outside upper right", ncols=2)
+    add_legend(figure, marks)
     return figure

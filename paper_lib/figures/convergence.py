@@ -7,19 +7,19 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from paper_lib.figures.style import PALETTE, book_style, new_figure
+from paper_lib.figures.drawing import drawing, new_panels
+from paper_lib.figures.style import PALETTE
 from paper_lib.results import by_step
 
 
-@book_style()
+@drawing
 def dev_wer_curves(trainings: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """Returns the dev WER, %, against the step, a panel per size, from the results of trainings' records by size.
 
     A line per training; a dot ends it. The scale is logarithmic.
     """
-    figure = new_figure(height=2.7)
-    panels = figure.subplots(1, len(trainings), sharey=True, squeeze=False)[0]
-    for axes, (size, results) in zip(panels, trainings.items(), strict=True):
+    figure, panels = new_panels(height=2.7, columns=len(trainings), sharey=True)
+    for axes, (size, results) in zip(panels[0], trainings.items(), strict=True):
         for seed, result in enumerate(results):
             curve = {step: 100 * wer for step, wer in by_step(result["dev_wer"]).items()}
             for step, wer in curve.items():
@@ -34,5 +34,5 @@ def dev_wer_curves(trainings: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figu
         axes.set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
         axes.minorticks_off()
         axes.grid(axis="y")
-    panels[0].set_ylabel("dev WER, %")
+    panels[0, 0].set_ylabel("dev WER, %")
     return figure

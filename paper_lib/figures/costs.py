@@ -8,8 +8,9 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
 from paper_lib.figures.markup import Markup, escaped
-from paper_lib.figures.style import BLACK, BLUE, GREY, LIGHT, PALETTE, YELLOW, book_style, new_figure
+from paper_lib.figures.style import BLACK, BLUE, GREY, LIGHT, PALETTE, YELLOW
 
 # What a record calls the book's own part, and how the others are drawn.
 OURS = "ours"
@@ -42,7 +43,7 @@ def _slope(value: float) -> str:
     return f"{round(value, 1) + 0.0:.1f}"
 
 
-@book_style()
+@drawing
 def compared(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Returns how many times as long as ours the others take, row by row, on a logarithmic axis.
 
@@ -74,16 +75,16 @@ def compared(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("times as long as the book's own part")
     axes.grid(axis="x", color=LIGHT)
-    figure.legend(loc="outside upper center", ncols=min(3, len(names)))
+    add_legend(figure)
     return figure
 
 
-@book_style()
+@drawing
 def grown(growth: Sequence[Mapping[str, Any]], of: Literal["seconds", "bytes"]) -> Figure:
     """Returns time or memory over the size of the work, both axes logarithmic, with the slope at the larger sizes."""
     divisor, unit = _UNITS[of]
-    figure = new_figure(height=2.3 * -(-len(growth) // 3))
-    grid = figure.subplots(-(-len(growth) // 3), 3, squeeze=False)
+    rows = -(-len(growth) // 3)
+    figure, grid = new_panels(height=2.3 * rows, columns=3, rows=rows, least=1.8)
     for axes in grid.flat[len(growth) :]:
         axes.set_axis_off()
     for axes, line in zip(grid.flat, growth, strict=False):

@@ -7,10 +7,11 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from paper_lib.figures.style import BLACK, BLUE, LIGHT, VERMILION, book_style, new_figure
+from paper_lib.figures.drawing import drawing, new_panels
+from paper_lib.figures.style import BAND, BLACK, BLUE, LIGHT, VERMILION
 
 
-@book_style()
+@drawing
 def simulated(intervals: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[str, Any]]) -> Figure:
     """Returns, left, the shares of 95 % intervals that hold by the number of trainings; right, those of rejections.
 
@@ -18,9 +19,9 @@ def simulated(intervals: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[st
     """
     counts = sorted({line["trainings"] for line in intervals})
     names = list(dict.fromkeys(line["test"] for line in tests))
-    figure = new_figure(height=1.1 + 0.36 * len(names))
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1))
-    left.axvspan(93, 97, color="#eeeeee", linewidth=0)
+    figure, panels = new_panels(height=1.1 + 0.36 * len(names), columns=2)
+    left, right = panels[0]
+    left.axvspan(93, 97, color=BAND, linewidth=0)
     left.axvline(95, color=BLACK, linewidth=1, linestyle=":")
     for line in intervals:
         share = 100 * line["of_95"]

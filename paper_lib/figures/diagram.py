@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
-from paper_lib.figures.style import WIDTH
+from paper_lib.figures.style import BLACK, GROUND, LINE, ON_LIGHT, WIDTH
 
 Point = tuple[float, float]
 
-INK = "#333333"
 # Tints of the palette, light enough for black text.
 PALE_BLUE, PALE_ORANGE, PALE_GREEN, PALE_PURPLE, PALE_GREY = "#cfe3f2", "#fbe5b6", "#cdeade", "#f3dce9", "#ececec"
 
@@ -33,8 +32,8 @@ def box(
     centre: Point,
     size: Point,
     text: str = "",
-    fill: str = "white",
-    edge: str = INK,
+    fill: str = GROUND,
+    edge: str = LINE,
     *,
     bold: bool = False,
     line: float = 0.9,
@@ -55,10 +54,11 @@ def box(
     )
     axes.add_patch(shape)
     weight = "bold" if bold else "normal"
-    axes.text(x, y, text, ha="center", va="center", fontsize=fontsize, fontweight=weight, linespacing=1.25)
+    ink = BLACK if fill == GROUND else ON_LIGHT
+    axes.text(x, y, text, ha="center", va="center", fontsize=fontsize, fontweight=weight, linespacing=1.25, color=ink)
 
 
-def arrow(axes: Axes, points: Sequence[Point], *, colour: str = INK, line: float = 1.0, dashed: bool = False) -> None:
+def arrow(axes: Axes, points: Sequence[Point], *, colour: str = LINE, line: float = 1.0, dashed: bool = False) -> None:
     """Draws an arrow along `points`, with its head at the last one."""
     axes.add_patch(
         FancyArrowPatch(
@@ -75,10 +75,10 @@ def arrow(axes: Axes, points: Sequence[Point], *, colour: str = INK, line: float
 
 def plus(axes: Axes, centre: Point, radius: float = 0.1) -> None:
     """Draws the sum of two streams."""
-    axes.add_patch(Circle(centre, radius, facecolor="white", edgecolor=INK, linewidth=1.0, zorder=3))
+    axes.add_patch(Circle(centre, radius, facecolor=GROUND, edgecolor=LINE, linewidth=1.0, zorder=3))
     (x, y), arm = centre, radius * 0.6
-    axes.plot([x - arm, x + arm], [y, y], color=INK, linewidth=1.0, zorder=4)
-    axes.plot([x, x], [y - arm, y + arm], color=INK, linewidth=1.0, zorder=4)
+    axes.plot([x - arm, x + arm], [y, y], color=LINE, linewidth=1.0, zorder=4)
+    axes.plot([x, x], [y - arm, y + arm], color=LINE, linewidth=1.0, zorder=4)
 
 
 def label(
@@ -89,7 +89,7 @@ def label(
     bold: bool = False,
     align: Literal["left", "center", "right"] = "center",
     size: float = 8.5,
-    colour: str = "black",
+    colour: str = BLACK,
 ) -> None:
     """Writes `text` at `place`, vertically centred."""
     weight = "bold" if bold else "normal"

@@ -10,20 +10,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
 from paper_lib.figures.style import (
     BLACK,
     BLUE,
     GREEN,
     GREY,
     LIGHT,
+    ON_DARK,
+    ON_LIGHT,
     ORANGE,
     PALETTE,
     PURPLE,
     SKY,
     VERMILION,
     WIDTH,
-    book_style,
-    new_figure,
 )
 from paper_lib.inference import Estimate, Floats
 from paper_lib.settings import DropoutPlan
@@ -55,7 +56,7 @@ def _family(plan: str) -> str:
     return plan.partition("-")[0]
 
 
-@book_style()
+@drawing
 def dropped_shares(plans: Sequence[DropoutPlan], ranking: Sequence[int]) -> Figure:
     """Returns which share of the feed-forward units each plan drops in each layer, in per cent.
 
@@ -71,7 +72,7 @@ def dropped_shares(plans: Sequence[DropoutPlan], ranking: Sequence[int]) -> Figu
     image = axes.imshow(rates, cmap="cividis_r", aspect="auto", vmin=0, vmax=max(60, float(rates.max())))
     if layers <= 10:
         for (row, layer), rate in np.ndenumerate(rates):
-            colour = "white" if rate >= 40 else BLACK
+            colour = ON_DARK if rate >= 40 else ON_LIGHT
             axes.text(layer, row, f"{rate:.0f}", ha="center", va="center", color=colour, fontsize=8.5)
     axes.set_yticks(range(len(plans)), [plan.name for plan in plans])
     axes.set_xticks(range(layers), [f"{layer + 1}\n({ranking.index(layer + 1) + 1})" for layer in range(layers)])
@@ -82,19 +83,18 @@ def dropped_shares(plans: Sequence[DropoutPlan], ranking: Sequence[int]) -> Figu
     return figure
 
 
-@book_style()
+@drawing
 def adaptation_curves(curves: Mapping[str, Sequence[Mapping[int, float]]]) -> Figure:
     """Returns the dev WER by rounds, of every run by a plan (thin) with the mean over its runs (thick).
 
     `curves` holds by plan, one per run (seed and draw), WERs (fractions) by the number of rounds. Panels share their
     scale.
     """
-    figure = new_figure(height=5.6)
+    figure, panels = new_panels(height=5.6, columns=2, rows=2, sharex=True, sharey=True)
     for plan, runs in curves.items():
         for run, values in enumerate(runs):
             for rounds, value in values.items():
                 figure.note(plan=plan, run=run, rounds=rounds, wer_percent=100 * value)
-    panels = figure.subplots(2, 2, sharex=True, sharey=True)
     for axes, (title, families) in zip(panels.flat, _PANELS.items(), strict=True):
         for plan in curves:
             if plan == "none" or _family(plan) in families:
@@ -110,7 +110,7 @@ def adaptation_curves(curves: Mapping[str, Sequence[Mapping[int, float]]]) -> Fi
     return figure
 
 
-@book_style()
+@drawing
 def own_curves(runs: Mapping[str, Mapping[int, float]]) -> Figure:
     """Returns the WER of single runs by rounds; `runs` hold by label WERs (fractions) by the number of rounds."""
     figure = new_figure(height=2.8)
@@ -125,7 +125,7 @@ def own_curves(runs: Mapping[str, Mapping[int, float]]) -> Figure:
     axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
-    figure.legend(loc="outside right upper", title="run: % dropped by layer")
+    add_legend(figure, title="run: % dropped by layer")
     return figure
 
 
@@ -139,14 +139,14 @@ def _curve(axes: Axes, plan: str, runs: Sequence[Mapping[int, float]]) -> None:
     axes.plot(rounds, values.mean(0), style, color=colour, label=plan)
 
 
-@book_style()
+@drawing
 def wer_by_dropped(ours: Mapping[str, tuple[float, Estimate]], slide: Mapping[str, tuple[float, float]]) -> Figure:
     """Returns the slide's table as a picture, ours beside it: WER over the share of parameters dropped.
 
     Values are by plan: the share (a fraction) and the WER, ours with its interval, the slide's in per cent.
     """
-    figure = new_figure(height=3.8, width=WIDTH)
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    figure, panels = new_panels(height=3.8, columns=2, width_ratios=(3, 2))
+    left, right = panels[0]
     for plan, (share, wer) in ours.items():
         percents = {"wer_percent": wer.value, "wer_percent_low": wer.low, "wer_percent_high": wer.high}
         shares = {"dropped_percent": 100 * share} | {name: 100 * value for name, value in percents.items()}
@@ -162,7 +162,7 @@ def wer_by_dropped(ours: Mapping[str, tuple[float, Estimate]], slide: Mapping[st
         Line2D([], [], color=_COLOURS[family], marker=_MARKERS[family], linestyle="", label=family)
         for family in families
     ]
-    figure.legend(handles=marks, loc="outside upper center", ncols=len(marks))
+    add_legend(figure, marks)
     for axes in (left, right):
         axes.set_xlabel("parameters dropped, %")
         axes.set_ylabel("WER on the held-out domain, %")
@@ -171,17 +171,16 @@ def wer_by_dropped(ours: Mapping[str, tuple[float, Estimate]], slide: Mapping[st
     return figure
 
 
-@book_style()
+@drawing
 def update_curves(norms: Floats, disagreements: Floats) -> Figure:
     """Returns how far clients move each layer, and how far they disagree, [runs, layers]; thick: mean over runs."""
-    figure = new_figure(height=2.8)
-    panels = figure.subplots(1, 2)
+    figure, panels = new_panels(height=2.8, columns=2)
     layers = np.arange(1, norms.shape[1] + 1)
     for run, (moved, apart) in enumerate(zip(norms, disagreements, strict=True)):
         for layer, norm, disagreement in zip(layers, moved, apart, strict=True):
             figure.note(run=run, layer=int(layer), norm=float(norm), disagreement=float(disagreement))
     titles = ("norm of a client's update", "disagreement of the clients")
-    for axes, title, values in zip(panels, titles, (norms, disagreements), strict=True):
+    for axes, title, values in zip(panels[0], titles, (norms, disagreements), strict=True):
         if len(values) > 1:
             axes.plot(layers, values.T, color=BLUE, linewidth=0.6, alpha=0.5)
         axes.plot(layers, values.mean(0), "o-", color=BLUE, markersize=4)
@@ -193,7 +192,7 @@ def update_curves(norms: Floats, disagreements: Floats) -> Figure:
     return figure
 
 
-@book_style()
+@drawing
 def forgetting(points: Mapping[str, tuple[Estimate, Estimate]]) -> Figure:
     """Returns the WER on the held-out domain over that on the others, with the intervals of both, a point per model.
 
@@ -224,7 +223,7 @@ def forgetting(points: Mapping[str, tuple[Estimate, Estimate]]) -> Figure:
     axes.set_ylabel("WER on the held-out domain, %")
     axes.grid(color=LIGHT)
     axes.margins(0.12)
-    figure.legend(loc="outside right upper")
+    add_legend(figure)
     return figure
 
 

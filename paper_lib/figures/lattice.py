@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from paper_lib.figures.diagram import INK, PALE_PURPLE, arrow, canvas, label
-from paper_lib.figures.style import VERMILION, book_style
+from paper_lib.figures.diagram import PALE_PURPLE, arrow, canvas, label
+from paper_lib.figures.drawing import drawing
+from paper_lib.figures.style import LINE, VERMILION
 
 
-@book_style()
+@drawing
 def lattice(word: str, frames: int, labels_before: Sequence[int]) -> Figure:
     """Returns the lattice of `word` over `frames` frames, one alignment highlighted.
 
@@ -32,7 +33,7 @@ def lattice(word: str, frames: int, labels_before: Sequence[int]) -> Figure:
     for u in range(len(word) + 1):
         for t in range(frames):
             x, y = place(t, u)
-            axes.plot(x, y, "o", markersize=7, color=PALE_PURPLE, markeredgecolor=INK, zorder=3)
+            axes.plot(x, y, "o", markersize=7, color=PALE_PURPLE, markeredgecolor=LINE, zorder=3)
             for after in ((t + 1, u), (t, u + 1)):
                 last = after[0] == frames
                 if after[1] > len(word) or (last and u < len(word)):

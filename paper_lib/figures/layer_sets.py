@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from paper_lib.figures.style import BLACK, BLUE, GREY, ORANGE, VERMILION, book_style, new_figure
+from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
+from paper_lib.figures.style import BAND, BLACK, BLUE, GREY, ON_LIGHT, ORANGE, VERMILION
 from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import MARGIN
 from paper_lib.layers.sets import ExchangeEffect, LayerSet
@@ -19,7 +20,7 @@ from paper_lib.layers.sets import ExchangeEffect, LayerSet
 _TICKS = [0, 2, 10, 50]
 
 
-@book_style()
+@drawing
 def pair_maps(
     harm: Mapping[LayerSet, float],
     interactions: Mapping[LayerSet, float],
@@ -33,8 +34,8 @@ def pair_maps(
     `harm` is of pairs and, on the diagonal, of single layers; `interactions` and `signs` are of pairs. Where the sign
     is 1 or -1, a + or a − stands in the cell. Colours are linear up to the margin and logarithmic beyond it.
     """
-    figure = new_figure(height=4.1)
-    panels = figure.subplots(1, 2)
+    figure, grid = new_panels(height=4.1, columns=2)
+    panels = grid[0]
     points = 100 * margin
     for pair, value in harm.items():
         beyond = {"interaction_points": 100 * interactions[pair], "sign": signs[pair]} if pair in interactions else {}
@@ -45,7 +46,7 @@ def pair_maps(
     _map(panels[1], "beyond the sum of both alone", interactions, layers, "RdBu_r", (-farthest, farthest), points)
     for (one, other), sign in signs.items():
         if sign:
-            panels[1].text(other, one, "+" if sign > 0 else "−", ha="center", va="center", color=BLACK, fontsize=8)
+            panels[1].text(other, one, "+" if sign > 0 else "−", ha="center", va="center", color=ON_LIGHT, fontsize=8)
     panels[0].set_ylabel("layer")
     return figure
 
@@ -78,17 +79,16 @@ def _map(
     bar.minorticks_off()
 
 
-@book_style()
+@drawing
 def nested_sets(curves: Mapping[str, Mapping[str, Sequence[Estimate]]], margin: float = MARGIN) -> Figure:
     """Returns the WER change, in points, against the number of layers that are reset together, a panel per training.
 
     `curves` are by training and by the same three orders. The scale is linear up to the margin and logarithmic beyond.
     """
-    figure = new_figure(height=3.3)
-    panels = figure.subplots(1, len(curves), sharex=True, sharey=True, squeeze=False)[0]
+    figure, panels = new_panels(height=3.3, columns=len(curves), sharex=True, sharey=True)
     colours = dict(zip(next(iter(curves.values())), (BLUE, VERMILION, GREY), strict=True))
-    for axes, (training, by_order) in zip(panels, curves.items(), strict=True):
-        axes.axhspan(-100 * margin, 100 * margin, color="#eeeeee", linewidth=0)
+    for axes, (training, by_order) in zip(panels[0], curves.items(), strict=True):
+        axes.axhspan(-100 * margin, 100 * margin, color=BAND, linewidth=0)
         axes.axhline(0, color=GREY, linewidth=0.8)
         for place, (order, changes) in enumerate(by_order.items()):
             sizes = np.arange(1, len(changes) + 1)
@@ -107,13 +107,13 @@ def nested_sets(curves: Mapping[str, Mapping[str, Sequence[Estimate]]], margin: 
         axes.grid(axis="y")
         axes.set_xlabel("layers reset together")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panels[0].set_ylabel("WER change, points")
+    panels[0, 0].set_ylabel("WER change, points")
     marks = [Line2D([], [], color=colour, marker="o", markersize=3.5, label=order) for order, colour in colours.items()]
-    figure.legend(handles=marks, loc="outside upper right", ncols=len(marks))
+    add_legend(figure, marks)
     return figure
 
 
-@book_style()
+@drawing
 def exchange_columns(effects: Sequence[ExchangeEffect], margin: float = MARGIN) -> Figure:
     """Returns the WER change, in points, with a layer and the next exchanged, and beside it with both reset.
 
@@ -121,7 +121,7 @@ def exchange_columns(effects: Sequence[ExchangeEffect], margin: float = MARGIN) 
     """
     figure = new_figure(height=2.9)
     axes = figure.subplots()
-    axes.axhspan(-100 * margin, 100 * margin, color="#eeeeee", linewidth=0)
+    axes.axhspan(-100 * margin, 100 * margin, color=BAND, linewidth=0)
     axes.axhline(0, color=BLACK, linewidth=0.8)
     for effect in effects:
         numbers = _points("exchanged", effect.change) | _points("reset", effect.reset)
@@ -141,7 +141,7 @@ def exchange_columns(effects: Sequence[ExchangeEffect], margin: float = MARGIN) 
     axes.grid(axis="y")
     axes.set_xlabel("layers, from the input")
     axes.set_ylabel("WER change, points")
-    figure.legend(loc="outside upper right", ncols=2)
+    add_legend(figure)
     return figure
 
 

@@ -9,21 +9,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_lib.figures.style import BLACK, GREY, VERMILION, book_style, new_figure
+from paper_lib.figures.drawing import add_legend, drawing, new_panels
+from paper_lib.figures.style import BLACK, GREY, GROUND, VERMILION
 
 _COLOURS = {False: GREY, True: VERMILION}
 _LABELS = {False: "intact", True: "a layer below re-initialised"}
 
 
-@book_style()
+@drawing
 def activation_quantiles(activations: Mapping[str, Sequence[Mapping[str, Any]]], reset: int) -> Figure:
     """Returns, a column of axes per norm, mean and deviation of the channels in every layer above `reset`, from 1.
 
     `activations` are the entries of `normalised_activations` by the name of the norm. Thin bars span 90 % of a layer's
     channels, thick ones half of them; the dot is the median channel. What fits lies at mean 0 and deviation 1.
     """
-    figure = new_figure(height=4.6)
-    rows = figure.subplots(2, len(activations), sharey="row", sharex=True, squeeze=False)
+    figure, rows = new_panels(height=4.6, columns=len(activations), rows=2, sharey="row", sharex=True)
     for column, (norm, entries) in enumerate(activations.items()):
         for row, (statistic, fitting) in enumerate((("mean", 0.0), ("deviation", 1.0))):
             axes = rows[row][column]
@@ -42,7 +42,7 @@ def activation_quantiles(activations: Mapping[str, Sequence[Mapping[str, Any]]],
     rows[0][0].set_ylabel("mean of a channel")
     rows[1][0].set_ylabel("deviation of a channel")
     marks = [Line2D([], [], color=_COLOURS[after], marker="o", markersize=4, label=_LABELS[after]) for after in _LABELS]
-    figure.legend(handles=marks, loc="outside upper right", ncols=2)
+    add_legend(figure, marks)
     return figure
 
 
@@ -51,4 +51,4 @@ def _bars(axes: Axes, layer: int, quantiles: Sequence[float], after: bool) -> No
     x, colour = layer + (0.15 if after else -0.15), _COLOURS[after]
     axes.vlines(x, low, high, color=colour, linewidth=1.2)
     axes.vlines(x, lower, upper, color=colour, linewidth=4)
-    axes.plot(x, median, "o", color=colour, markerfacecolor="white", markersize=4)
+    axes.plot(x, median, "o", color=colour, markerfacecolor=GROUND, markersize=4)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from paper_lib.figures.style import book_style, new_figure
+from paper_lib.figures.drawing import add_legend, drawing, new_figure
+from paper_lib.figures.style import GROUND, ON_LIGHT
 
 
-@book_style()
+@drawing
 def stacked_shares(counts: Mapping[str, Mapping[str, int]], colours: Mapping[str, str], unit: str) -> Figure:
     """Returns a bar per row of `counts`, cut into its parts' shares in percent; each part's count is written on it.
 
@@ -23,9 +24,10 @@ def stacked_shares(counts: Mapping[str, Mapping[str, int]], colours: Mapping[str
         for place, (row, parts) in enumerate(counts.items()):
             share = 100 * parts[part] / sum(parts.values())
             figure.note(model=row, part=part, parameters=parts[part], share_percent=share)
-            axes.barh(place, share, left=starts[row], color=colour, edgecolor="white", height=0.78)
+            axes.barh(place, share, left=starts[row], color=colour, edgecolor=GROUND, height=0.78)
             if share > 6:
-                axes.text(starts[row] + share / 2, place, short(parts[part]), ha="center", va="center", fontsize=8.5)
+                middle = (starts[row] + share / 2, place)
+                axes.text(*middle, short(parts[part]), ha="center", va="center", color=ON_LIGHT, fontsize=8.5)
             starts[row] += share
     axes.set_yticks(range(len(counts)), list(counts))
     axes.set_xlim(0, 100)
@@ -33,8 +35,7 @@ def stacked_shares(counts: Mapping[str, Mapping[str, int]], colours: Mapping[str
     axes.invert_yaxis()
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    handles = [Patch(color=colour) for colour in colours.values()]
-    figure.legend(handles, list(colours), loc="outside upper center", ncols=len(colours), handlelength=1.2)
+    add_legend(figure, [Patch(color=colour, label=part) for part, colour in colours.items()])
     return figure
 
 

@@ -7,21 +7,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
 from paper_lib.figures.resets import CLASS_MARKERS
-from paper_lib.figures.style import BLACK, PALETTE, book_style, new_figure
+from paper_lib.figures.style import BLACK, PALETTE
 from paper_lib.inference import Floats
 from paper_lib.layers.ranking import MARGIN, LayerEffect
 
 
-@book_style()
+@drawing
 def changes_by_layer(series: Mapping[str, Sequence[LayerEffect]], margin: float = MARGIN) -> Figure:
     """Returns the WER change, in points, by layer: a row of axes per series, for example a model and a kind of reset.
 
     Each of `series` has one effect a layer. Whiskers are intervals that hold together for all layers of a series; the
     marker tells the class. The scale is linear up to the margin and logarithmic beyond it.
     """
-    figure = new_figure(height=0.6 + 1.45 * len(series))
-    rows = figure.subplots(len(series), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    figure, panels = new_panels(height=0.6 + 1.45 * len(series), columns=1, rows=len(series), sharex=True, sharey=True)
+    rows = panels[:, 0]
     for place, (axes, (name, effects)) in enumerate(zip(rows, series.items(), strict=True)):
         axes.axhline(0, color=BLACK, linewidth=0.8)
         axes.axhline(100 * margin, color=BLACK, linewidth=1, linestyle=":")
@@ -46,7 +47,7 @@ def changes_by_layer(series: Mapping[str, Sequence[LayerEffect]], margin: float 
     return figure
 
 
-@book_style()
+@drawing
 def personal_wers(models: Mapping[str, Floats]) -> Figure:
     """Returns which share of the people is understood with at most a WER, by model; WERs are fractions, [people].
 
@@ -66,20 +67,19 @@ def personal_wers(models: Mapping[str, Floats]) -> Figure:
     axes.set_xlim(-1, 101)
     axes.set_ylim(-1, 101)
     axes.grid()
-    axes.legend(loc="lower right")
+    add_legend(figure)
     return figure
 
 
-@book_style()
+@drawing
 def norms_by_round(curves: Mapping[str, Mapping[str, Sequence[Mapping[int, float]]]]) -> Figure:
     """Returns the dev WER, %, by rounds: a panel for each way to learn, a colour for each norm.
 
     `curves` hold by way and by norm, one per seed, WERs (fractions) by the number of rounds. Thin: every seed; thick:
     their mean. The scale is logarithmic.
     """
-    figure = new_figure(height=2.9)
-    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
-    for axes, (way, by_norm) in zip(panels, curves.items(), strict=True):
+    figure, panels = new_panels(height=2.9, columns=len(curves), sharey=True)
+    for axes, (way, by_norm) in zip(panels[0], curves.items(), strict=True):
         for place, (norm, runs) in enumerate(by_norm.items()):
             for seed, run in enumerate(runs):
                 for rounds, wer in run.items():
@@ -96,6 +96,6 @@ def norms_by_round(curves: Mapping[str, Mapping[str, Sequence[Mapping[int, float
         axes.set_yticks([5, 10, 20, 50, 100, 200], ["5", "10", "20", "50", "100", "200"])
         axes.minorticks_off()
         axes.grid(axis="y")
-    panels[0].set_ylabel("dev WER, %")
-    panels[-1].legend(loc="upper right")
+    panels[0, 0].set_ylabel("dev WER, %")
+    add_legend(figure)
     return figure

@@ -9,18 +9,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILION, DataFigure, book_style, new_figure
+from paper_lib.figures.drawing import add_legend, drawing, new_panels
+from paper_lib.figures.style import BAND, BLACK, BLUE, GREEN, GREY, GROUND, HARMLESS, ORANGE, VERMILION, DataFigure
 from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import MARGIN, Class, LayerEffect
 from paper_lib.layers.variants import ALL_KINDS, Kind
 
 KIND_COLOURS: dict[Kind, str] = {"re-initialisation": BLUE, "re-randomisation": ORANGE, "skip": GREEN}
-AMBIENT_GROUND = "#e3eef8"
 CLASS_COLOURS: dict[Class, str] = {"ambient": BLUE, "critical": VERMILION, "unresolved": GREY}
 CLASS_MARKERS: dict[Class, str] = {"ambient": "o", "critical": "s", "unresolved": "D"}
 
 
-@book_style()
+@drawing
 def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[str, Estimate]) -> Figure:
     """Returns the slide's figure: a column per layer and kind of reset, WER in %, a row of axes per model size.
 
@@ -28,13 +28,13 @@ def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[
     model. Layers whose re-initialisation is ambient stand on a ground of their own.
     """
     kinds = _offsets(effects, 0.8)
-    figure = new_figure(height=0.5 + 1.65 * len(effects))
-    rows = figure.subplots(len(effects), 1, sharey=True, squeeze=False)[:, 0]
+    figure, panels = new_panels(height=0.5 + 1.65 * len(effects), columns=1, rows=len(effects), sharey=True)
+    rows = panels[:, 0]
     for axes, (size, layers) in zip(rows, effects.items(), strict=True):
         for effect in layers:
             _note(figure, size, effect)
         for layer in (e.layer for e in layers if (e.kind, e.classification) == ("re-initialisation", "ambient")):
-            axes.axvspan(layer - 0.5, layer + 0.5, color=AMBIENT_GROUND, linewidth=0, zorder=0)
+            axes.axvspan(layer - 0.5, layer + 0.5, color=HARMLESS, linewidth=0, zorder=0)
         for kind, offset in kinds.items():
             of_kind = [effect for effect in layers if effect.kind == kind]
             _columns(axes, of_kind, offset, 0.72 / len(kinds), KIND_COLOURS[kind])
@@ -49,8 +49,8 @@ def reset_columns(effects: Mapping[str, Sequence[LayerEffect]], intact: Mapping[
     rows[-1].set_xlabel("layer that is reset, from the input (1) to the output")
     swatches = [Line2D([], [], color=KIND_COLOURS[kind], linewidth=7, label=kind) for kind in kinds]
     line = Line2D([], [], color=BLACK, linewidth=1, linestyle="--", label="intact")
-    ground = Patch(color=AMBIENT_GROUND, label="ambient when re-initialised")
-    figure.legend(handles=[*swatches, line, ground], loc="outside upper right", ncols=2 + len(kinds))
+    ground = Patch(color=HARMLESS, label="ambient when re-initialised")
+    add_legend(figure, [*swatches, line, ground])
     return figure
 
 
@@ -80,7 +80,7 @@ def _columns(axes: Axes, effects: Sequence[LayerEffect], offset: float, width: f
             axes.plot([x + width / 3.6] * len(heights), heights, ".", color=BLACK, markersize=3.5)
 
 
-@book_style()
+@drawing
 def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float = MARGIN) -> Figure:
     """Returns, for every size and layer, the interval of the WER change, in points, against the margin.
 
@@ -88,10 +88,10 @@ def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float
     is skipped. The scale is linear up to the margin and logarithmic beyond it.
     """
     offsets = _offsets(effects, 0.68)
-    figure = new_figure(height=0.9 + 0.34 * max(effect.layer for layers in effects.values() for effect in layers))
-    panels = figure.subplots(1, len(effects), sharex=True, squeeze=False)[0]
-    for axes, (size, layers) in zip(panels, effects.items(), strict=True):
-        axes.axvspan(-100 * margin, 100 * margin, color="#eeeeee", linewidth=0)
+    most = max(effect.layer for layers in effects.values() for effect in layers)
+    figure, panels = new_panels(height=0.9 + 0.34 * most, columns=len(effects), sharex=True)
+    for axes, (size, layers) in zip(panels[0], effects.items(), strict=True):
+        axes.axvspan(-100 * margin, 100 * margin, color=BAND, linewidth=0)
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.axvline(100 * margin, color=BLACK, linewidth=1, linestyle=":")
         for effect in layers:
@@ -104,8 +104,8 @@ def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float
                 y,
                 CLASS_MARKERS[effect.classification],
                 color=colour,
-                markerfacecolor="white" if effect.kind == "re-randomisation" else colour,
-                markerfacecoloralt="white",
+                markerfacecolor=GROUND if effect.kind == "re-randomisation" else colour,
+                markerfacecoloralt=GROUND,
                 fillstyle="left" if effect.kind == "skip" else "full",
                 markersize=5,
             )
@@ -116,10 +116,10 @@ def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float
         axes.set_xticks([0, 2, 10, 50], ["0", "2", "10", "50"])
         axes.set_title(size)
         axes.set_xlabel("WER change, points")
-    panels[0].set_ylabel("layer")
+    panels[0, 0].set_ylabel("layer")
     marks = [
         Line2D([], [], color=CLASS_COLOURS[name], marker=CLASS_MARKERS[name], linewidth=1.4, markersize=5, label=name)
         for name in CLASS_COLOURS
     ]
-    figure.legend(handles=marks, loc="outside upper right", ncols=3)
+    add_legend(figure, marks)
     return figure

@@ -9,11 +9,12 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from paper_lib.figures.style import BLACK, VERMILION, book_style, new_figure
+from paper_lib.figures.drawing import drawing, new_panels
+from paper_lib.figures.style import ON_DARK, ON_LIGHT, VERMILION
 from paper_lib.layers.ranking import MARGIN, LayerEffect
 
 
-@book_style()
+@drawing
 def rewinding_maps(effects: Mapping[str, Mapping[int, Sequence[LayerEffect]]], margin: float = MARGIN) -> Figure:
     """Returns the WER change, in points, of every layer by the step that it is put back to: layer × step, by size.
 
@@ -22,8 +23,8 @@ def rewinding_maps(effects: Mapping[str, Mapping[int, Sequence[LayerEffect]]], m
     """
     layers = max(len(of_step) for of_size in effects.values() for of_step in of_size.values())
     columns = [len(of_size) for of_size in effects.values()]
-    figure = new_figure(height=1.1 + 0.26 * layers)
-    panels = figure.subplots(1, len(effects), squeeze=False, width_ratios=columns)[0]
+    figure, grid = new_panels(height=1.1 + 0.26 * layers, columns=len(effects), width_ratios=columns)
+    panels = grid[0]
     points = 100 * margin
     changes = [e.change.value for of_size in effects.values() for of_step in of_size.values() for e in of_step]
     norm = SymLogNorm(points, linscale=0.7, vmin=0, vmax=max(100 * max(changes), 2 * points), clip=True)
@@ -34,14 +35,14 @@ def rewinding_maps(effects: Mapping[str, Mapping[int, Sequence[LayerEffect]]], m
                 numbers = {"": effect.change.value, "_low": effect.change.low, "_high": effect.change.high}
                 note = {f"change_points{end}": 100 * value for end, value in numbers.items()}
                 figure.note(size=size, layer=effect.layer, rewound_to=step, **note, **{"class": effect.classification})
-        grid = [[100 * of_size[step][layer].change.value for step in steps] for layer in range(len(of_size[steps[0]]))]
-        image = axes.imshow(grid, cmap="cividis", norm=norm, aspect="auto")
+        rises = [[100 * of_size[step][layer].change.value for step in steps] for layer in range(len(of_size[steps[0]]))]
+        image = axes.imshow(rises, cmap="cividis", norm=norm, aspect="auto")
         for column, step in enumerate(steps):
             for row, effect in enumerate(of_size[step]):
                 _write(axes, column, row, effect, float(norm(100 * effect.change.value)))
         axes.set_title(size)
         axes.set_xticks(range(len(steps)), [str(step) for step in steps])
-        axes.set_yticks(range(len(grid)), range(1, len(grid) + 1))
+        axes.set_yticks(range(len(rises)), range(1, len(rises) + 1))
         axes.set_xlabel("rewound to step")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
@@ -57,7 +58,7 @@ def _write(axes: Axes, column: int, row: int, effect: LayerEffect, level: float)
     """Writes the change into its cell, whose colour is at `level` of the colour map, and frames it where critical."""
     text = f"{100 * effect.change.value:.1f}"
     text = text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
-    colour = "white" if level < 0.5 else BLACK
+    colour = ON_DARK if level < 0.5 else ON_LIGHT
     axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
     if effect.classification == "critical":
         frame = Rectangle((column - 0.46, row - 0.44), 0.92, 0.88, fill=False, edgecolor=VERMILION, linewidth=1.4)

@@ -11,17 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_lib.figures.style import (
-    BLACK,
-    BLUE,
-    COLOUR_MAP,
-    GREEN,
-    GREY,
-    ORANGE,
-    VERMILION,
-    book_style,
-    new_figure,
-)
+from paper_lib.figures.drawing import add_legend, drawing, new_panels
+from paper_lib.figures.style import BLACK, BLUE, COLOUR_MAP, GREEN, GREY, GROUND, ON_DARK, ON_LIGHT, ORANGE, VERMILION
 from paper_lib.inference import SIGNIFICANCE, Floats
 from paper_lib.layers.ranking import LayerEffect
 from paper_lib.layers.signature import Correlation
@@ -29,7 +20,7 @@ from paper_lib.layers.signature import Correlation
 _GROUPS = {"ffn1": BLUE, "attention": VERMILION, "convolution": GREEN, "ffn2": ORANGE}
 
 
-@book_style()
+@drawing
 def signature_maps(signatures: Mapping[str, Floats], matrices: Sequence[str]) -> Figure:
     """Returns the slide's figure: signatures [matrices, layers] by size, a row per weight matrix of the layer."""
     return _maps(
@@ -42,7 +33,7 @@ def floor(signatures: Iterable[Floats]) -> float:
     return math.floor(10 * min(float(of_size.min()) for of_size in signatures)) / 10
 
 
-@book_style()
+@drawing
 def module_maps(effects: Mapping[str, Sequence[LayerEffect]]) -> Figure:
     """Returns the WER change, in points, by the reset of single modules: module × layer, by size."""
     modules = list(dict.fromkeys(str(effect.module) for layers in effects.values() for effect in layers))
@@ -64,9 +55,11 @@ def _maps(
     colour_map: str,
     row_height: float,
 ) -> Figure:
-    figure = new_figure(height=0.9 + row_height * len(rows))
     widths = [of_size.shape[1] for of_size in values.values()]
-    panels = figure.subplots(1, len(values), sharey=True, squeeze=False, width_ratios=widths)[0]
+    figure, grid = new_panels(
+        height=0.9 + row_height * len(rows), columns=len(values), sharey=True, width_ratios=widths
+    )
+    panels = grid[0]
     for axes, (size, of_size) in zip(panels, values.items(), strict=True):
         for (row, layer), value in np.ndenumerate(of_size):
             figure.note(size=size, part=rows[row], layer=layer + 1, **{quantity: value})
@@ -74,7 +67,7 @@ def _maps(
         if sum(widths) <= 24:  # else the numbers would touch
             middle = sum(limits) / 2
             for (row, layer), value in np.ndenumerate(of_size):
-                colour = "white" if value < middle else BLACK
+                colour = ON_DARK if value < middle else ON_LIGHT
                 text = form.format(value)
                 text = text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
                 text = text.removeprefix("0" if label == "signature" else "")
@@ -89,7 +82,7 @@ def _maps(
     return figure
 
 
-@book_style()
+@drawing
 def correlation_over_time(
     correlations: Mapping[str, Floats], steps: Mapping[str, Sequence[int]], matrices: Sequence[str]
 ) -> Figure:
@@ -97,9 +90,8 @@ def correlation_over_time(
 
     `correlations` are [steps, matrices] by size, means over trainings.
     """
-    figure = new_figure(height=2.9)
-    panels = figure.subplots(1, len(correlations), sharey=True, squeeze=False)[0]
-    for axes, (size, of_size) in zip(panels, correlations.items(), strict=True):
+    figure, panels = new_panels(height=2.9, columns=len(correlations), sharey=True)
+    for axes, (size, of_size) in zip(panels[0], correlations.items(), strict=True):
         axes.axhline(0, color=GREY, linewidth=0.8)
         for index, matrix in enumerate(matrices):
             for step, rho in zip(steps[size], of_size[:, index], strict=True):
@@ -109,19 +101,18 @@ def correlation_over_time(
         axes.set_xlabel("step")
         axes.set_ylim(-1.05, 1.05)
         axes.grid(axis="y")
-    panels[0].set_ylabel("ρ with the WER change")
+    panels[0, 0].set_ylabel("ρ with the WER change")
     marks = [Line2D([], [], color=colour, label=name) for name, colour in _GROUPS.items() if _shown(name, matrices)]
-    figure.legend(handles=marks, loc="outside upper right", ncols=len(marks))
+    add_legend(figure, marks)
     return figure
 
 
-@book_style()
+@drawing
 def emergence(curves: Mapping[str, Mapping[str, Floats]], steps: Mapping[str, Sequence[int]]) -> Figure:
     """Returns measures of the signature through training, [trainings, steps] by size and name, a panel per size."""
-    figure = new_figure(height=2.9)
-    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    figure, panels = new_panels(height=2.9, columns=len(curves), sharey=True)
     colours = dict(zip(next(iter(curves.values())), (VERMILION, GREEN, BLACK), strict=True))
-    for axes, (size, measures) in zip(panels, curves.items(), strict=True):
+    for axes, (size, measures) in zip(panels[0], curves.items(), strict=True):
         axes.axhline(0, color=GREY, linewidth=0.8)
         for name, runs in measures.items():
             for seed, run in enumerate(runs):
@@ -134,11 +125,11 @@ def emergence(curves: Mapping[str, Mapping[str, Floats]], steps: Mapping[str, Se
         axes.set_ylim(-1.05, 1.05)
         axes.grid(axis="y")
     marks = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
-    figure.legend(handles=marks, loc="outside upper right", ncols=len(marks))
+    add_legend(figure, marks)
     return figure
 
 
-@book_style()
+@drawing
 def correlations_at_depth(
     correlations: Mapping[str, Sequence[Correlation]],
     matrices: Sequence[str],
@@ -149,9 +140,8 @@ def correlations_at_depth(
 
     Lines reach over the trainings. The dotted line is ρ of the harm with depth, by size.
     """
-    figure = new_figure(height=1.0 + 0.32 * len(matrices))
-    panels = figure.subplots(1, len(correlations), sharey=True, squeeze=False)[0]
-    for axes, (size, of_size) in zip(panels, correlations.items(), strict=True):
+    figure, panels = new_panels(height=1.0 + 0.32 * len(matrices), columns=len(correlations), sharey=True)
+    for axes, (size, of_size) in zip(panels[0], correlations.items(), strict=True):
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.axvline(depth_alone[size], color=BLACK, linewidth=1, linestyle=":")
         for row, (matrix, found) in enumerate(zip(matrices, of_size, strict=True)):
@@ -162,7 +152,7 @@ def correlations_at_depth(
                 (found.rho, found.p, row - 0.15, 5.0),
                 (found.given_depth, found.p_given_depth, row + 0.22, 3.5),
             ):
-                face = colour if p < significance else "white"
+                face = colour if p < significance else GROUND
                 axes.plot(rho, y, "o", color=colour, markerfacecolor=face, markersize=marker)
         axes.set_title(size)
         axes.set_xlabel("Spearman's ρ")

@@ -12,7 +12,8 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from paper_lib.corpus.features import FFT, HOP, SAMPLE_RATE, mel_filters
-from paper_lib.figures.style import BLUE, COLOUR_MAP, LIGHT, PALETTE, book_style, new_figure
+from paper_lib.figures.drawing import drawing, new_figure, new_panels
+from paper_lib.figures.style import BLACK, BLUE, COLOUR_MAP, GROUND, LIGHT, ON_DARK, ON_LIGHT, PALETTE
 from paper_lib.settings import MEL_BINS
 
 SECONDS_PER_FRAME = HOP / SAMPLE_RATE
@@ -22,7 +23,7 @@ MARKS = (250, 500, 1000, 2000, 4000, 7000)
 COLOURS = 32
 
 
-@book_style()
+@drawing
 def spectrogram(features: NDArray[np.float32], limits: tuple[float, float], width: float = 3.6) -> Figure:
     """Returns a drawing of log-mel `features` [frames, 80], natural logarithm; colours span `limits`."""
     figure = new_figure(height=1.8, width=width)
@@ -34,14 +35,14 @@ def spectrogram(features: NDArray[np.float32], limits: tuple[float, float], widt
     return figure
 
 
-@book_style()
+@drawing
 def masks(before: NDArray[np.float32], after: NDArray[np.float32]) -> Figure:
     """Returns normalised features [frames, 80], in standard deviations, before and after SpecAugment, side by side.
 
     What the masks cover, exactly 0 in `after`, is white.
     """
-    figure = new_figure(height=2.4)
-    left, right = figure.subplots(1, 2, sharey=True)
+    figure, panels = new_panels(height=2.4, columns=2, sharey=True)
+    left, right = panels[0]
     seen = np.ma.masked_equal(after, 0)
     for axes, features, title in ((left, before, "as heard"), (right, seen, "as one training step sees it")):
         image = _draw(axes, features, (-2.5, 2.5))
@@ -75,7 +76,7 @@ def _bins_of(hertz: Sequence[float]) -> NDArray[np.float64]:
     return np.interp(hertz, filters @ frequencies / (filters @ np.ones_like(frequencies)), np.arange(MEL_BINS))
 
 
-@book_style()
+@drawing
 def overlap(vocabularies: Mapping[str, frozenset[str]]) -> Figure:
     """Returns a heat map: the share of the words of each domain (row) that another one (column) has too, in percent."""
     names = list(vocabularies)
@@ -90,14 +91,14 @@ def overlap(vocabularies: Mapping[str, frozenset[str]]) -> Figure:
     for row, column in np.ndindex(*shares.shape):
         share = shares[row, column]
         figure.note(words_of=names[row], are_also_words_of=names[column], share_percent=100 * float(share))
-        axes.text(column, row, f"{share:.0%}", ha="center", va="center", color="white" if share > 0.55 else "black")
+        axes.text(column, row, f"{share:.0%}", ha="center", va="center", color=ON_DARK if share > 0.55 else ON_LIGHT)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, pad=0.02).set_label("share of the row's words, %")
     return figure
 
 
-@book_style()
+@drawing
 def durations(seconds: Mapping[str, NDArray[np.float64]]) -> Figure:
     """Returns histograms of the utterances' durations [utterances] in seconds, one below the other by split."""
     figure = new_figure(height=0.7 + 1.05 * len(seconds), width=6.2)
@@ -105,10 +106,10 @@ def durations(seconds: Mapping[str, NDArray[np.float64]]) -> Figure:
     longest = max(values.max() for values in seconds.values())
     edges = np.linspace(0, longest, 41)
     for axes, (split, values), colour in zip(rows, seconds.items(), PALETTE, strict=False):
-        counts, *_ = axes.hist(values, edges, color=colour, edgecolor="white", linewidth=0.4)
+        counts, *_ = axes.hist(values, edges, color=colour, edgecolor=GROUND, linewidth=0.4)
         for start, end, count in zip(edges[:-1], edges[1:], np.asarray(counts), strict=True):
             figure.note(split=split, from_seconds=start, to_seconds=end, utterances=int(count))
-        axes.axvline(float(np.median(values)), color="black", linewidth=1, linestyle="--")
+        axes.axvline(float(np.median(values)), color=BLACK, linewidth=1, linestyle="--")
         axes.set_title(f"{split}: {len(values):,} utterances, median {np.median(values):.1f} s (dashed)")
         axes.set_ylabel("utterances")
         axes.set_xlim(0, longest)
@@ -116,18 +117,19 @@ def durations(seconds: Mapping[str, NDArray[np.float64]]) -> Figure:
     return figure
 
 
-@book_style()
+@drawing
 def padding(batches: Mapping[str, Sequence[int]]) -> Figure:
     """Returns one batch of each kind as bars: the frames of its utterances, and the padding up to its longest one."""
-    figure = new_figure(height=0.9 + min(0.13 * max(map(len, batches.values())), 3))
-    columns = figure.subplots(1, len(batches), sharex=True, squeeze=False)[0]
-    for axes, (kind, frames) in zip(columns, batches.items(), strict=True):
+    figure, panels = new_panels(
+        height=0.9 + min(0.13 * max(map(len, batches.values())), 3), columns=len(batches), sharex=True
+    )
+    for axes, (kind, frames) in zip(panels[0], batches.items(), strict=True):
         seconds = np.array(frames) * SECONDS_PER_FRAME
         rows = np.arange(len(frames))
         for row in rows:
             figure.note(batch=kind, utterance=int(row) + 1, seconds=seconds[row])
         longest = seconds.max()
-        axes.barh(rows, longest - seconds, left=seconds, height=0.8, color=LIGHT, hatch="////", edgecolor="white")
+        axes.barh(rows, longest - seconds, left=seconds, height=0.8, color=LIGHT, hatch="////", edgecolor=GROUND)
         axes.barh(rows, seconds, height=0.8, color=BLUE)
         axes.set_title(f"{kind}: {1 - seconds.sum() / (longest * len(frames)):.0%} padding")
         axes.set_xlabel("time, s")

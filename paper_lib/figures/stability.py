@@ -8,19 +8,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import stats
 
-from paper_lib.figures.style import BLACK, LIGHT, PALETTE, book_style, new_figure
+from paper_lib.figures.drawing import add_legend, drawing, new_panels
+from paper_lib.figures.style import BLACK, LIGHT, ON_DARK, ON_LIGHT, PALETTE
 from paper_lib.inference import Floats
 
 
-@book_style()
+@drawing
 def run_spread(changes: Mapping[str, Floats]) -> Figure:
     """Returns the slide's figure: the WER change of every layer in every training, a row of axes per model size.
 
     `changes` are [trainings, layers] by size, fractions. The bar is the mean, the grey band reaches from the least to
     the largest.
     """
-    figure = new_figure(height=0.5 + 1.65 * len(changes))
-    rows = figure.subplots(len(changes), 1, sharey=True, squeeze=False)[:, 0]
+    figure, panels = new_panels(height=0.5 + 1.65 * len(changes), columns=1, rows=len(changes), sharey=True)
+    rows = panels[:, 0]
     for axes, (size, of_size) in zip(rows, changes.items(), strict=True):
         trainings, layers = of_size.shape
         for layer in range(layers):
@@ -43,16 +44,16 @@ def run_spread(changes: Mapping[str, Floats]) -> Figure:
         for run in range(most)
     ]
     mean = Line2D([], [], color=BLACK, linewidth=1.6, label="mean")
-    figure.legend(handles=[*marks, mean], loc="outside upper right", ncols=most + 1)
+    add_legend(figure, [*marks, mean])
     return figure
 
 
-@book_style()
+@drawing
 def rank_maps(changes: Mapping[str, Floats]) -> Figure:
     """Returns the rank of every layer in every training, 1 the least harmful to reset; `changes` as in `run_spread`."""
     most = max(of_size.shape[0] for of_size in changes.values())
-    figure = new_figure(height=1.0 + 0.32 * most)
-    panels = figure.subplots(1, len(changes), squeeze=False)[0]
+    figure, grid = new_panels(height=1.0 + 0.32 * most, columns=len(changes))
+    panels = grid[0]
     for axes, (size, of_size) in zip(panels, changes.items(), strict=True):
         ranks = stats.rankdata(of_size, axis=1)
         axes.imshow(ranks, cmap="viridis_r", aspect="auto", vmin=1, vmax=ranks.shape[1])
@@ -60,7 +61,7 @@ def rank_maps(changes: Mapping[str, Floats]) -> Figure:
             for layer, rank in enumerate(row):
                 figure.note(size=size, layer=layer + 1, seed=run, rank=rank)
                 light = rank > ranks.shape[1] / 2
-                axes.text(layer, run, f"{rank:g}", ha="center", va="center", color="white" if light else BLACK)
+                axes.text(layer, run, f"{rank:g}", ha="center", va="center", color=ON_DARK if light else ON_LIGHT)
         axes.set_title(size)
         axes.set_xticks(range(ranks.shape[1]), range(1, ranks.shape[1] + 1))
         axes.set_yticks(range(len(ranks)), range(len(ranks)))

@@ -1,26 +1,18 @@
 """The look of every figure, and `show`, which puts one on a page with its caption and its alternative text.
 
-    @book_style()
-    def learning_curve(losses: Sequence[float]) -> Figure:
-        figure = new_figure(height=3)
-        axes = figure.subplots()
-        ...
-        return figure
-
-    show(learning_curve(losses), caption="Loss of the training, nats an utterance.", alt="A falling curve, ...")
-
-Figures do without pyplot: they keep no state, and a program without a notebook saves them by `figure.savefig`.
+Figures do without pyplot: they keep no state, and a program without a notebook saves them by `figure.savefig`. How
+they are drawn is in `paper_lib.figures.drawing`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import html
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.figure import Figure
@@ -31,13 +23,26 @@ from paper_lib.figures.markup import Markup, escaped
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
 
-# Inches; at 96 pixels an inch, the column of a page.
-WIDTH = 7.5
+# Inches; at 96 pixels an inch, the column of a page, and that of a phone.
+WIDTH, NARROW = 7.5, 3.7
 
 # Okabe & Ito (2008), "Color universal design": told apart with any kind of colour vision.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
 YELLOW, BLUE, VERMILION, PURPLE = "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
-GREY, LIGHT = "#666666", "#d9d9d9"  # for what is not data
+# For what is not data.
+GREY, LIGHT, LINE, BAND, HARMLESS, GROUND = "#666666", "#d9d9d9", "#333333", "#eeeeee", "#e3eef8", "#ffffff"
+# What is not data, and the variable of the page's theme (book/_static/figures.css) that it is drawn in.
+THEMED = {
+    BLACK: "--figure-ink",
+    LINE: "--figure-line",
+    GREY: "--figure-grey",
+    LIGHT: "--figure-grid",
+    BAND: "--figure-band",
+    HARMLESS: "--figure-harmless",
+    GROUND: "--figure-ground",
+}
+# Text on a ground that is data: no theme changes it.
+ON_LIGHT, ON_DARK = "#010101", "#fefefe"
 PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW, BLACK)
 # Of numbers without a sign: perceptually uniform, and legible in grey.
 COLOUR_MAP = "viridis"
@@ -63,9 +68,8 @@ _SETTINGS: dict[RcKeyType, Any] = {
     "patch.linewidth": 0.8,
     "image.cmap": COLOUR_MAP,
     "image.interpolation": "none",  # the SVG holds the data's own pixels
-    "figure.facecolor": "white",  # on a dark page too
+    "axes.facecolor": "none",
     "figure.dpi": 96,
-    "savefig.facecolor": "white",
     "svg.fonttype": "path",
     "svg.hashsalt": "paper_lib",  # equal figures are equal files
 }
@@ -81,20 +85,16 @@ def book_style() -> Iterator[None]:
 
 
 class DataFigure(Figure):
-    """A figure that keeps the numbers that it draws, for the reader to save."""
+    """A figure that keeps the numbers that it draws, for the reader to save, and can be drawn again for a phone."""
 
     def __init__(self, height: float, width: float) -> None:
         super().__init__(figsize=(width, height), layout="constrained")
         self.rows: list[Row] = []
+        self.narrow: Callable[[], Figure] | None = None
 
     def note(self, **row: str | int | float) -> None:
         """Keeps a row of numbers; keys are the columns' names, with the unit where there is one: `wer_percent`."""
         self.rows.append(row)
-
-
-def new_figure(height: float, width: float = WIDTH) -> DataFigure:
-    """Returns an empty figure of `width` × `height` inches that fits its labels in."""
-    return DataFigure(height, width)
 
 
 def show(figure: Figure, *, caption: str | Markup, alt: str, name: str = "") -> Markup:
@@ -102,32 +102,55 @@ def show(figure: Figure, *, caption: str | Markup, alt: str, name: str = "") -> 
 
     `caption` says what is drawn, from which data, with which interval; it may be empty where other text says so. `alt`
     tells one who cannot see the figure what it shows. A page's address with #`name` leads to the figure. Below stands
-    a link to the numbers that the figure has noted.
+    a link to the numbers that the figure has noted. A page that is as narrow as a phone's shows what was drawn for it.
     """
-    source = f"data:image/svg+xml,{quote(to_svg(figure), safe=_PLAIN)}"
-    # As wide as it was drawn, in units of text, and no wider than the page.
-    width = f"{figure.get_figwidth() * 6:g}rem"
-    link = csv_link(figure.rows, name or "figure") if isinstance(figure, DataFigure) else ""
+    data = figure if isinstance(figure, DataFigure) else None
+    drawn = f'<div class="wide" tabindex="0">{inline_svg(figure, alt)}</div>'
+    if data and data.narrow:
+        drawn += f'<div class="narrow" style="display: none">{inline_svg(data.narrow(), alt)}</div>'
+    link = csv_link(data.rows, name or "figure") if data else ""
     below = f"<figcaption>{escaped(caption)} {link}</figcaption>" if caption else ""
     anchor = f' id="{name}"' if name else ""
-    return Markup(
-        f'<figure class="drawing"{anchor}><div class="scroll" tabindex="0">'
-        f'<img src="{source}" alt="{html.escape(alt)}" style="width: {width}">'
-        f"</div>{below}</figure>",
-        text=f"[figure: {alt}]",
-    )
+    return Markup(f'<figure class="drawing"{anchor}>{drawn}{below}</figure>', text=f"[figure: {alt}]")
 
 
 def to_svg(figure: Figure) -> str:
-    """Returns `figure` as SVG, without the date and without what only an editor reads."""
+    """Returns `figure` as SVG on a white ground, without the date and without what only an editor reads."""
+    return _svg(figure, GROUND)
+
+
+def inline_svg(figure: Figure, alt: str) -> str:
+    """Returns `figure` as an element of a page, without a ground, read aloud as `alt`.
+
+    It is as wide as it was drawn, in units of text, and no wider than its place. Where no theme gives colours, those of
+    the light one are used.
+    """
+    svg = _svg(figure, "none")
+    own = hashlib.sha256(svg.encode()).hexdigest()[:8]  # ids of two drawings in one page differ
+    svg = re.sub(r"<g id='[^']*'", "<g", svg)
+    svg = re.sub(r"(\bid='|href='#|url\(#)", rf"\g<1>{own}-", svg)
+    # This rule would hold for the whole page; inherited from the root it does the same.
+    svg = re.sub(r"<defs>\s*<style[^>]*>[^<]*</style>\s*</defs>", "", svg)
+    for colour, variable in THEMED.items():
+        svg = svg.replace(colour, f"var({variable}, {colour})")
+    width = f"{figure.get_figwidth() * 6:g}rem"
+    view = re.search(r"viewBox='[^']*'", svg)
+    assert view is not None
+    root = (
+        f"<svg role='img' aria-label=\"{html.escape(alt)}\" {view.group()} style='width: {width}; "
+        "stroke-linejoin: round; stroke-linecap: butt'>"
+    )
+    return re.sub(r"<svg[^>]*>", lambda _: root, svg, count=1)
+
+
+def _svg(figure: Figure, ground: str) -> str:
     file = io.StringIO()
     with book_style():
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    svg = file.getvalue()
-    svg = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # A double quote would cost three characters in an address.
+        unneeded = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        figure.savefig(file, format="svg", metadata=unneeded, facecolor=ground)
+    svg = re.sub(
+        r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", "", file.getvalue(), flags=re.DOTALL
+    )
+    # Nobody sees a hundredth of a pixel.
+    svg = re.sub(r"(\d{2,}\.\d\d)\d+", r"\1", svg)
     return re.sub(r"\s*\n\s*", " ", svg).replace('"', "'").strip()
-
-
-# What an address between double quotes may hold as it is.
-_PLAIN = " !$'()*+,-./:;=?@[]_{}|~"

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, LIGHT, VERMILION, WIDTH, book_style, new_figure
+from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
+from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, LIGHT, VERMILION, WIDTH
 from paper_lib.inference import Estimate, Floats
 
 COLOURS = {"none": BLACK, "bits": BLUE, "trained": GREEN, "dropout": VERMILION}
@@ -33,15 +34,15 @@ class Cost:
     memory: int
 
 
-@book_style()
+@drawing
 def costs_and_wers(choices: Mapping[str, Cost]) -> Figure:
     """Returns a row for every choice, by its name: its WER with the interval, and what it costs a client.
 
     The first is the reference; its values are the lines to compare with.
     """
     reference = next(iter(choices.values()))
-    figure = new_figure(height=1.0 + 0.25 * len(choices))
-    panels = figure.subplots(1, 4, sharey=True, width_ratios=(2.2, 1, 1, 1))
+    figure, grid = new_panels(height=1.0 + 0.25 * len(choices), columns=4, sharey=True, width_ratios=(2.2, 1, 1, 1))
+    panels = grid[0]
     columns = {"down, MB": "down", "up, MB": "up", "memory, MB": "memory"}
     for row, (name, one) in enumerate(choices.items()):
         colour = COLOURS[one.kind]
@@ -73,11 +74,11 @@ def costs_and_wers(choices: Mapping[str, Cost]) -> Figure:
     return figure
 
 
-@book_style()
+@drawing
 def wer_by_bytes(choices: Mapping[str, Cost]) -> Figure:
     """Returns the WER of every choice over the bytes that a client receives and sends in a round, and its memory."""
-    figure = new_figure(height=3.4)
-    panels = figure.subplots(1, 2, sharey=True)
+    figure, grid = new_panels(height=3.4, columns=2, sharey=True)
+    panels = grid[0]
     for name, one in choices.items():
         megabytes = ((one.down + one.up) / 1e6, one.memory / 1e6)
         figure.note(choice=name, both_ways_mb=megabytes[0], memory_mb=megabytes[1], wer_percent=100 * one.wer.value)
@@ -93,7 +94,7 @@ def wer_by_bytes(choices: Mapping[str, Cost]) -> Figure:
     return figure
 
 
-@book_style()
+@drawing
 def wers_of_bits(wers: Mapping[str, Estimate], draws: Mapping[str, Sequence[float]]) -> Figure:
     """Returns the WER of a trained model by the plan of its bits, float32 first; small: single draws of a lot."""
     figure = new_figure(height=0.9 + 0.3 * len(wers), width=0.8 * WIDTH)
@@ -116,7 +117,7 @@ def wers_of_bits(wers: Mapping[str, Estimate], draws: Mapping[str, Sequence[floa
     return figure
 
 
-@book_style()
+@drawing
 def alone_by_harm(harm: Floats, alone: Floats) -> Figure:
     """Returns what 2 bits in one layer add over what its reset adds, both WERs [layers], mean over trainings."""
     figure = new_figure(height=3.2, width=0.7 * WIDTH)
@@ -144,4 +145,4 @@ def _legend(figure: Figure, choices: Mapping[str, Cost]) -> None:
         Line2D([], [], color=COLOURS[kind], marker=_MARKERS[kind], linestyle="", label=_CALLED[kind])
         for kind in dict.fromkeys(one.kind for one in choices.values())
     ]
-    figure.legend(handles=marks, loc="outside upper center", ncols=2)
+    add_legend(figure, marks)
