@@ -146,6 +146,11 @@ def inline_svg(figure: Figure, alt: str) -> str:
 def _svg(figure: Figure, ground: str) -> str:
     file = io.StringIO()
     with book_style():
+        if engine := figure.get_layout_engine():
+            # `savefig` would draw all of it once more to find out where everything goes.
+            figure.dpi = 72
+            engine.execute(figure)
+            figure.set_layout_engine("none")
         unneeded = {"Date": None, "Creator": None, "Format": None, "Type": None}
         figure.savefig(file, format="svg", metadata=unneeded, facecolor=ground)
     svg = re.sub(
