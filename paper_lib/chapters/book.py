@@ -20,12 +20,14 @@ from tempfile import TemporaryDirectory
 import joblib
 import nbformat
 
+from paper_lib.chapters.crate import publish_metadata
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.chapters.provenance import page_provenance
 from paper_lib.chapters.runner import fresh
 from paper_lib.chapters.sources import source_of
 from paper_lib.chapters.status import status_page
-from paper_lib.profiles import profile_of, resolve
+from paper_lib.paths import cache_root, published_records
+from paper_lib.profiles import PUBLISHED, profile_of, resolve
 from paper_lib.studies import STUDIES
 from paper_lib.studies.measurements import compute_missing, is_published, store_of
 
@@ -89,6 +91,8 @@ def render(notebooks: Sequence[Path], root: Path) -> Path:
             raise BuildError(f"Jupyter Book did not build the pages without a warning:\n{build.stderr.strip()}")
         built = output / "_build" / "html"
         publish_notebooks(notebooks, root, built / "notebooks")
+        made = [page_provenance(nbformat.read(notebook, as_version=4)) for notebook in notebooks]
+        publish_metadata(made, [cache_root() / "records", *map(published_records, PUBLISHED)], built)
         if any(path.stem == RECOGNISING for path in notebooks):
             publish_recogniser(built / "recogniser")
         _replace(html, built, Path(scratch))

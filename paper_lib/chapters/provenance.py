@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 
 from paper_lib.chapters.notebook import PROVENANCE_MIME
 from paper_lib.durations import duration
+from paper_lib.figures.download import CSV_LINK_END
 from paper_lib.profiles import BUILT_IN
 
 SMOKE_WARNING = """\
@@ -34,6 +35,7 @@ class PageProvenance:
     """What produced one page.
 
     Attributes:
+        records: KIND/DIGEST of all that it rests on.
         computed: records that were computed while the page ran; `stored` ones were read from the store.
         record_seconds: what all these records took to compute, on the `machines` that computed them.
         page_seconds: what the page took to run, in which it computed the new ones.
@@ -46,6 +48,7 @@ class PageProvenance:
     corpora: tuple[str, ...]
     machines: tuple[str, ...]
     versions: dict[str, str]
+    records: tuple[str, ...]
     computed: int
     stored: int
     stored_since: datetime | None
@@ -92,6 +95,7 @@ def page_provenance(notebook: NotebookNode) -> PageProvenance:
         corpora=_distinct([*page.corpora, *(record.corpus for record in records if record.corpus)]),
         machines=_distinct(_machine(record.machine) for record in records) or (_machine(page.machine),),
         versions=dict(page.versions),
+        records=tuple(f"{record.kind}/{record.digest}" for record in page.records),
         computed=len(records) - len(found),
         stored=len(found),
         stored_since=min(found, default=None),
@@ -113,6 +117,11 @@ def with_header(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         if {"parameters", "injected-parameters"} & {*cell.metadata.get("tags", [])} or BEGIN in cell.source:
             cell.metadata.setdefault("tags", []).append("remove-cell")
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", ())):
+        if text := output.get("data", {}).get("text/html"):
+            output.data["text/html"] = text.replace(
+                CSV_LINK_END, f'{CSV_LINK_END} · <a href="#made">How it was made</a>'
+            )
     first, *rest = notebook.cells
     title, _, text = first.source.partition("\n")
     first.source = title
@@ -162,8 +171,16 @@ def _header(page: PageProvenance) -> str:
     return (
         f'<details class="made">\n<summary>Profile <strong>{profile}</strong>'
         f" · {told}how this page was made, and how to run it yourself</summary>\n"
-        f"{provenance_list(page)}\n{_rerun(page)}\n</details>"
+        f'<div id="made">{provenance_list(page)}\n{_rerun(page)}\n{_records(page)}</div>\n</details>'
     )
+
+
+def _records(page: PageProvenance) -> str:
+    """Returns links to all records that a page rests on, each a file of JSON."""
+    if not page.records:
+        return ""
+    links = " · ".join(f'<a href="../records/{name}.json">{name}</a>' for name in map(html.escape, page.records))
+    return f'<p class="records">The results, in JSON: {links}</p>'
 
 
 def rerun_command(page: PageProvenance) -> str:

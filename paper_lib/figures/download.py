@@ -8,6 +8,9 @@ import io
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+# How every link to numbers ends: a page has more to say behind it.
+CSV_LINK_END = "Data (CSV)</a>"
+
 Row = Mapping[str, str | int | float]
 
 
@@ -25,7 +28,7 @@ def csv_link(rows: Sequence[Row], name: str) -> str:
     if not rows:
         return ""
     address = f"data:text/csv;charset=utf-8,{quote(csv_text(rows), safe=' ,')}"
-    return f'<a class="download" download="{html.escape(name)}.csv" href="{address}">Data (CSV)</a>'
+    return f'<a class="download" download="{html.escape(name)}.csv" href="{address}">{CSV_LINK_END}'
 
 
 def _written(value: str | int | float) -> str:
