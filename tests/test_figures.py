@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 from bs4 import BeautifulSoup
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -32,7 +34,7 @@ from paper_lib.figures.resets import change_intervals, reset_columns
 from paper_lib.figures.signatures import correlations_at_depth
 from paper_lib.figures.sound import player
 from paper_lib.figures.stability import rank_maps, run_spread
-from paper_lib.figures.style import GROUND, THEMED, show, to_svg
+from paper_lib.figures.style import BAND, BLACK, GREY, GROUND, HARMLESS, LINE, PALETTE, THEMED, show, to_svg
 from paper_lib.figures.tables import p_value, percent, table
 from paper_lib.inference import Component, Estimate, Mean
 from paper_lib.layers.ranking import LayerEffect
@@ -56,6 +58,8 @@ def effects(wers: list[float]) -> list[LayerEffect]:
     ]
 
 
+SHEET = (Path(__file__).parents[1] / "book" / "_static" / "figures.css").read_text(encoding="utf-8")
+PAGE_IN_THE_DARK = "#14181e"  # of pydata-sphinx-theme
 INTACT = {"S": Estimate(0.05, 0.04, 0.06), "L": Estimate(0.03, 0.02, 0.04)}
 EFFECTS = {"S": effects([0.1, 0.5]), "L": effects([0.05, 0.06, 0.9])}
 
@@ -179,11 +183,37 @@ def test_in_a_page_the_theme_gives_a_figure_its_ink_and_no_ground() -> None:
 
 
 def test_every_theme_has_the_variables_that_figures_use() -> None:
-    sheet = (Path(__file__).parents[1] / "book" / "_static" / "figures.css").read_text()
-    dark = sheet[sheet.index('html[data-theme="dark"] {') :].partition("}")[0]
+    dark = SHEET[SHEET.index('html[data-theme="dark"] {') :].partition("}")[0]
     ground = "--figure-ground"  # the page's own
     assert {variable for variable in THEMED.values() if f"{variable}:" in dark} == {*THEMED.values()} - {ground}
-    assert f"{ground}: var(--pst-color-background" in sheet
+    assert f"{ground}: var(--pst-color-background" in SHEET
+
+
+def contrast(colour: str, ground: str) -> float:
+    """Returns the ratio of the luminances of two colours, as the Web Content Accessibility Guidelines 2 define it."""
+    light, dark = sorted(
+        (
+            float(np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722])
+            for rgb in (np.array(to_rgb(colour)), np.array(to_rgb(ground)))
+        ),
+        reverse=True,
+    )
+    return (light + 0.05) / (dark + 0.05)
+
+
+def in_the_dark(colour: str) -> str:
+    """Returns what the style sheet makes of a colour in the dark theme, whose ground it leaves to the page's theme."""
+    dark = SHEET[SHEET.index('html[data-theme="dark"] {') :].partition("}")[0]
+    found = re.search(rf"{THEMED.get(colour)}: (#[0-9a-f]{{6}})", dark)
+    return PAGE_IN_THE_DARK if colour == GROUND else found[1] if found else colour
+
+
+@pytest.mark.parametrize("theme", [str, in_the_dark], ids=["light", "dark"])
+def test_data_and_text_are_seen_on_what_they_stand_on(theme: Callable[[str], str]) -> None:
+    for colour in (*PALETTE, GREY, LINE):
+        assert contrast(theme(colour), theme(GROUND)) >= 3, colour
+    for ink in (BLACK, GREY, LINE):
+        assert min(contrast(theme(ink), theme(ground)) for ground in (GROUND, BAND, HARMLESS)) >= 4.5, ink
 
 
 def test_ids_of_two_drawings_in_a_page_differ() -> None:

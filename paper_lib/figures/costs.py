@@ -10,11 +10,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
 from paper_lib.figures.markup import Markup, escaped
-from paper_lib.figures.style import BLACK, BLUE, GREY, LIGHT, PALETTE, YELLOW
+from paper_lib.figures.style import BLACK, BLUE, GREY, LIGHT, PALETTE
 
 # What a record calls the book's own part, and how the others are drawn.
 OURS = "ours"
-_COLOURS = tuple(colour for colour in PALETTE if colour != YELLOW)  # too pale for a dot
 _UNITS: dict[str, tuple[float, str]] = {"seconds": (1.0, "seconds"), "bytes": (2.0**20, "MiB above the start")}
 
 
@@ -53,7 +52,7 @@ def compared(rows: Sequence[Mapping[str, Any]]) -> Figure:
     names = list(dict.fromkeys(line["name"] for row in rows for line in others(row)))
     # One colour for a library; a ring where it has our library for products.
     libraries = list(dict.fromkeys(name.partition(",")[0] for name in names))
-    colours = {name: _COLOURS[libraries.index(name.partition(",")[0]) % len(_COLOURS)] for name in names}
+    colours = {name: PALETTE[libraries.index(name.partition(",")[0]) % len(PALETTE)] for name in names}
     inside = {name: "none" if "," in name else colours[name] for name in names}
     figure = new_figure(height=1.3 + 0.3 * len(rows))
     axes = figure.subplots()

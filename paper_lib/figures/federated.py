@@ -17,6 +17,7 @@ from paper_lib.figures.style import (
     GREEN,
     GREY,
     LIGHT,
+    OLIVE,
     ON_DARK,
     ON_LIGHT,
     ORANGE,
@@ -35,7 +36,7 @@ _COLOURS = {
     "crit": VERMILION,
     "amb": BLUE,
     "low": SKY,
-    "high": "#b5a300",  # a yellow that can be seen on white
+    "high": OLIVE,
     "random": PURPLE,
     "own": ORANGE,
     "centralised": GREY,

@@ -26,14 +26,21 @@ if TYPE_CHECKING:
 # Inches; at 96 pixels an inch, the column of a page, and that of a phone.
 WIDTH, NARROW = 7.5, 3.7
 
-# Okabe & Ito (2008), "Color universal design": told apart with any kind of colour vision.
-BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
-YELLOW, BLUE, VERMILION, PURPLE = "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
+# Told apart with any kind of colour vision, and at least 3:1 on white: darker than those of Okabe & Ito (2008), "Color
+# universal design", which the dark theme has instead (book/_static/figures.css).
+BLACK, BLUE, ORANGE, GREEN = "#000000", "#00629f", "#c08400", "#009e73"
+VERMILION, SKY, PURPLE, OLIVE = "#b03a00", "#2b9ccf", "#b5508c", "#998a00"
 # For what is not data.
 GREY, LIGHT, LINE, BAND, HARMLESS, GROUND = "#666666", "#d9d9d9", "#333333", "#eeeeee", "#e3eef8", "#ffffff"
-# What is not data, and the variable of the page's theme (book/_static/figures.css) that it is drawn in.
+# What depends on the theme of the page, and the variable of its style sheet that it is drawn in.
 THEMED = {
     BLACK: "--figure-ink",
+    BLUE: "--figure-blue",
+    ORANGE: "--figure-orange",
+    GREEN: "--figure-green",
+    VERMILION: "--figure-vermilion",
+    SKY: "--figure-sky",
+    PURPLE: "--figure-purple",
     LINE: "--figure-line",
     GREY: "--figure-grey",
     LIGHT: "--figure-grid",
@@ -43,7 +50,7 @@ THEMED = {
 }
 # Text on a ground that is data: no theme changes it.
 ON_LIGHT, ON_DARK = "#010101", "#fefefe"
-PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW, BLACK)
+PALETTE = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, OLIVE, BLACK)
 # Of numbers without a sign: perceptually uniform, and legible in grey.
 COLOUR_MAP = "viridis"
 
