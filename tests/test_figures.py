@@ -34,7 +34,23 @@ from paper_lib.figures.resets import change_intervals, reset_columns
 from paper_lib.figures.signatures import correlations_at_depth
 from paper_lib.figures.sound import player
 from paper_lib.figures.stability import rank_maps, run_spread
-from paper_lib.figures.style import BAND, BLACK, GREY, GROUND, HARMLESS, LINE, PALETTE, THEMED, show, to_svg
+from paper_lib.figures.style import (
+    BAND,
+    BLACK,
+    GREY,
+    GROUND,
+    HARMLESS,
+    LINE,
+    PALE_BLUE,
+    PALE_GREEN,
+    PALE_GREY,
+    PALE_ORANGE,
+    PALE_PURPLE,
+    PALETTE,
+    THEMED,
+    show,
+    to_svg,
+)
 from paper_lib.figures.tables import p_value, percent, table
 from paper_lib.inference import Component, Estimate, Mean
 from paper_lib.layers.ranking import LayerEffect
@@ -59,6 +75,7 @@ def effects(wers: list[float]) -> list[LayerEffect]:
 
 
 SHEET = (Path(__file__).parents[1] / "book" / "_static" / "figures.css").read_text(encoding="utf-8")
+GROUNDS, TINTS = (GROUND, BAND, HARMLESS), (PALE_BLUE, PALE_ORANGE, PALE_GREEN, PALE_PURPLE, PALE_GREY)
 PAGE_IN_THE_DARK = "#14181e"  # of pydata-sphinx-theme
 INTACT = {"S": Estimate(0.05, 0.04, 0.06), "L": Estimate(0.03, 0.02, 0.04)}
 EFFECTS = {"S": effects([0.1, 0.5]), "L": effects([0.05, 0.06, 0.9])}
@@ -178,6 +195,7 @@ def test_in_a_page_the_theme_gives_a_figure_its_ink_and_no_ground() -> None:
     figure = show(change_intervals(EFFECTS), caption="", alt="").html
     plain = re.sub(r"var\(--figure-[a-z]+, #[0-9a-f]{6}\)", "", figure)
     assert plain != figure
+    assert figure.count("fill: var(--figure-ink, #000000); stroke-linejoin") == 2
     assert not any(colour in plain for colour in THEMED)
     assert "#ffffff" in to_svg(change_intervals(EFFECTS))
 
@@ -212,8 +230,8 @@ def in_the_dark(colour: str) -> str:
 def test_data_and_text_are_seen_on_what_they_stand_on(theme: Callable[[str], str]) -> None:
     for colour in (*PALETTE, GREY, LINE):
         assert contrast(theme(colour), theme(GROUND)) >= 3, colour
-    for ink in (BLACK, GREY, LINE):
-        assert min(contrast(theme(ink), theme(ground)) for ground in (GROUND, BAND, HARMLESS)) >= 4.5, ink
+    for ink, grounds in ((BLACK, GROUNDS + TINTS), (LINE, GROUNDS + TINTS), (GREY, GROUNDS)):
+        assert min(contrast(theme(ink), theme(ground)) for ground in grounds) >= 4.5, ink
 
 
 def test_ids_of_two_drawings_in_a_page_differ() -> None:

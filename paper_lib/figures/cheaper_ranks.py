@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
-from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
+from paper_lib.figures.drawing import add_legend, drawing, is_narrow, new_figure, new_panels
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, GROUND, ORANGE, PALETTE, PURPLE
 from paper_lib.figures.tables import table
@@ -75,7 +75,8 @@ def rank_table(ranked: Sequence[Ranked], caption: str) -> Markup:
 def rank_against_cost(ranked: Sequence[Ranked], significance: float = SIGNIFICANCE) -> Figure:
     """Returns ρ with the harm of a reset over the cost, a column for each cost: plain above, at fixed depth below.
 
-    Filled where p is below `significance`. Columns stand in the order of their costs, not to scale.
+    Filled where p is below `significance`. Columns stand in the order of their costs, not to scale. On a phone, where
+    names beside points would touch, every quantity has a row of its own, in the order of their costs.
     """
     figure, panels = new_panels(height=6.4, columns=1, rows=2, sharex=True)
     plain, at_depth = panels[:, 0]
@@ -85,21 +86,26 @@ def rank_against_cost(ranked: Sequence[Ranked], significance: float = SIGNIFICAN
         told = {"rho": one.rho, "p": one.p, "given_depth": one.given_depth, "p_given_depth": one.p_given_depth}
         figure.note(quantity=quantity.name, source=quantity.source, cost_evaluations=quantity.cost, **told)
     for axes, title in ((plain, "plain"), (at_depth, "at fixed depth")):
-        axes.axhline(0, color=GREY, linewidth=0.8)
-        for column, cost in enumerate(costs):
-            of_column = [one for one in ranked if one.quantity.cost == cost]
-            if axes is at_depth:
-                of_column = [one for one in of_column if one.quantity.source != "depth"]
-                points = [(one.given_depth, one.p_given_depth, one.quantity) for one in of_column]
-            else:
-                points = [(one.rho, one.p, one.quantity) for one in of_column]
-            _column(axes, column, points, significance)
+        of_axes = [one for one in ranked if axes is plain or one.quantity.source != "depth"]
+        points = [
+            (one.rho, one.p, one.quantity) if axes is plain else (one.given_depth, one.p_given_depth, one.quantity)
+            for one in of_axes
+        ]
         axes.set_title(f"Spearman's ρ with the harm, {title}")
+        if is_narrow():
+            _rows(axes, sorted(points, key=lambda point: point[2].cost), significance)
+            continue
+        for column, cost in enumerate(costs):
+            _column(axes, column, [point for point in points if point[2].cost == cost], significance)
+        axes.axhline(0, color=GREY, linewidth=0.8)
         axes.set_ylim(-1.08, 1.08)
         axes.set_xlim(-0.25, len(costs) - 0.1)
         axes.grid(axis="y")
-    at_depth.set_xticks(range(len(costs)), [f"{cost:.3g}" for cost in costs])
-    at_depth.set_xlabel("cost, evaluations of the dev speech (columns in their order, not to scale)")
+    if is_narrow():
+        at_depth.set_xlabel("ρ; in brackets the cost, evaluations of the dev speech")
+    else:
+        at_depth.set_xticks(range(len(costs)), [f"{cost:.3g}" for cost in costs])
+        at_depth.set_xlabel("cost, evaluations of the dev speech (columns in their order, not to scale)")
     sources = [source for source in _COLOURS if any(one.quantity.source == source for one in ranked)]
     marks = [Line2D([], [], color=_COLOURS[one], marker="o", linestyle="", label=_LABELS[one]) for one in sources]
     add_legend(figure, marks)
@@ -111,12 +117,25 @@ def _column(axes: Axes, column: int, points: Sequence[tuple[float, float, Quanti
     ordered = sorted(points, key=lambda point: point[0])
     heights = _spread([rho for rho, _, _ in ordered])
     for (rho, p, quantity), height in zip(ordered, heights, strict=True):
-        colour = _COLOURS[quantity.source]
-        face = colour if p < significance else GROUND
-        axes.plot([column, column + 0.1], [rho, height], color=colour, linewidth=0.6)
-        marker = "s" if quantity.source == "clients" else "o"
-        axes.plot(column, rho, marker, color=colour, markerfacecolor=face, markersize=6)
+        axes.plot([column, column + 0.1], [rho, height], color=_COLOURS[quantity.source], linewidth=0.6)
+        _mark(axes, column, rho, quantity, p < significance)
         axes.text(column + 0.12, height, quantity.name, va="center", fontsize=7.5, color=BLACK)
+
+
+def _rows(axes: Axes, points: Sequence[tuple[float, float, Quantity]], significance: float) -> None:
+    """Draws a quantity a row, with its name and its cost beside it."""
+    for row, (rho, p, quantity) in enumerate(points):
+        _mark(axes, rho, row, quantity, p < significance)
+    axes.axvline(0, color=GREY, linewidth=0.8)
+    axes.set_yticks(range(len(points)), [f"{quantity.name} ({quantity.cost:.3g})" for _, _, quantity in points])
+    axes.set_ylim(len(points) - 0.5, -0.5)
+    axes.set_xlim(-1.08, 1.08)
+    axes.grid(axis="x")
+
+
+def _mark(axes: Axes, x: float, y: float, quantity: Quantity, significant: bool) -> None:
+    colour, marker = _COLOURS[quantity.source], "s" if quantity.source == "clients" else "o"
+    axes.plot(x, y, marker, color=colour, markerfacecolor=colour if significant else GROUND, markersize=6)
 
 
 def _spread(heights: Sequence[float]) -> list[float]:

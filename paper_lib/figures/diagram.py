@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from typing import Literal
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
-from paper_lib.figures.style import BLACK, GROUND, LINE, ON_LIGHT, WIDTH
+from paper_lib.figures.drawing import new_figure
+from paper_lib.figures.style import BLACK, GROUND, LINE, WIDTH, DataFigure
 
 Point = tuple[float, float]
 
-# Tints of the palette, light enough for black text.
-PALE_BLUE, PALE_ORANGE, PALE_GREEN, PALE_PURPLE, PALE_GREY = "#cfe3f2", "#fbe5b6", "#cdeade", "#f3dce9", "#ececec"
 
-
-def canvas(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
-    """Returns an empty figure and its axes, whose data coordinates are inches."""
-    figure = Figure(figsize=(width, height))
+def canvas(height: float, width: float = WIDTH) -> tuple[DataFigure, Axes]:
+    """Returns an empty figure and its axes, whose data coordinates are inches; on a phone it is no wider."""
+    figure = new_figure(height, width)
+    width = figure.get_figwidth()
+    figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
@@ -54,8 +53,7 @@ def box(
     )
     axes.add_patch(shape)
     weight = "bold" if bold else "normal"
-    ink = BLACK if fill == GROUND else ON_LIGHT
-    axes.text(x, y, text, ha="center", va="center", fontsize=fontsize, fontweight=weight, linespacing=1.25, color=ink)
+    axes.text(x, y, text, ha="center", va="center", fontsize=fontsize, fontweight=weight, linespacing=1.25)
 
 
 def arrow(axes: Axes, points: Sequence[Point], *, colour: str = LINE, line: float = 1.0, dashed: bool = False) -> None:

@@ -11,11 +11,13 @@ show(learning_curves(losses), caption="Loss of the trainings, nats an utterance.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from functools import partial, wraps
-from typing import Any, Literal, ParamSpec, TypeVar
+from itertools import pairwise
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -27,6 +29,8 @@ from paper_lib.figures.style import NARROW, WIDTH, DataFigure, book_style
 _P = ParamSpec("_P")
 _F = TypeVar("_F", bound=Figure)
 
+# On a phone: inches that axes are high at least, and letters that fit beside them.
+_LEAST_HEIGHT, _LONG_NAME = 1.1, 20
 # The widest that a figure may be, while one is drawn for a phone.
 _widest: ContextVar[float | None] = ContextVar("widest", default=None)
 
@@ -41,7 +45,7 @@ def drawing(function: Callable[_P, _F]) -> Callable[_P, _F]:
             figure = function(*args, **kwargs)
         finally:
             _widest.reset(token)
-        _break_lines(figure)
+        _fit(figure)
         return figure
 
     @wraps(function)
@@ -115,18 +119,63 @@ def _labelled(figure: Figure) -> list[Artist]:
     return list({label: handle for handle, label in reversed(found)}.values())[::-1]
 
 
-def _break_lines(figure: Figure) -> None:
-    """Breaks titles and the names of axes into lines that a phone has room for."""
-    for axes in figure.axes:
-        columns = max(1, round(NARROW / max(_width_of(axes), 0.1))) if axes.get_subplotspec() else 1
-        for text, letters in ((axes.title, 44), (axes._left_title, 44), (axes.xaxis.label, 46)):  # type: ignore[attr-defined]
-            text.set_text(textwrap.fill(text.get_text(), letters // columns))
-        axes.yaxis.label.set_text(textwrap.fill(axes.yaxis.label.get_text(), 26))
+def _fit(figure: Figure) -> None:
+    """Breaks lines, leaves out ticks and makes a figure higher, until its texts have room on a phone."""
+    panels = [axes for axes in figure.axes if axes.get_subplotspec()]
+    for axes in panels:
         names = [tick.get_text() for tick in axes.get_yticklabels()]
-        if any(len(name) > 18 for name in names):
-            axes.set_yticks(axes.get_yticks(), [textwrap.fill(name, 20) for name in names], fontsize=7.5)
+        if any(len(name) > _LONG_NAME and "$" not in name for name in names):
+            axes.set_yticks(axes.get_yticks(), [_broken(name, _LONG_NAME) for name in names], fontsize=7.5)
+    figure.draw_without_rendering()
+    for axes in panels:
+        width, height = _inches(axes)
+        for text, room, inch in (
+            (axes.title, width, 10.5),
+            (axes._left_title, width, 10.5),  # type: ignore[attr-defined]
+            (axes.xaxis.label, width, 12),
+            (axes.yaxis.label, height, 12),
+        ):
+            text.set_text(_broken(text.get_text(), max(10, int(room * inch))))
+    # Twice: what is higher has other ticks.
+    for _ in range(2):
+        figure.draw_without_rendering()
+        missing = max((_height_of_rows(axes) - _inches(axes)[1] for axes in panels), default=0)
+        if missing > 0:
+            rows = max(axes.get_subplotspec().get_gridspec().nrows for axes in panels)  # type: ignore[union-attr]
+            figure.set_figheight(figure.get_figheight() + rows * missing)
+    for axes in panels:
+        _thin(axes)
 
 
-def _width_of(axes: Axes) -> float:
-    spec = axes.get_subplotspec()
-    return NARROW if spec is None else NARROW * len(spec.colspan) / spec.get_gridspec().ncols
+def _broken(text: str, letters: int) -> str:
+    """Returns `text` in lines of at most `letters` where it has spaces, or dots within names, to break at."""
+    lines = []
+    for line in text.splitlines():
+        apart = line if len(line) <= letters else re.sub(r"(?<=\w[._])(?=[a-z])", " \0", line)
+        lines += textwrap.wrap(apart, letters, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(line.replace(" \0", "").replace("\0", "") for line in lines)
+
+
+def _height_of_rows(axes: Axes) -> float:
+    """Returns the inches that axes need for their ticks' names below each other."""
+    lines = max((tick.get_text().count("\n") + 1 for tick in axes.get_yticklabels() if tick.get_text()), default=1)
+    named = sum(bool(tick.get_text()) for tick in axes.get_yticklabels())
+    return max(_LEAST_HEIGHT, 0.14 * lines * named)
+
+
+def _inches(axes: Axes) -> tuple[float, float]:
+    """Returns the width and the height of axes that have their place."""
+    place, whole = axes.get_position(), cast(Figure, axes.figure).get_size_inches()
+    return float(place.width * whole[0]), float(place.height * whole[1])
+
+
+def _thin(axes: Axes) -> None:
+    """Leaves every second tick of the x axis without its name for as long as names touch."""
+    while True:
+        named = [tick for tick in axes.get_xticklabels() if tick.get_text()]
+        ends = [tick.get_window_extent() for tick in named]
+        if all(left.x1 + 2 < right.x0 for left, right in pairwise(ends)):
+            return
+        kept = {tick.get_text() for tick in named[::2]}
+        names = [tick.get_text() if tick.get_text() in kept else "" for tick in axes.get_xticklabels()]
+        axes.set_xticks(axes.get_xticks(), names)

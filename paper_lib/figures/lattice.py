@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from paper_lib.figures.diagram import PALE_PURPLE, arrow, canvas, label
-from paper_lib.figures.drawing import drawing
-from paper_lib.figures.style import LINE, VERMILION
+from paper_lib.figures.diagram import arrow, canvas, label
+from paper_lib.figures.drawing import drawing, is_narrow
+from paper_lib.figures.style import GREY, LINE, NARROW, PALE_PURPLE, VERMILION
 
 
 @drawing
@@ -17,11 +17,12 @@ def lattice(word: str, frames: int, labels_before: Sequence[int]) -> Figure:
 
     `labels_before[u]` is the frame (from 0) in which the alignment writes label u; it never decreases.
     """
-    pitch, left, bottom = 0.95, 1.1, 0.75
-    figure, axes = canvas(height=bottom + pitch * len(word) * 0.72 + 0.45, width=left + pitch * frames + 0.6)
+    left, bottom, above = 1.1, 0.75, 0.68
+    pitch = (NARROW - left - 0.5) / frames if is_narrow() else 0.95
+    figure, axes = canvas(height=bottom + above * len(word) + 0.45, width=left + pitch * frames + 0.6)
 
     def place(t: int, u: int) -> tuple[float, float]:
-        return left + pitch * t, bottom + 0.72 * pitch * u
+        return left + pitch * t, bottom + above * u
 
     on_path = set()
     t = 0
@@ -41,15 +42,13 @@ def lattice(word: str, frames: int, labels_before: Sequence[int]) -> Figure:
                 x2, y2 = place(*after)
                 taken = ((t, u), after) in on_path
                 dx, dy = (0.09, 0.0) if after[1] == u else (0.0, 0.09)
-                colour, line = (VERMILION, 2.4) if taken else ("#8c8c8c", 0.9)
+                colour, line = (VERMILION, 2.4) if taken else (GREY, 0.9)
                 arrow(axes, [(x + dx, y + dy), (x2 - dx, y2 - dy)], colour=colour, line=line)
     for t in range(frames):
         label(axes, (place(t, 0)[0], bottom - 0.25), str(t + 1))
-    label(
-        axes,
-        (left + pitch * (frames - 1) / 2, bottom - 0.5),
-        "frame t (40 ms each).   → writes the blank,  ↑ writes a label",
-    )
+    between = "\n" if is_narrow() else "   "
+    told = f"frame t (40 ms each).{between}→ writes the blank,  ↑ writes a label"
+    label(axes, (left + pitch * (frames - 1) / 2, bottom - 0.53), told)
     for u, text in enumerate(["nothing", *(word[: n + 1] for n in range(len(word)))]):
         label(axes, (left - 0.25, place(0, u)[1]), text, align="right")
     label(axes, (left - 0.25, place(0, len(word))[1] + 0.28), "written so far", align="right", size=8)

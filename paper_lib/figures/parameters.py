@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from paper_lib.figures.drawing import add_legend, drawing, new_figure
-from paper_lib.figures.style import GROUND, ON_LIGHT
+from paper_lib.figures.style import GROUND
 
 
 @drawing
@@ -27,7 +27,7 @@ def stacked_shares(counts: Mapping[str, Mapping[str, int]], colours: Mapping[str
             axes.barh(place, share, left=starts[row], color=colour, edgecolor=GROUND, height=0.78)
             if share > 6:
                 middle = (starts[row] + share / 2, place)
-                axes.text(*middle, short(parts[part]), ha="center", va="center", color=ON_LIGHT, fontsize=8.5)
+                axes.text(*middle, short(parts[part]), ha="center", va="center", fontsize=8.5)
             starts[row] += share
     axes.set_yticks(range(len(counts)), list(counts))
     axes.set_xlim(0, 100)

@@ -32,6 +32,8 @@ BLACK, BLUE, ORANGE, GREEN = "#000000", "#00629f", "#c08400", "#009e73"
 VERMILION, SKY, PURPLE, OLIVE = "#b03a00", "#2b9ccf", "#b5508c", "#998a00"
 # For what is not data.
 GREY, LIGHT, LINE, BAND, HARMLESS, GROUND = "#666666", "#d9d9d9", "#333333", "#eeeeee", "#e3eef8", "#ffffff"
+# Tints, light enough for black text.
+PALE_BLUE, PALE_ORANGE, PALE_GREEN, PALE_PURPLE, PALE_GREY = "#cfe3f2", "#fbe5b6", "#cdeade", "#f3dce9", "#ececec"
 # What depends on the theme of the page, and the variable of its style sheet that it is drawn in.
 THEMED = {
     BLACK: "--figure-ink",
@@ -47,6 +49,11 @@ THEMED = {
     BAND: "--figure-band",
     HARMLESS: "--figure-harmless",
     GROUND: "--figure-ground",
+    PALE_BLUE: "--figure-pale-blue",
+    PALE_ORANGE: "--figure-pale-orange",
+    PALE_GREEN: "--figure-pale-green",
+    PALE_PURPLE: "--figure-pale-purple",
+    PALE_GREY: "--figure-pale-grey",
 }
 # Text on a ground that is data: no theme changes it.
 ON_LIGHT, ON_DARK = "#010101", "#fefefe"
@@ -143,9 +150,10 @@ def inline_svg(figure: Figure, alt: str) -> str:
     width = f"{figure.get_figwidth() * 6:g}rem"
     view = re.search(r"viewBox='[^']*'", svg)
     assert view is not None
+    # Black text names no colour of its own.
     root = (
         f"<svg role='img' aria-label=\"{html.escape(alt)}\" {view.group()} style='width: {width}; "
-        "stroke-linejoin: round; stroke-linecap: butt'>"
+        f"fill: var({THEMED[BLACK]}, {BLACK}); stroke-linejoin: round; stroke-linecap: butt'>"
     )
     return re.sub(r"<svg[^>]*>", lambda _: root, svg, count=1)
 

@@ -129,6 +129,8 @@ def alone_by_harm(harm: Floats, alone: Floats) -> Figure:
     # Harm is small in most layers and large in a few.
     axes.set_xscale("symlog", linthresh=1)
     axes.set_yscale("symlog", linthresh=1)
+    axes.set_xticks([0, 1, 10], ["0", "1", "10"])
+    axes.set_yticks([0, 1, 10], ["0", "1", "10"])
     axes.set_xlabel("WER added by the layer's reset, points, dev")
     axes.set_ylabel("by its 2 bits, points, test")
     axes.grid(color=LIGHT)
