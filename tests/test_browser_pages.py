@@ -26,6 +26,19 @@ PATIENCE = 90_000  # ms; machines are slow when they are shared
 # axe fetches style sheets again to see its rules of orientation, which a page opened from a file may not.
 AXE_OPTIONS = {"resultTypes": ["violations"], "preload": False}
 MEGABYTE = 1e6
+# Of drawings: pixels beyond their place, size as a share of that which they were drawn at, colours that are seen.
+DRAWINGS = """drawings => drawings.map((drawing) => {
+  const svg = drawing.querySelector("svg");
+  const width = svg.getBoundingClientRect().width;
+  const seen = [...svg.querySelectorAll("path, use")].filter((shape) => !shape.closest("defs"));
+  return {
+    name: svg.getAttribute("aria-label"),
+    shown: drawing.className,
+    beyond: width - drawing.parentElement.clientWidth,
+    scale: width / (svg.viewBox.baseVal.width * 96 / 72),
+    colours: [...new Set(seen.flatMap((shape) => [getComputedStyle(shape).fill, getComputedStyle(shape).stroke]))],
+  };
+})"""
 
 
 @pytest.fixture(params=PAGES)
@@ -99,6 +112,17 @@ def test_a_page_fits_its_window_and_follows_the_theme(page: Page, name: str, tmp
             pixels = imread(io.BytesIO(picture))[..., :3]
             assert pixels.shape[1] == viewport["width"]
             assert (np.median(pixels) > 0.9) if theme == "light" else (np.median(pixels) < 0.2)
+
+
+def test_a_figure_has_room_and_the_colours_of_the_theme(page: Page) -> None:
+    set_theme(page, "dark")
+    for viewport, shown in ((DESKTOP, "wide"), (PHONE, "narrow")):
+        page.set_viewport_size(viewport)
+        for drawing in page.locator("figure.drawing > div:visible").evaluate_all(DRAWINGS):
+            assert drawing["shown"] == shown, drawing
+            assert drawing["beyond"] <= 1, drawing
+            assert drawing["scale"] > 0.9, drawing
+            assert not {"rgb(0, 0, 0)", "rgb(255, 255, 255)"} & set(drawing["colours"]), drawing
 
 
 @pytest.mark.parametrize("name", CHAPTERS, indirect=True)

@@ -119,7 +119,7 @@ def show(figure: Figure, *, caption: str | Markup, alt: str, name: str = "") -> 
     a link to the numbers that the figure has noted. A page that is as narrow as a phone's shows what was drawn for it.
     """
     data = figure if isinstance(figure, DataFigure) else None
-    drawn = f'<div class="wide" tabindex="0">{inline_svg(figure, alt)}</div>'
+    drawn = f'<div class="wide">{inline_svg(figure, alt)}</div>'
     if data and data.narrow:
         drawn += f'<div class="narrow" style="display: none">{inline_svg(data.narrow(), alt)}</div>'
     link = csv_link(data.rows, name or "figure") if data else ""
