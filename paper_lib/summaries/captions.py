@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from paper_lib.claims.federated_dropout import SAME
+from paper_lib.claims.use_sentences import harmless
+from paper_lib.federated.choices import LOW
 from paper_lib.federated.comparison import Adapted
 from paper_lib.inference import Floats
+from paper_lib.layers.cheap_ranks import Ranked
 from paper_lib.layers.ranking import CLASSES, MARGIN, LayerEffect
+from paper_lib.studies.use_records import QuantisedRecords
 from paper_lib.summaries.words import layers_named, listed, sentence
 
 _LINE = f"within {100 * MARGIN:g} points of the intact line"
@@ -92,3 +97,33 @@ def best_and_worst(plans: Mapping[str, Adapted]) -> str:
         ends.append(f"lowest with {min(wers, key=lambda name: wers[name])}, {min(wers.values()):.1f} %")
     whole = f"; without dropout it is {100 * plans['none'].mean.value:.1f} %" if "none" in plans else ""
     return sentence(f"of plans that drop units, the WER is {listed(ends)}{whole}.")
+
+
+def highest_at_depth(ranked: Sequence[Ranked]) -> str:
+    """Says which reading goes best with harm at fixed depth, of all and of the cheap ones; depth itself is none."""
+    readings = [one for one in ranked if one.quantity.source != "depth"]
+    best, cheap = (
+        max(of, key=lambda one: one.given_depth) for of in (readings, [r for r in readings if r.quantity.is_cheap])
+    )
+    return (
+        f"The highest ρ at fixed depth has {best.quantity.name}, {best.given_depth:.2f}; of the cheap readings "
+        f"{cheap.quantity.name}, {cheap.given_depth:.2f}."
+    ).replace(" -", " −")
+
+
+def close_to_fedavg(choices: Mapping[str, tuple[Adapted, Adapted]]) -> str:
+    """Says which choices stay, with confidence, near the WER of FedAvg; parameters as for `harmless`."""
+    kept = harmless(choices)
+    return (
+        f"With confidence less than {100 * SAME:.0f} % above the WER of plain FedAvg: "
+        f"{listed(kept) if kept else 'no choice'}, of {len(choices)}."
+    )
+
+
+def bits_by_half(quantised: QuantisedRecords) -> str:
+    """Says what few bits cost in the more ambient and in the more critical half of the layers."""
+    ambient, critical = (100 * quantised.heard(name).mean.value for name in ("amb-low", "crit-low"))
+    return (
+        f"With {LOW} bits in the more ambient half of the layers the WER is {ambient:.1f} %, with {LOW} bits in the "
+        f"other half {critical:.1f} %."
+    )

@@ -38,15 +38,15 @@ def summarise(models: Sequence[SearchedModel], size: str) -> Summary:
             Question(
                 "Does a search for sets pay, against taking the layers that do the least harm alone?",
                 f"The sets of single ranks add {each(models, lambda model: points(gain_by_search(model).estimate()))} "
-                "more than those of the search, mean over their sizes. Ambient together are up to "
-                f"{each(models, lambda model: largest_ambient(model, SINGLE))} layers by single ranks and "
-                f"{each(models, lambda model: largest_ambient(model, GREEDY))} by the search.",
+                "more than those of the search, mean over their sizes. The number of layers that are ambient together "
+                f"is by single ranks up to {each(models, lambda model: largest_ambient(model, SINGLE))}, by the search "
+                f"up to {each(models, lambda model: largest_ambient(model, GREEDY))}.",
             ),
             Question(
                 "What does the same search promise on the speech that it saw?",
-                "On dev speech, where it chose, its sets within the margin have up to "
-                f"{each(models, _promised)} layers; on test speech, with confidence, up to "
-                f"{each(models, lambda model: largest_ambient(model, GREEDY))}.",
+                "The number of layers whose reset together stays within the margin is up to "
+                f"{each(models, _promised)} on dev speech, where it chose, and with confidence up to "
+                f"{each(models, lambda model: largest_ambient(model, GREEDY))} on test speech.",
             ),
         ),
     )
