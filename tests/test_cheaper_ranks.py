@@ -321,7 +321,9 @@ def test_the_best_of_the_cheap_is_named_and_costly_ones_are_told_apart() -> None
     weak = [row for row in rows if row.quantity.name != "block influence"]
     assert "which may be chance" in " ".join(summarise(weak, 1).sentences)
     assert "This rests on 1 training." in " ".join(summarise(weak, 1).sentences)
-    assert highest_at_depth(weak).startswith("The highest ρ at fixed depth has skip, 1.00; of the cheap readings ")
+    assert highest_at_depth(weak).startswith(
+        "At fixed depth ρ is highest for “skip”, 1.00; of the cheap readings for “"
+    )
 
 
 def test_how_early_a_reading_is_there() -> None:

@@ -135,14 +135,14 @@ def test_norms_are_told_beside_each_other(trainings: int) -> None:
     found = group_norm.summarise(norms, of_classes(3, 1, trainings), "S")
     said = check(found)
     assert (
-        "1 of the 4 layers with BatchNorm, all 4 layers with GroupNorm of 1 group and none of the 4 layers with "
-        "GroupNorm of 8 groups are ambient, in models of size S."
+        "1 of the 4 layers with BatchNorm, 4 of 4 with GroupNorm of 1 group and none of 4 with GroupNorm of 8 groups "
+        "are ambient, in models of size S."
     ) in said
     assert "when its layer is reset, 3 are ambient." in said
     assert f"{counted(trainings, 'training')} of BatchNorm, GroupNorm of 1 group and GroupNorm of 8 groups each" in said
     # Two of four layers' resets harm with the statistics reset, and not without.
     assert re.search(r"changes the WER by \+1\d\.\d \[.*part of the harm is theirs", found.questions[0].answer)
-    assert found.questions[1].answer.endswith("The most ambient layers has GroupNorm of 1 group: 4.")
+    assert found.questions[1].answer.endswith("more ambient layers than GroupNorm of 1 group, which has 4 of 4.")
 
 
 def test_stability_names_the_sizes_that_cannot_be_compared() -> None:
@@ -228,7 +228,7 @@ def test_sets_are_told_training_by_training(single: tuple[float, ...], ambient: 
     assert f"Ambient one by one are {each}; reset together" in said
     assert said.startswith(f"Up to {each} of the {len(single)} layers of ConformerS can be reset together")
     assert ("(there are no two such layers)" in said) is (ambient == 1)
-    assert ("(seeds 0 and 1)" in said) is (trainings == 2)
+    assert ("(seeds 0 and 1)" in said) is ("each by itself" in said) is (trainings == 2)
 
 
 def test_uses_say_what_is_measured_and_what_is_not() -> None:

@@ -106,8 +106,8 @@ def highest_at_depth(ranked: Sequence[Ranked]) -> str:
         max(of, key=lambda one: one.given_depth) for of in (readings, [r for r in readings if r.quantity.is_cheap])
     )
     return (
-        f"The highest ρ at fixed depth has {best.quantity.name}, {best.given_depth:.2f}; of the cheap readings "
-        f"{cheap.quantity.name}, {cheap.given_depth:.2f}."
+        f"At fixed depth ρ is highest for “{best.quantity.name}”, {best.given_depth:.2f}; of the cheap readings for "
+        f"“{cheap.quantity.name}”, {cheap.given_depth:.2f}."
     ).replace(" -", " −")
 
 

@@ -21,7 +21,13 @@ def summarise(norms: Mapping[str, Sweeps], kept: Sweeps, size: str) -> Summary:
     norms = {name.replace(", ", " of "): sweeps for name, sweeps in norms.items()}  # of 8 groups
     ambient = {name: _ambient(sweeps) for name, sweeps in norms.items()}
     layers = len(kept.units)
-    by_norm = listed(f"{share_of_layers(count, layers)} with {name}" for name, count in ambient.items())
+    (first, count), *others = ambient.items()
+    by_norm = listed(
+        [
+            f"{share_of_layers(count, layers)} with {first}",
+            *(f"{count or 'none'} of {layers} with {name}" for name, count in others),
+        ]
+    )
     most = max(ambient, key=lambda name: ambient[name])
     intact = listed(f"{wer(intact_wer(sweeps))} with {name}" for name, sweeps in norms.items())
     mean = listed(
@@ -45,7 +51,8 @@ def summarise(norms: Mapping[str, Sweeps], kept: Sweeps, size: str) -> Summary:
             ),
             Question(
                 "Is a norm with more ambient layers also the better recogniser?",
-                f"The WER of the intact model is {intact}. The most ambient layers has {most}: {ambient[most]}.",
+                f"The WER of the intact model is {intact}. No norm has more ambient layers than {most}, which has "
+                f"{ambient[most]} of {layers}.",
             ),
         ),
     )

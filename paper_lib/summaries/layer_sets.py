@@ -18,6 +18,7 @@ def summarise(models: Sequence[SearchedModel], size: str) -> Summary:
     layers = models[0].heard.layers
     alone = each(models, lambda model: len(model.ambient))
     of_several = "" if len(models) == 1 else f" (seeds {each(models, lambda model: model.seed)})"
+    by_itself = "" if len(models) == 1 else " each by itself"
     return Summary(
         (
             sentence(
@@ -31,7 +32,7 @@ def summarise(models: Sequence[SearchedModel], size: str) -> Summary:
                 "two ambient layers together add, beyond the sum of what each adds alone, "
                 f"{each(models, lambda model: told(mean_interaction(model)))}, mean over pairs."
             ),
-            f"This rests on {counted(len(models), 'training')}, each judged by itself by "
+            f"This rests on {counted(len(models), 'training')}, judged{by_itself} by "
             f"{counted(len(models[0].heard.words), 'speaker')}.",
         ),
         (

@@ -7,6 +7,7 @@ from typing import Any
 
 from paper_lib.conformer.sizes import SLIDE, ParameterCount, millions
 from paper_lib.corpus.survey import Survey
+from paper_lib.figures.costs import others
 from paper_lib.summaries.words import counted, listed, sentence
 
 
@@ -56,13 +57,7 @@ def costs_in_short(rows: Sequence[Mapping[str, Any]], exponents: Mapping[str, fl
     `rows` are those of the benchmark's record, `exponents` those of time by what grows.
     """
     ratios = {
-        group: [
-            line["ratio"]
-            for row in rows
-            if row["group"] == group and row["threads"] == 1
-            for line in row["seconds"]
-            if "ratio" in line and not line["name"].startswith("ours")
-        ]
+        group: [line["ratio"] for row in rows if row["group"] == group and row["threads"] == 1 for line in others(row)]
         for group in ("encoder", "loss", "decoding", "federated")
     }
     every = [ratio for of_group in ratios.values() for ratio in of_group]

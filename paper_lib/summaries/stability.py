@@ -32,8 +32,7 @@ def summarise(sizes: Mapping[str, Sweeps], asked: Sequence[str]) -> Summary:
     return Summary(
         (
             sentence(
-                "on the ranks of layers by harm, two trainings of one size agree, mean over pairs, at Spearman's "
-                f"{agreement}."
+                f"two trainings agree on the ranks of the layers by harm at Spearman's {agreement}, mean over pairs."
             ),
             sentence(f"{always} {_add(safe)} less than {100 * MARGIN:g} points of WER in every training."),
             "How far a training lies from the others, over how far layers differ (0: all trainings are alike; 1: "
