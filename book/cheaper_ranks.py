@@ -13,7 +13,9 @@
 # %% [markdown]
 # # Cheaper ranks
 #
-# To rank layers by resetting each of them takes a trained model and many evaluations of it. The slides ask whether
+# You will know which cheap reading of a layer comes closest to a reset, and how far it falls short.
+#
+# To rank layers by resetting each of them takes a trained model and many evaluations of it. The paper asks whether
 # ranks can be had without (*Numerical Signatures*), and leave it there. Which quick reading of a layer predicts the
 # harm of its reset, and what does it cost?
 
@@ -25,8 +27,13 @@ from paper_lib.chapters import begin
 
 chapter = begin("cheaper_ranks", globals())
 
+# %% tags=["remove-input", "in-short"]
+from paper_lib.summaries import summarised
+
+summary = summarised("cheaper_ranks", dict(chapter.parameters))
+summary.in_short
+
 # %% tags=["hide-input"]
-from paper_lib.claims.cheaper_ranks import in_short
 from paper_lib.figures.markup import paragraph
 from paper_lib.layers.cheap_ranks import quantities, ranked
 from paper_lib.layers.criticality import Path
@@ -45,9 +52,6 @@ sweeps = Sweeps.of([one.reset.result for one in records.models])
 harm = sweeps.harm()
 of_models = quantities(trainings, paths, probes)
 rows = ranked(of_models, harm)
-paragraph(*in_short(rows, len(trainings)), name="in-short")
-
-# %% tags=["hide-input"]
 paragraph(
     f"This page shows the published records of profile {shown.name}: profile {own.name} measures nothing beyond the "
     f"paper. Models are of size {SIZE}."
@@ -81,12 +85,13 @@ paragraph(
 # its decoding is counted in the same proportion, which is a little too kind to the variants. A pass backward counts as
 # two forward. What training or a server records anyway costs nothing.
 #
-# ## Correlation against cost
+# ## What does a good rank cost?
 
 # %% tags=["hide-input"]
 from paper_lib.federated.client_ranks import client_quantities
 from paper_lib.figures.cheaper_ranks import rank_against_cost, rank_table
 from paper_lib.figures.style import show
+from paper_lib.summaries.captions import highest_at_depth
 
 clients = [one.adaptation.result for one in records.clients]
 clients_harm = (
@@ -96,11 +101,13 @@ of_clients = client_quantities(clients) if clients else []
 clients_rows = ranked(of_clients, clients_harm) if clients else []
 show(
     rank_against_cost([*rows, *clients_rows]),
-    caption="Spearman's ρ over layers between a reading and the harm of the layer's reset, mean over trainings, by "
+    caption=f"{highest_at_depth(rows)} "
+    "Spearman's ρ over layers between a reading and the harm of the layer's reset, mean over trainings, by "
     "what the reading costs. Filled: p < 0.05, one-sided (layers shuffled in all trainings alike, Benjamini-Hochberg "
     "over the readings of a model). Below: less what a parabola in depth tells of both. Squares: of the clients' "
     "model, against the harm in that model.",
-    alt="Two panels of points: rank correlation with the harm of a reset, by the cost of the reading, plain and at "
+    alt=f"{highest_at_depth(rows)} "
+    "Two panels of points: rank correlation with the harm of a reset, by the cost of the reading, plain and at "
     "fixed depth. "
     + "; ".join(
         f"{one.quantity.name} {one.rho:.2f}, at fixed depth {one.given_depth:.2f}"
@@ -173,7 +180,7 @@ show(
 )
 
 # %% [markdown]
-# ## Every weight matrix
+# ## Is one weight matrix enough?
 #
 # The paper's signature is one per weight matrix. The table has every one, as it is and relative to the matrix's own
 # initial norm.
@@ -211,6 +218,7 @@ table(
     ],
     "Rank correlation with the harm of the layer's reset, mean over trainings; p corrected over the matrices. A matrix "
     "begins with about the same norm in all layers, so that the two differ little.",
+    folded="Signature and relative distance of every weight matrix",
 )
 
 # %% [markdown]
@@ -288,6 +296,12 @@ beyond_table(
 #   much as of the layer.
 # - Costs are counted by rules, and not by a clock. Memory is not counted: gradients need several times that of a reset.
 #
+# ## Ask yourself
+
+# %% tags=["remove-input"]
+summary.questions
+
+# %% [markdown]
 # ## Run it again
 #
 # ```

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Claims and verdicts
 #
-# What the paper's slides say, beside what this book measured. A verdict is computed from {term}`records <record>` by a
+# What the paper says, beside what this book measured. A verdict is computed from {term}`records <record>` by a
 # rule that stands in the second table; nobody writes one by hand, and it changes when the records change.
 
 # %% tags=["parameters", "hide-input"]
@@ -64,7 +64,7 @@ table(
         )
         for claim in CLAIMS
     ],
-    ["The paper says", "Slide", *measured],
+    ["The paper says", "Where", *measured],
     "Verdicts by profile. The links lead to the figure that a claim is judged by. Where a part of a claim cannot be "
     "told, the cell says how much more data would tell. ✻: all parts of the claim hold even when all measured claims "
     "of the profile are tested together (Holm)."
@@ -144,7 +144,7 @@ table(
 # %% [markdown]
 # ## What a verdict does not say
 #
-# - The criteria are ours. The slides give pictures and no thresholds; another reader may draw the line elsewhere, and
+# - The criteria are ours. The paper gives pictures and no thresholds; another reader may draw the line elsewhere, and
 #   the numbers are there to do so.
 # - *Not reproduced* at {term}`profile` `quick` says nothing against the paper's models, which have ten to a thousand
 #   times as many weights; at any profile they learnt from more speech.

@@ -13,6 +13,8 @@
 # %% [markdown]
 # # The corpus
 #
+# You will know what the models hear: what is said, by whom, through what, and how much of it there is.
+#
 # Before any layer can be reset, a recogniser has to be trained, and for that it needs speech. This page shows the
 # speech that this book uses: what is said, by whom, how it is heard, how much there is, and what the model reads of it
 # and writes.
@@ -230,6 +232,12 @@ samples(
 # %%
 surveys = {split: survey(corpus, split) for split in ("train", "dev", "test")}
 chapter.note(corpus=corpus.digest)
+
+# %% tags=["remove-input", "in-short"]
+from paper_lib.figures.markup import in_short
+from paper_lib.summaries.making import corpus_in_short
+
+in_short(corpus_in_short(surveys))
 
 # %% tags=["hide-input"]
 rows = [

@@ -13,6 +13,8 @@
 # %% [markdown]
 # # What it costs
 #
+# You will know how fast this book's code is beside other libraries, and how time and memory grow with the work.
+#
 # This book trains, resets and adapts with code of its own. Is that code fast? Would a known library be faster? And what
 # happens to time and memory when the work grows a hundredfold?
 
@@ -43,7 +45,11 @@ from paper_lib.paths import published_records
 found = json.loads((published_records(".") / "benchmark.json").read_text())
 rows = found["rows"]
 
-finding(found)
+# %% tags=["remove-input", "in-short"]
+from paper_lib.figures.markup import in_short
+from paper_lib.summaries.making import costs_in_short
+
+in_short(costs_in_short(rows, slopes(found["growth"], "seconds")))
 
 # %% [markdown]
 # ## How it was measured
@@ -85,6 +91,9 @@ table(
 
 # %% [markdown]
 # ## Against others
+
+# %% tags=["hide-input"]
+finding(found)
 
 # %% tags=["hide-input"]
 compared_parts = ("encoder", "loss", "decoding", "federated")

@@ -12,6 +12,8 @@
 
 # %% [markdown]
 # # Federated Dropout
+#
+# You will know what clients save when they train a part of each layer, and whether it pays to spare the ambient layers.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -46,6 +48,12 @@ from paper_lib.chapters import begin
 
 chapter = begin("federated_dropout", globals())
 
+# %% tags=["remove-input", "in-short"]
+from paper_lib.summaries import summarised
+
+summary = summarised("federated_dropout", dict(chapter.parameters))
+summary.in_short
+
 # %% tags=["hide-input"]
 from paper_lib.profiles import profile_of
 from paper_lib.studies import federated_dropout
@@ -66,7 +74,7 @@ records = study.records()
 
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import adapted_by, adapted_by_plan
-from paper_lib.claims.sentences import ambient_layers, domain_learnt
+from paper_lib.claims.sentences import ambient_layers
 from paper_lib.federated.comparison import Adapted
 from paper_lib.figures.markup import paragraph
 from paper_lib.layers.ranking import intact_wer, reinitialised
@@ -86,11 +94,10 @@ paragraph(
     "The pay-off: if some layers hardly matter, phones that help to train a recogniser need not train all of it. That "
     "takes a model that has such layers.",
     ambient_layers(together, intact_wer(Sweeps.of(resets))),
-    domain_learnt(before, adapted[reference.name].mean, reference.name),
 )
 
 # %% [markdown]
-# **The paper's claim** (slides *Applications: Federated Dropout*): a {term}`streaming <streaming model>`
+# **The paper's claim** (under *Applications: Federated Dropout*): a {term}`streaming <streaming model>`
 # {term}`Conformer` is trained on many domains (MD) without one of them, short-form speech (SF).
 # {term}`Clients <client>` then teach it SF by federated learning. To drop half of the units of
 # {term}`ambient <ambient layer>` layers costs less {term}`WER` than to drop them in {term}`critical <critical layer>`
@@ -304,7 +311,7 @@ show(
     signature_maps(signatures, MATRICES),
     caption="Numerical signatures of the streaming model at the end of training. Least critical layer: "
     + ", ".join(f"{layer} ({name})" for name, layer in least.items())
-    + ". Spread (1 less the least value) of the attention weights: "
+    + ". How unequally layers moved (0: alike) in the attention weights: "
     + ", ".join(
         f"{matrix.partition('.')[2]} {value:.2f}" for matrix, value in variation.items()
     )
@@ -317,8 +324,8 @@ show(
 # ## What is dropped
 #
 # {term}`Federated Dropout` takes hidden units out of the two feed-forward modules of a layer: rows of the first matrix,
-# columns of the second. The client's model is smaller in memory, on the line and in time. The slide drops 50 % in *N*
-# layers; a {term}`base rate` in all others is a reading of its numbers (see below), `elsewhere` sets it.
+# columns of the second. The client's model takes less memory, fewer bytes to send and less time. The paper drops 50 %
+# in *N* layers; a {term}`base rate` in all others is a reading of its numbers (see below), `elsewhere` sets it.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.federated import dropped_shares
@@ -358,12 +365,15 @@ show(
 )
 
 # %% tags=["hide-input"]
-from paper_lib.claims.sentences import enough_rounds
+from paper_lib.claims.sentences import domain_learnt, enough_rounds
 
-paragraph(enough_rounds({reference.name: curves[reference.name], **curves}))
+paragraph(
+    domain_learnt(before, adapted[reference.name].mean, reference.name),
+    enough_rounds({reference.name: curves[reference.name], **curves}),
+)
 
 # %% [markdown]
-# ## The slide's table, and ours beside it
+# ## Which plan costs how much WER?
 #
 # Intervals are over seeds and the speakers of the test, who are the clients themselves with new sentences. All plans
 # meet the same clients, batches and test speech.
@@ -409,15 +419,16 @@ table(
         ),
     ],
     ["Plan", "Params dropped", "Slide", "WER on SF, % [95 %]", "Slide", "Bytes saved"],
-    f"The slide's table and ours; {seeds_told}, {len(adapted[records.plans[0].name].words)} speakers. "
+    "The paper's table (its slide “Applications: Federated Dropout”) and ours; "
+    f"{seeds_told}, {len(adapted[records.plans[0].name].words)} speakers. "
     "Flat-N drops as much as Crit-N and Amb-N, in every layer alike; random-N is the mean of its draws. Our model has "
     f"{second.model.encoder.layers} layers of width {second.model.encoder.dim}, the paper's "
     f"{paper.encoder.layers} of width {paper.encoder.dim}.",
 )
 
 # %% [markdown]
-# What a client saves, exactly. A smaller feed-forward module saves on the line, in time and in memory alike, each in
-# proportion to what else the client has to do.
+# What a client saves, exactly. A smaller feed-forward module saves bytes, time and memory. How large a share of each
+# that is depends on what else the client has to send, to compute and to hold.
 
 # %% tags=["hide-input"]
 table(
@@ -441,11 +452,14 @@ table(
     f"Of {whole.parameters:,} parameters. Bytes are of all rounds of seed 0. Operations and memory are those of one "
     f"training step on {SECONDS} s of speech with {LABELS} characters; memory is that of weights, gradients and what "
     "the forward pass keeps.",
+    folded="What a client saves by each plan",
 )
 
 # %% tags=["hide-input"]
 from paper_lib.figures.federated import wer_by_dropped
+from paper_lib.summaries.captions import best_and_worst
 
+found = best_and_worst(adapted)
 show(
     wer_by_dropped(
         {
@@ -454,10 +468,17 @@ show(
         },
         {name: (SLIDE_DROPPED[name], SLIDE_WER[name]) for name in SLIDE_DROPPED},
     ),
-    caption="WER on the held-out domain over the share of parameters that a client does without: here with 95 % "
+    caption=f"{found} "
+    ""
+    ""
+    ""
+    "WER on the held-out domain over the share of parameters that a client does without: here with 95 % "
     "intervals, and the slide's seven points, which have none. The intervals of single plans are wider than those of "
     "their differences, which are paired.",
-    alt="Two scatter plots of word error rate by parameters dropped, our plans and the slide's.",
+    alt=f"{found} "
+    ""
+    ""
+    "Two scatter plots of word error rate by parameters dropped, our plans and the slide's.",
     name="plan-wers",
 )
 
@@ -465,7 +486,7 @@ show(
 # ## Comparisons at equal parameters
 #
 # A difference between plans means something where they drop as much. Below, all plans of one *N* do, up to the rounding
-# of units; *Crit* is subtracted from, so a positive number speaks for dropping ambient layers. The slide compares Amb-2
+# of units; *Crit* is subtracted from, so a positive number speaks for dropping ambient layers. The paper compares Amb-2
 # with Crit-3 and Amb-3 with Crit-4, "same number of parameters trained": by its own column the ambient plans then
 # dropped in three and four layers, as the plans with 3 and 4 do here.
 #
@@ -591,8 +612,8 @@ table(
 #
 # ## What the paper does not tell: the base rate, and rescaling
 #
-# The slides do not say how much is dropped in the layers that are *not* chosen. A base rate of 0 leaves them whole; one
-# of 20 % is the slide's flat plan with *N* layers at 50 %. Does the comparison hang on it?
+# The paper does not say how much is dropped in the layers that are *not* chosen. A base rate of 0 leaves them whole;
+# one of 20 % is the paper's flat plan with *N* layers at 50 %. Does the comparison hang on it?
 
 # %% tags=["hide-input"]
 from paper_lib.studies.federated import BASE_RATES, RESCALING, SENSITIVE_PLANS
@@ -648,9 +669,9 @@ table(
 ) if few else not_varied
 
 # %% [markdown]
-# Nor do the slides say whether a client makes up for the units that it lacks. Without that, the sum over the units that
-# are left is smaller than the whole layer's. With rescaling the client multiplies the units that it keeps by
-# 1 / (1 − rate), as {term}`inverted dropout` does, so that the mean over masks is the whole layer's output. The factor
+# Nor does the paper say whether a client makes up for the units that it lacks. Without that, the sum over the units
+# that are left is smaller than the whole layer's. With rescaling the client multiplies the units that it keeps by 1 /
+# (1 − rate), as {term}`inverted dropout` does, so that the mean over masks is the whole layer's output. The factor
 # belongs to the smaller model's forward pass. Weights come and go unscaled, and the client's update is added to the
 # weights of the same units in the server's model.
 
@@ -683,7 +704,7 @@ table(
 ) if few else not_varied
 
 # %% [markdown]
-# ## What the clients change
+# ## Which layers do the clients change?
 #
 # The server sees more than a mean: how far each client moved each layer, and whether the clients moved it the same way.
 # {term}`Disagreement <disagreement>` is the share of the clients' squared updates that their mean does not keep: 0
@@ -751,6 +772,7 @@ table(
     "WER by domain on the test speech, 95 % intervals as above. MD − SF, the utterances of its domains together, goes "
     f"from {100 * named['before adaptation'](MD).mean.value:.1f} % before the adaptation to "
     f"{100 * named[reference.name](MD).mean.value:.1f} % after it ({reference.name}).",
+    folded="The WER of every domain after each plan",
 )
 
 # %% [markdown]
@@ -941,7 +963,7 @@ from paper_lib.figures.claims import claims_table
 
 claims_table(
     judge_federated_dropout(records),
-    "The claims beside this page's measurements; verdicts are computed from the records.",
+    "The paper's claims beside this page's measurements; verdicts are computed from the records.",
 )
 
 # %% [markdown]
@@ -956,6 +978,12 @@ claims_table(
 # - The paper does not say whether masks are drawn per client or per round, nor its base rate. Both are parameters here.
 # - Clients are simulated: synthetic speakers, all of whom can be reached.
 #
+# ## Ask yourself
+
+# %% tags=["remove-input"]
+summary.questions
+
+# %% [markdown]
 # ## Run it again
 #
 # A plan of your own is one parameter; its row appears in every table:

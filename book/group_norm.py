@@ -13,10 +13,12 @@
 # %% [markdown]
 # # Batch normalisation against group normalisation
 #
+# You will know whether the norm inside a layer decides if the layer can be spared.
+#
 # A Conformer layer normalises the output of its depthwise convolution. Which norm does that decides, says the paper,
 # whether {term}`ambient layers <ambient layer>` can form at all.
 #
-# **The paper's claim** (slide *Batch Normalization vs Group Normalization*): {term}`BatchNorm` interferes with the
+# **The paper's claim** (under *Batch Normalization vs Group Normalization*): {term}`BatchNorm` interferes with the
 # formation of ambient layers, which is why earlier work left it out; {term}`GroupNorm` yields ambient layers, and suits
 # federated learning too, where a {term}`client`'s few utterances make poor batch statistics.
 #
@@ -35,6 +37,12 @@ size = "S"
 from paper_lib.chapters import begin
 
 chapter = begin("group_norm", globals())
+
+# %% tags=["remove-input", "in-short"]
+from paper_lib.summaries import summarised
+
+summary = summarised("group_norm", dict(chapter.parameters))
+summary.in_short
 
 # %% [markdown]
 # ## What is trained
@@ -89,12 +97,13 @@ table(
 )
 
 # %% [markdown]
-# ## The columns of the slide
+# ## Which layers survive a reset, by norm?
 
 # %% tags=["hide-input"]
 from paper_lib.figures.resets import reset_columns
 from paper_lib.figures.style import show
 from paper_lib.layers.sweeps import Sweeps
+from paper_lib.summaries.captions import at_the_line
 
 KEPT = "BatchNorm, statistics kept"
 series = {
@@ -103,11 +112,18 @@ series = {
     **{norm: of_norm for norm, of_norm in sweeps.items() if norm != "BatchNorm"},
 }
 effects = {name: layer_effects(one) for name, one in series.items()}
+found = at_the_line(effects)
 show(
     reset_columns(effects, {name: intact_wer(one) for name, one in series.items()}),
-    caption="WER after the reset of one layer, by norm, mean over trainings and draws; dots: each of them. Blue: "
+    caption=f"{found} "
+    ""
+    ""
+    "WER after the reset of one layer, by norm, mean over trainings and draws; dots: each of them. Blue: "
     f"re-initialised. Orange: re-randomised. Whiskers: 95 % intervals over {varied}. Dashed: the intact model.",
-    alt="For each norm a pair of columns per layer: word error rate with that layer re-initialised or re-randomised.",
+    alt=f"{found} "
+    ""
+    ""
+    "For each norm a pair of columns per layer: word error rate with that layer re-initialised or re-randomised.",
     name="norm-columns",
 )
 
@@ -220,18 +236,24 @@ from paper_lib.figures.claims import claims_table
 
 claims_table(
     judge_norms(records),
-    "The claims of the slide beside this page's measurements; verdicts are computed from the records.",
+    "The paper's claims beside this page's measurements; verdicts are computed from the records.",
 )
 
 # %% [markdown]
 # ## What this does not show
 #
-# - The paper's models have 16 layers and more, ours six: a layer of few can spare less. Fewer ambient layers here do
-#   not contradict it.
+# - The paper's models have 16 layers and more. At {term}`profile` `quick` ours have six, and none of few layers is
+#   easily spared: fewer ambient layers there do not contradict the paper.
 # - The norms are compared at the learning rate that was chosen with GroupNorm. BatchNorm at its own best rate may do
 #   better.
 # - Trainings of one norm differ by their {term}`seed` as well; {doc}`stability` tells by how much.
 #
+# ## Ask yourself
+
+# %% tags=["remove-input"]
+summary.questions
+
+# %% [markdown]
 # ## Run it again
 #
 # ```

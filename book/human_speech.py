@@ -13,10 +13,12 @@
 # %% [markdown]
 # # Human speech
 #
+# You will know which findings hold for recordings of people, and which belong to the synthesiser.
+#
 # Everything before this page was learnt from a synthesiser. Its voices do not mumble, have no colds, and say each word
 # in one way. So which of the findings belong to Conformers, and which to the synthesiser?
 #
-# This page asks the questions of the slides again, of *people*. A model that was trained on synthetic speech is
+# This page asks the paper's questions again, of *people*. A model that was trained on synthetic speech is
 # fine-tuned on recordings of people, as such models are built: much speech that is cheap first, little that is real
 # after. Then its layers are reset. And people are the {term}`clients <client>` of {term}`federated learning <federated
 # averaging>`: each brings a few recordings of their own voice.
@@ -28,6 +30,12 @@ profile = "quick"
 from paper_lib.chapters import begin
 
 chapter = begin("human_speech", globals())
+
+# %% tags=["remove-input", "in-short"]
+from paper_lib.summaries import summarised
+
+summary = summarised("human_speech", dict(chapter.parameters))
+summary.in_short
 
 # %% [markdown]
 # Whatever the {term}`profile` of the other pages is, this one shows the published {term}`records <record>` of profile
@@ -60,21 +68,6 @@ people = Sweeps.of([record.reset.result for record in records])
 spoken = Spoken.read(records[0].reset.result)
 before = Sweeps.of([record.base.result for record in records])
 synthesised = Sweeps.of([record.reset.result for record in of_base])
-plain = association(synthesised.harm(), people.harm())
-at_depth = association(synthesised.harm(), people.harm(), given_depth=True)
-ambient = {
-    name: sum(effect.classification == "ambient" for effect in reinitialised(sweeps))
-    for name, sweeps in {"synthetic": synthesised, "people": people}.items()
-}
-paragraph(
-    f"Fine-tuned on people, Conformer{size} mishears {percent(intact_wer(people))} % of the words of people it never "
-    f"heard. {ambient['people']} of its {len(people.units)} layers are ambient when they are put back to step 0; on "
-    f"synthetic speech {ambient['synthetic']} were. By harm, layers of the one go with layers of the other at "
-    f"ρ = {plain[0]:.2f} ({p_text(plain[1])}); at fixed depth ρ = {at_depth[0]:.2f} is left ({p_text(at_depth[1])}). "
-    f"This rests on {people.trainings} training{'s' if people.trainings > 1 else ''}.".replace(
-        "= -", "= −"
-    )
-)
 
 # %% [markdown]
 # ## The people
@@ -116,19 +109,30 @@ table(
 # Fine-tuning takes its {term}`feature statistics <feature statistics>` from the people's training speech: a microphone
 # in a kitchen has another spectrum than a program. In the second row they are still the synthesiser's.
 #
-# ## The columns of the slide, of people
+# ## Which layers survive a reset, heard on people?
 
 # %% tags=["hide-input"]
 from paper_lib.figures.people import changes_by_layer, personal_wers
 from paper_lib.figures.resets import reset_columns
 from paper_lib.figures.style import show
+from paper_lib.summaries.captions import at_the_line
 
+effects = {size: layer_effects(people)}
+found = at_the_line(effects)
 show(
-    reset_columns({size: layer_effects(people)}, {size: intact_wer(people)}),
-    caption="WER of people after the reset of one layer, mean over trainings and draws; dots: each of them. Blue: "
+    reset_columns(effects, {size: intact_wer(people)}),
+    caption=f"{found} "
+    ""
+    ""
+    ""
+    "WER of people after the reset of one layer, mean over trainings and draws; dots: each of them. Blue: "
     "re-initialised, the weights of step 0 of the synthetic training. Orange: re-randomised. Whiskers: 95 % intervals "
     f"({people.varied}). Dashed: the intact model.",
-    alt="A pair of columns per layer: word error rate of people with that layer re-initialised or re-randomised.",
+    alt=f"{found} "
+    ""
+    ""
+    ""
+    "A pair of columns per layer: word error rate of people with that layer re-initialised or re-randomised.",
     name="human-columns",
 )
 
@@ -206,7 +210,9 @@ show(
     "unresolved. Ambient are "
     + "; ".join(f"{len(layers)} ({name})" for name, layers in ambient.items())
     + f" of {len(reinitialised(people))} layers.",
-    alt="Three rows of intervals by layer: the change in word error rate when the layer is put back.",
+    alt="Three rows of intervals by layer: the change in word error rate when the layer is put back. Ambient are "
+    + "; ".join(f"{name}: {len(layers)}" for name, layers in ambient.items())
+    + ".",
     name="three-resets",
 )
 
@@ -287,10 +293,9 @@ from paper_lib.federated.comparison import Adapted, late_gain
 from paper_lib.results import by_step
 from paper_lib.studies.federated import federated_dropout
 from paper_lib.studies.measurements import NotMeasuredError
+from paper_lib.summaries.human_speech import PLANS
 
 SF = (human.adaptation.held_out,)
-# Four layers of sixteen at one half; the page on Federated Dropout has two and three, at profile human too.
-PLANS = ("none", "flat-4", "amb-4", "crit-4")
 try:
     adapted = federated_dropout(human, plans=PLANS).records()
 except NotMeasuredError:
@@ -384,7 +389,7 @@ table(
 # %% [markdown]
 # ## Is GroupNorm ideal for clients?
 #
-# The slide on norms has a remark: {term}`GroupNorm` is *also ideal for Federated Learning*, and refers to
+# The paper remarks of norms: {term}`GroupNorm` is *also ideal for Federated Learning*, and refers to
 # {cite}`hsieh2020noniid`. The reason there is that clients are unlike each other. {term}`BatchNorm` normalises a batch
 # by the statistics of that batch, and a client's batches hold one voice and one microphone. GroupNorm takes its
 # statistics from each utterance alone, wherever it trains.
@@ -504,7 +509,7 @@ table(
         )
         for claim in CLAIMS
     ],
-    ["The paper says", "Slide", "Synthetic speech", "People"],
+    ["The paper says", "Where", "Synthetic speech", "People"],
     "Verdicts by the rules of the page on claims, on the records of both profiles.",
 )
 
@@ -519,6 +524,12 @@ table(
 # - The trainings share their people. Intervals over people say how other people would fare with these trainings and
 #   with others of their kind, not with other recordings to learn from.
 #
+# ## Ask yourself
+
+# %% tags=["remove-input"]
+summary.questions
+
+# %% [markdown]
 # ## Run it again
 #
 # ```

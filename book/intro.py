@@ -80,7 +80,7 @@ show(
 # The sources are the paper, *Exploring Heterogeneous Characteristics of Layers in ASR Models for More Efficient
 # Training* by Lillian Zhou, Dhruv Guliani, Andreas Kabel, Giovanni Motta and Françoise Beaufays (ICASSP 2022,
 # [arXiv:2110.04267](https://arxiv.org/abs/2110.04267)), and the slides of their talk at that conference. *The slide*
-# in this book is one of those.
+# in this book is one of those; names like *Model Size* are titles of theirs.
 #
 # They came without code and without data. This book rebuilds the experiments from nothing, on speech that it makes
 # itself and on recordings of people, and puts each of the paper's claims beside what was measured here, with an

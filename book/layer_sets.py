@@ -13,6 +13,8 @@
 # %% [markdown]
 # # Sets of layers
 #
+# You will know how many layers can be reset together, and whether the harm of two is the sum of what each does.
+#
 # Ranks are of single layers, one reset at a time. Plans are of sets: Federated Dropout drops more in four layers *at
 # once*, others freeze half a model. So a plan rests on something that the paper does not measure: that layers which can
 # be reset one by one can be reset together.
@@ -25,15 +27,21 @@ from paper_lib.chapters import begin
 
 chapter = begin("layer_sets", globals())
 
+# %% tags=["remove-input", "in-short"]
+from paper_lib.summaries import summarised
+
+summary = summarised("layer_sets", dict(chapter.parameters))
+summary.in_short
+
 # %% tags=["hide-input"]
-from paper_lib.claims import points
-from paper_lib.claims.layer_sets import ambient_together, mean_interaction
+from paper_lib.claims.layer_sets import ambient_together
 from paper_lib.figures.markup import paragraph
 from paper_lib.layers.orders import GREEDY, SINGLE, largest_ambient
 from paper_lib.layers.sets import pairs_of
 from paper_lib.profiles import profile_of
 from paper_lib.studies.beyond import SIZE, profile_beyond
 from paper_lib.studies.layer_sets import layer_sets
+from paper_lib.summaries.layer_sets import each, told
 
 own = profile_of(chapter.parameters.profile)
 shown = profile_beyond(own)
@@ -41,28 +49,9 @@ records = layer_sets(shown).records()
 models = [record.searched for record in records]
 layers = models[0].heard.layers
 
-
-def each(tell):
-    """Returns what is told of every training, in the order of their seeds: "3, 4 and 3"."""
-    *others, last = [str(tell(model)) for model in models]
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def told(mean):
-    """Returns a mean with its interval, in points, or a dash where there is none."""
-    return points(mean.estimate()) if mean else "–"
-
-
-seeds = each(lambda model: model.seed)
-where = f"the training{'s' if len(models) > 1 else ''} from seed{'s' if len(models) > 1 else ''} {seeds}"
-alone = each(lambda model: len(model.ambient))
+seeds = each(models, lambda model: model.seed)
 paragraph(
-    f"In {where}, {alone} of the {layers} layers of Conformer{SIZE} are ambient alone. Reset together, these change "
-    f"the WER by {each(lambda model: told(ambient_together(model)))}.",
-    "Of the sets that a greedy search finds, the largest that is ambient together has "
-    f"{each(lambda model: largest_ambient(model, GREEDY))} layers.",
-    f"Two ambient layers together add {each(lambda model: told(mean_interaction(model)))} to the sum of what each does "
-    "alone, mean over pairs.",
+    f"Models are of size {SIZE}, from the seed{'s' if len(models) > 1 else ''} {seeds}.",
     *(
         [
             f"Profile {own.name} measures nothing beyond the paper: these are the published records of {shown.name}."
@@ -269,8 +258,8 @@ show(
     "together, by the order in which they join the set. Orders were made on dev speech. Grey: within the margin of 2 "
     "points; the scale is logarithmic beyond. Intervals over speakers hold together for all sizes. Sets end where "
     "those of the search leave most words wrong. Ambient together are up to "
-    f"{each(lambda model: largest_ambient(model, GREEDY))} layers by the search, "
-    f"{each(lambda model: largest_ambient(model, SINGLE))} by single ranks (seeds {seeds}).",
+    f"{each(models, lambda model: largest_ambient(model, GREEDY))} layers by the search, "
+    f"{each(models, lambda model: largest_ambient(model, SINGLE))} by single ranks (seeds {seeds}).",
     alt="For each training three curves that rise with the number of layers that are reset together.",
     name="nested-sets",
 )
@@ -345,6 +334,7 @@ table(
     ["Seed", "Layers", "On dev speech, points", "On test speech, points"],
     "WER change of the sets of the search, on the speech that it searched on and on the test.",
     row_headers=2,
+    folded="What the search promised, and what it kept",
 )
 
 # %% [markdown]
@@ -394,6 +384,12 @@ beyond_table(
 # - The model was not trained on after the resets. Training may mend what sets have broken.
 # - Interactions of layers whose reset alone leaves most words wrong say little: a WER of about 100 % cannot rise much.
 #
+# ## Ask yourself
+
+# %% tags=["remove-input"]
+summary.questions
+
+# %% [markdown]
 # ## Run it again
 #
 # ```

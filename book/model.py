@@ -13,6 +13,8 @@
 # %% [markdown]
 # # The model
 #
+# You will know what a Conformer layer is made of, where its parameters are, and what it means to reset it.
+#
 # Every experiment of this book trains a speech recogniser, breaks one of its layers and counts the errors. This page
 # shows the recogniser: what is in it, where its parameters are, and what breaking a layer means.
 
@@ -103,7 +105,7 @@ show(
 #   the distance (relative positions, as in Transformer-XL).
 # - *Convolution*: every channel looks at its neighbours in time.
 # - *The outlined norm*: Conformer has {term}`BatchNorm` there, whose statistics mix the utterances of a batch. The
-#   paper puts {term}`GroupNorm` in its place, which looks at one utterance at a time. According to the slides,
+#   paper puts {term}`GroupNorm` in its place, which looks at one utterance at a time. According to the paper,
 #   BatchNorm interferes with the formation of {term}`ambient layers <ambient layer>`, GroupNorm does not, and it suits
 #   federated learning, where {term}`clients <client>` share no batch.
 #
@@ -113,7 +115,7 @@ show(
 # question of this book.
 
 # %% [markdown]
-# ## Sizes: the slides' numbers and ours
+# ## Sizes: the paper's numbers and ours
 #
 # **Question.** Are these the paper's models?
 #
@@ -140,18 +142,18 @@ table(
     rows,
     [
         "model",
-        "in layers: slide",
+        "in layers: paper",
         "ours",
-        "layers: slide",
+        "layers: paper",
         "ours",
-        "in all: slide",
+        "in all: paper",
         "ours",
     ],
     "Parameters as the slide “Experiment 1” prints them, beside those that we count, rounded likewise.",
 )
 
 # %% [markdown]
-# **What it shows.** Every digit that the slides print comes out.
+# **What it shows.** Every digit that the paper prints comes out.
 #
 # **What it does not show.** That all is the same inside. The counts fix the width, the layers, the kernel of 32 and
 # relative attention: without the fifth matrix of relative attention, L comes out too small. They do not fix what holds
@@ -301,6 +303,12 @@ table(
 # **What it does not show.** That what holds for a layer of a mini model holds for a layer of the paper's. A layer of
 # six does more of the work than a layer of sixteen. `laptop` and `librispeech_mini` train the paper's encoders, `gpu`
 # and `librispeech` its whole models.
+
+# %% tags=["remove-input", "in-short"]
+from paper_lib.figures.markup import in_short
+from paper_lib.summaries.making import model_in_short
+
+in_short(model_in_short(profile.name, own, counts, feed_forward))
 
 # %% [markdown]
 # ## What it means to reset a layer
@@ -475,7 +483,7 @@ print(f"the recursion of the library: {recursion:.5f} nats")
 # gain.
 #
 # **What it does not show.** Decoding. Word error rates ({term}`WER`) in this book come from *greedy* decoding: at each
-# step the most probable label or blank is taken. The slides do not say how the paper decodes.
+# step the most probable label or blank is taken. The paper does not say how it decodes.
 
 # %% [markdown]
 # ## Where this differs from the paper

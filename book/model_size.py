@@ -13,10 +13,12 @@
 # %% [markdown]
 # # Model size
 #
+# You will know which layers of a trained recogniser can be put back to their untrained weights, and which cannot.
+#
 # Train a speech recogniser until it is good. Then take one layer of its encoder, put the weights back to what they were
 # *before* training, and measure again. How much worse does it get?
 #
-# **The paper's claim** (slide *Model Size*): some layers can be reset without penalty, they call them
+# **The paper's claim** (under *Model Size*): some layers can be reset without penalty, they call them
 # {term}`ambient <ambient layer>`; others are {term}`critical <critical layer>`, their reset is a catastrophe. The
 # larger the model, the more robust it is. And it matters little whether a layer goes back to its own initial weights or
 # to fresh random ones.
@@ -34,6 +36,12 @@ sizes = ["S", "M", "L"]
 from paper_lib.chapters import begin
 
 chapter = begin("model_size", globals())
+
+# %% tags=["remove-input", "in-short"]
+from paper_lib.summaries import summarised
+
+summary = summarised("model_size", dict(chapter.parameters))
+summary.in_short
 
 # %% [markdown]
 # ## What is trained
@@ -125,18 +133,26 @@ show(
 )
 
 # %% [markdown]
-# ## The columns of the slide
+# ## Which layers survive a reset?
 
 # %% tags=["hide-input"]
 from paper_lib.figures.resets import change_intervals, reset_columns
+from paper_lib.summaries.captions import at_the_line
 
 effects = {size: layer_effects(of_size) for size, of_size in sweeps.items()}
+found = at_the_line(effects)
 show(
     reset_columns(effects, intact),
-    caption="WER after the reset of one layer, mean over trainings and draws; dots: each of them. Blue: "
+    caption=f"{found} "
+    ""
+    ""
+    "WER after the reset of one layer, mean over trainings and draws; dots: each of them. Blue: "
     f"re-initialised. Orange: re-randomised. Whiskers: 95 % intervals ({varied}). Dashed: the intact model. All "
     "rows have one scale.",
-    alt="For each model size a pair of columns per layer: word error rate with that layer re-initialised or "
+    alt=f"{found} "
+    ""
+    ""
+    "For each model size a pair of columns per layer: word error rate with that layer re-initialised or "
     "re-randomised.",
     name="reset-columns",
 )
@@ -158,7 +174,7 @@ show(
 #
 # A model of *L* layers is asked *L* questions at once, so each interval has confidence 1 − 0.05 / *L* (Bonferroni), and
 # all the verdicts on one model hold together with 95 %; {doc}`sure` tells where it is less. With several trainings the
-# question is about the mean over trainings of this size, those that were not made included.
+# question is about the mean over all possible trainings of this size, not only over these few.
 
 # %% tags=["hide-input"]
 show(
@@ -197,6 +213,7 @@ table(
     ],
     "Change in WER against the intact model, in points, with intervals that hold together for all layers of a model.",
     row_headers=2,
+    folded="The numbers of the figure",
 )
 
 # %% [markdown]
@@ -259,7 +276,7 @@ from paper_lib.figures.claims import claims_table
 
 claims_table(
     judge(sweeps),
-    f"The three claims of the slide beside this page's measurements. Brackets: 95 % intervals ({varied}).",
+    f"The paper's three claims beside this page's measurements. Brackets: 95 % intervals ({varied}).",
 )
 
 # %% [markdown]
@@ -274,6 +291,12 @@ claims_table(
 # - The norm of the convolution module is {term}`GroupNorm` here, which has no running statistics. {doc}`group_norm` has
 #   the other.
 #
+# ## Ask yourself
+
+# %% tags=["remove-input"]
+summary.questions
+
+# %% [markdown]
 # ## Run it again
 #
 # ```

@@ -13,10 +13,12 @@
 # %% [markdown]
 # # Numerical signatures
 #
+# You will know whether the weights tell, without any reset, which layers matter, and how early they do.
+#
 # Resetting every layer of a trained model is an experiment of its own. Could one read from the training itself which
 # layers matter?
 #
-# **The paper's hypothesis** (slides *Numerical Signatures*): weights that change least during training are the least
+# **The paper's hypothesis** (under *Numerical Signatures*): weights that change least during training are the least
 # harmful to reset. For every weight matrix *m* of layer *l* take the distance that it has moved by step *t*, relative
 # to the layer whose matrix of that kind moved farthest:
 #
@@ -68,6 +70,12 @@ from paper_lib.chapters import begin
 
 chapter = begin("signatures", globals())
 
+# %% tags=["remove-input", "in-short"]
+from paper_lib.summaries import summarised
+
+summary = summarised("signatures", dict(chapter.parameters))
+summary.in_short
+
 # %% [markdown]
 # ## What is measured
 #
@@ -95,18 +103,20 @@ sweeps = {
 harm = {size: Sweeps.of(results).harm() for size, results in sweeps.items()}
 
 # %% [markdown]
-# ## The picture of the slide
+# ## Which layers move farthest?
 
 # %% tags=["hide-input"]
 import numpy as np
 
 from paper_lib.figures.signatures import signature_maps
 from paper_lib.figures.style import show
+from paper_lib.layers.matrices import ATTENTION, CONVOLUTION
 from paper_lib.layers.signature import (
     common_steps,
     signature,
     signatures_over_time,
 )
+from paper_lib.summaries.captions import farthest_moved
 
 mean_signatures = {
     size: np.mean(
@@ -115,11 +125,24 @@ mean_signatures = {
     for size, runs in trainings.items()
 }
 when = f"step {chosen.step}" if chosen.step else "the end of training"
+found = farthest_moved(
+    {
+        size: np.mean([signature(run, ATTENTION, chosen.step) for run in runs], (0, 1))
+        for size, runs in trainings.items()
+    }
+)
 show(
     signature_maps(mean_signatures, chosen.matrices),
-    caption=f"Signatures at {when}, mean over the trainings of a size. A row is one weight matrix of the layer; 1 is "
+    caption=f"{found} "
+    ""
+    ""
+    f"Signatures at {when}, mean over the trainings of a size. A row is one weight matrix of the layer; 1 is "
     "the layer in which that matrix moved farthest.",
-    alt="For each model size a heat map of weight matrices by layers with the relative distance from initialisation.",
+    alt=f"{found} "
+    ""
+    ""
+    "For each model size a heat map of weight matrices by layers with the relative distance from "
+    "initialisation.",
     name="signatures",
 )
 
@@ -146,15 +169,15 @@ signature_slider(
 )
 
 # %% [markdown]
-# How pronounced is a signature? Its *spread* is 1 less the signature of the layer that moved least: 0 if all layers
-# move alike. A signature may come and go, so not only the ends are shown. Beside it: how much the signature of
-# attention resembles the one that the *other* trainings end with ({term}`Spearman's ρ` over the layers). If the
-# signature emerges during training, this begins low and rises.
+# How pronounced is a signature? Take the layer that moved least. Its signature is 1 if all layers move alike, and near
+# 0 if it hardly moved beside the others. One minus that number is the *spread*: 0 means alike, near 1 means unequal. A
+# signature may come and go, so not only the ends are shown. Beside it: how much the signature of attention resembles
+# the one that the *other* trainings end with ({term}`Spearman's ρ` over the layers). If the signature emerges during
+# training, this begins low and rises.
 
 # %% tags=["hide-input"]
 from paper_lib.claims.signatures import resemblance
 from paper_lib.figures.signatures import emergence
-from paper_lib.layers.matrices import ATTENTION, CONVOLUTION
 from paper_lib.layers.signature import spread
 
 
@@ -186,9 +209,9 @@ show(
 # %% [markdown]
 # ## Does the signature tell the harm of a reset?
 #
-# This is what the slides only hint at ("shares some features"). For every weight matrix: Spearman's ρ over the layers
-# between its signature and the WER change by {term}`re-initialisation` of the layer, averaged over the trainings. If
-# the hypothesis holds, ρ is positive: what moved less can be put back at less cost.
+# This is what the paper's talk only hints at ("shares some features"). For every weight matrix: Spearman's ρ over the
+# layers between its signature and the WER change by {term}`re-initialisation` of the layer, averaged over the
+# trainings. If the hypothesis holds, ρ is positive: what moved less can be put back at less cost.
 #
 # The trainings of a size share their layers: a signature and a harm that have nothing to do with each other may go
 # together by accident, and then they do in all trainings. So the *layers* are the units of the test: they are shuffled,
@@ -248,6 +271,7 @@ table(
     + ", ".join(f"{size} {rho:.2f}".replace("-", "−") for size, rho in alone.items())
     + ".",
     row_headers=2,
+    folded="The numbers of the figure",
 )
 
 # %% tags=["hide-input"]
@@ -347,6 +371,7 @@ table(
     "Layers by class and by the step that they are rewound to, with intervals that hold together for all layers of a "
     "model (Bonferroni), and the WER change. With the weights of the last step it is 0: nothing is put back.",
     row_headers=2,
+    folded="Classes of layers by the step that they are rewound to",
 ) if rewound else None
 
 # %% [markdown]
@@ -424,7 +449,7 @@ from paper_lib.figures.claims import claims_table
 
 claims_table(
     judge_signatures(records),
-    "The claims of the slides beside this page's measurements; verdicts are computed from the records.",
+    "The paper's claims beside this page's measurements; verdicts are computed from the records.",
 )
 
 # %% [markdown]
@@ -435,8 +460,14 @@ claims_table(
 #   initialisations would need a relative distance.
 # - That signature and harm correlate does not make one the reason of the other.
 # - One layer is rewound at a time, the others stay as trained. That all of them could be rewound together is not said.
-# - The {term}`streaming model`, on whose slide layer 4 dips, is no part of this chapter.
+# - The {term}`streaming model`, in which the paper sees a dip at layer 4, is no part of this chapter.
 #
+# ## Ask yourself
+
+# %% tags=["remove-input"]
+summary.questions
+
+# %% [markdown]
 # ## Run it again
 #
 # ```

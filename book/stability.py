@@ -13,11 +13,13 @@
 # %% [markdown]
 # # Stability
 #
+# You will know how much of a ranking of layers comes back when everything is trained again.
+#
 # If the layers of a recogniser are to be treated differently, their ranks must not be an accident of one training.
 #
-# **The paper's claim** (slide *Stability*): the experiment was run five times, training included. Larger models are
+# **The paper's claim** (under *Stability*): the experiment was run five times, training included. Larger models are
 # more stable across runs; the position of {term}`ambient layers <ambient layer>` is somewhat stable; larger models have
-# more of them. The slide shows the spread of the {term}`WER` per layer and gives no number for it. This page gives
+# more of them. The paper draws the spread of the {term}`WER` per layer and gives no number for it. This page gives
 # numbers.
 
 # %% tags=["parameters", "hide-input"]
@@ -30,6 +32,12 @@ sizes = ["S", "M", "L"]
 from paper_lib.chapters import begin
 
 chapter = begin("stability", globals())
+
+# %% tags=["remove-input", "in-short"]
+from paper_lib.summaries import summarised
+
+summary = summarised("stability", dict(chapter.parameters))
+summary.in_short
 
 # %% [markdown]
 # ## What is trained
@@ -71,33 +79,48 @@ table(
 )
 
 # %% [markdown]
-# ## The picture of the slide
+# ## Does the same layer do the same harm in every training?
 
 # %% tags=["hide-input"]
 from paper_lib.figures.stability import rank_maps, run_spread
 from paper_lib.figures.style import show
+from paper_lib.summaries.captions import ends_of_ranks, trainings_apart
 
+found = trainings_apart(harm)
 show(
     run_spread(harm),
-    caption="WER change by the re-initialisation of one layer, in every training. Dots: trainings. Bar: their mean. "
+    caption=f"{found} "
+    ""
+    ""
+    "WER change by the re-initialisation of one layer, in every training. Dots: trainings. Bar: their mean. "
     "Grey: from the least to the largest. All rows have one scale.",
-    alt="For each model size and layer the changes in word error rate of all trainings, with mean and range.",
+    alt=f"{found} "
+    ""
+    ""
+    "For each model size and layer the changes in word error rate of all trainings, with mean and range.",
     name="spread",
 )
 
 # %% tags=["hide-input"]
+found = ends_of_ranks(harm)
 show(
     rank_maps(harm),
-    caption="Ranks of the layers in every training, by the WER change of re-initialisation. 1 is the least harmful to "
+    caption=f"{found} "
+    ""
+    ""
+    "Ranks of the layers in every training, by the WER change of re-initialisation. 1 is the least harmful to "
     "reset, the nearest to ambient. If ranks were perfectly stable, all rows of a size would be alike.",
-    alt="For each model size a grid of trainings by layers with the rank of each layer.",
+    alt=f"{found} "
+    ""
+    ""
+    "For each model size a grid of trainings by layers with the rank of each layer.",
     name="ranks",
 )
 
 # %% [markdown]
 # ## How far apart are the trainings?
 #
-# The slide's picture, as a number: how far a training's WER changes lie from the mean of the others, as a share of the
+# The same as a number: how far a training's WER changes lie from the mean of the others, as a share of the
 # spread between layers. At 0 all trainings are alike; at 1 trainings differ in a layer as much as layers do, and a rank
 # is worth nothing. This measure does not mind that harmless layers, which all lie at zero, change their order from
 # training to training. A rank correlation does: a model with four ambient layers of seven would score 0.8 and not 1,
@@ -190,6 +213,7 @@ table(
     "pairs, and how many they would share if layers were shuffled. Where a training has none, or all layers, nothing "
     "can be compared and p is near 1. The ps are not corrected: they are many looks at one question.",
     row_headers=2,
+    folded="Which layers seem safe, by the margin",
 )
 
 # %% [markdown]
@@ -234,7 +258,7 @@ from paper_lib.figures.claims import claims_table
 
 claims_table(
     judge(sweeps),
-    "The claims beside this page's measurements; verdicts are computed from the records.",
+    "The paper's claims beside this page's measurements; verdicts are computed from the records.",
 )
 
 # %% [markdown]
@@ -246,6 +270,12 @@ claims_table(
 #   critical ones.
 # - The paper trains five times. The first table says how many trainings of each size were made here.
 #
+# ## Ask yourself
+
+# %% tags=["remove-input"]
+summary.questions
+
+# %% [markdown]
 # ## Run it again
 #
 # ```

@@ -13,6 +13,8 @@
 # %% [markdown]
 # # How sure is this?
 #
+# You will know what an interval and a verdict of this book promise, and how often they keep it.
+#
 # Every number of this book comes with an interval, and every verdict with a rule. This page says what an interval
 # covers and what it does not, and shows by simulation how often the intervals hold and how often the tests cry wolf.
 
@@ -183,6 +185,12 @@ show(
     "Right: shares of tests that reject what is true, about five per cent or less.",
     name="coverage",
 )
+
+# %% tags=["remove-input", "in-short"]
+from paper_lib.figures.markup import in_short
+from paper_lib.summaries.making import coverage_in_short
+
+in_short(coverage_in_short(found))
 
 # %% tags=["hide-input"]
 groups = {}

@@ -12,6 +12,8 @@
 
 # %% [markdown]
 # # Uses
+#
+# You will know what a ranking of layers is good for, and what each use costs and saves a phone.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -20,6 +22,12 @@ profile = "quick"
 from paper_lib.chapters import begin
 
 chapter = begin("uses", globals())
+
+# %% tags=["remove-input", "in-short"]
+from paper_lib.summaries import summarised
+
+summary = summarised("uses", dict(chapter.parameters))
+summary.in_short
 
 # %% tags=["hide-input"]
 from paper_lib.profiles import profile_of
@@ -31,33 +39,12 @@ records = uses(beyond).records()
 
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import heard_by_use, judge_uses
-from paper_lib.claims.use_sentences import after_training, against, cheapest
-from paper_lib.federated.accounting import account
-from paper_lib.figures.markup import paragraph
+from paper_lib.summaries.uses import SECONDS, label, mean_cost
 
 model = beyond.adaptation.model
-SECONDS, LABELS = 1.5, 25  # a short utterance
-
-
-def label(kind, name):
-    return f"only {name}" if kind == "trained" else name
-
-
-def mean_cost(use):
-    """Returns what a choice costs, mean over its draws by the first seed."""
-    accounts = [
-        account(one.plan, model, SECONDS, LABELS, one.bits, one.trained)
-        for one in use.choices[: use.draws]
-    ]
-    return {
-        field: round(sum(getattr(one, field) for one in accounts) / len(accounts))
-        for field in ("down", "up", "memory", "flops")
-    }
-
-
 heard = heard_by_use(records)
 costs = {
-    label(kind, use.name): mean_cost(use)
+    label(kind, use.name): mean_cost(use, model)
     for kind, group in records.groups.items()
     for use in group.uses
 }
@@ -67,47 +54,18 @@ pairs = {
     for name, errors in of_kind.items()
     if name != "none"
 }
-whole = mean_cost(next(iter(records.groups.values())).none) if records.groups else None
-trainings = max((len(group.before) for group in records.groups.values()), default=0)
-sentences = []
-if pairs:
-    sent = {name: cost["down"] + cost["up"] for name, cost in costs.items()}
-    sentences.append(cheapest(pairs, sent, whole["down"] + whole["up"]))
-for kind, worse, better, told in (
-    (
-        "bits",
-        "uniform-4",
-        "amb-low",
-        "4 bits everywhere less few bits in ambient layers",
-    ),
-    (
-        "trained",
-        "ambient",
-        "critical",
-        "Ambient layers trained alone less critical ones",
-    ),
-    (
-        "dropout",
-        "updates-3",
-        "amb-3",
-        "A plan from the first rounds less one from resets",
-    ),
-):
-    if kind in heard:
-        sentences.append(against(told, heard[kind][worse], heard[kind][better]))
-if records.quantised:
-    sentences.append(after_training(records.quantised))
-paragraph(
-    *sentences,
-    f"This is of {trainings or len(records.quantised.quantised)} training"
-    f"{'s' if trainings > 1 else ''} at profile {beyond.name}.",
+whole = (
+    mean_cost(next(iter(records.groups.values())).none, model)
+    if records.groups
+    else None
 )
+trainings = max((len(group.before) for group in records.groups.values()), default=0)
 
 # %% [markdown]
-# **The question.** The slides (*Motivation*) name three uses of a ranking of layers: train only the most important
-# ones, compress the least important ones, and allocate the bits that are sent by importance. They measure one,
-# {doc}`federated_dropout`. Here are the others, beside it. And does it take resets to plan, or will a cheaper ranking
-# do?
+# **The question.** The paper (under *Motivation*) names three uses of a ranking of layers: train only the most
+# important ones, compress the least important ones, and allocate the bits that are sent by importance. It measures
+# one, {doc}`federated_dropout`. Here are the others, beside it. And does it take resets to plan, or will a cheaper
+# ranking do?
 #
 # **Method.** {term}`Clients <client>` adapt their first model, as on that page: same settings, same clients, batches
 # and seeds. Each time one thing is changed.
@@ -118,6 +76,8 @@ paragraph(
 # - *Dropout*: half of the units of three layers, a tenth elsewhere, with layers chosen by other ranks than resets.
 
 # %% tags=["hide-input"]
+from paper_lib.figures.markup import paragraph
+
 not_yet = f"Profile {beyond.name} has not measured this yet."
 paragraph(
     f"This page shows profile {beyond.name}"
@@ -139,6 +99,7 @@ paragraph(
 # %% tags=["hide-input"]
 from paper_lib.figures.style import show
 from paper_lib.figures.uses import Cost, costs_and_wers, wer_by_bytes
+from paper_lib.summaries.captions import close_to_fedavg
 
 KEPT = ("down", "up", "memory")
 drawn = {}
@@ -163,11 +124,13 @@ varied = (f"{trainings} trainings and " if trainings > 1 else "one training, ove
 )
 show(
     costs_and_wers(drawn),
-    caption="WER on the held-out domain after the adaptation, with 95 % intervals "
+    caption=f"{close_to_fedavg(pairs)} "
+    "WER on the held-out domain after the adaptation, with 95 % intervals "
     f"({varied}), and what a client pays for it: bytes received and sent in a round, and the memory of a training step "
     f"on {SECONDS} s of speech. Dashed: FedAvg of the whole model in float32. Intervals of differences, which are "
     "paired, are narrower; they stand in the tables below.",
-    alt="A row for each choice: its word error rate with an interval, and bars of bytes down, bytes up and memory.",
+    alt=f"{close_to_fedavg(pairs)} "
+    "A row for each choice: its word error rate with an interval, and bars of bytes down, bytes up and memory.",
     name="uses-costs",
 ) if drawn else paragraph(not_yet, name="uses-costs")
 
@@ -194,6 +157,7 @@ show(
 from paper_lib.federated.choices import BITS
 from paper_lib.figures.uses import alone_by_harm, wers_of_bits
 from paper_lib.layers.agreement import association
+from paper_lib.summaries.captions import bits_by_half
 
 quantised = records.quantised
 if quantised:
@@ -205,10 +169,12 @@ show(
         {name: errors.mean.estimate() for name, errors in of_bits.items()},
         {"lot-low": quantised.drawn("lot-low")},
     ),
-    caption=f"WER on the test of models of size S with their layers' matrices in few bits, 95 % intervals over "
+    caption=f"{bits_by_half(quantised)} "
+    "WER on the test of models of size S with their layers' matrices in few bits, 95 % intervals over "
     f"{len(quantised.quantised)} training{'s' if len(quantised.quantised) > 1 else ''} and "
     f"{len(quantised.intact.words)} speakers. The last three and uniform-4 have the same bytes. Grey: each draw.",
-    alt="A row for each plan of bits with the word error rate and its interval.",
+    alt=f"{bits_by_half(quantised)} "
+    "A row for each plan of bits with the word error rate and its interval.",
     name="uses-bits",
 ) if quantised else paragraph(not_yet, name="uses-bits")
 
@@ -292,7 +258,7 @@ PAIRED = (
 table(
     compared("bits", "amb-low"),
     columns("amb-low"),
-    f"Few bits for weights and updates. {PAIRED} Few bits save nothing but the line: a client computes in float32.",
+    f"Few bits for weights and updates. {PAIRED} Few bits save bytes alone: a client computes in float32.",
 ) if "bits" in heard else paragraph(not_yet)
 
 # %% [markdown]
@@ -377,7 +343,7 @@ table(
 ) if "dropout" in heard else paragraph(not_yet)
 
 # %% [markdown]
-# ## What the slides promise, and what lies beyond
+# ## What the paper promises, and what lies beyond
 
 # %% tags=["hide-input"]
 from paper_lib.claims.uses import judge_beyond
@@ -385,7 +351,7 @@ from paper_lib.figures.claims import beyond_table, claims_table
 
 claims_table(
     judge_uses(records),
-    "The uses that the slide “Motivation” names, beside this page's measurements; verdicts are computed from the "
+    "The uses that the paper names under “Motivation”, beside this page's measurements; verdicts are computed from the "
     "records.",
 )
 
@@ -411,6 +377,12 @@ beyond_table(
 #
 # The planner in {doc}`federated_dropout` adds up what any mixture of the three saves.
 #
+# ## Ask yourself
+
+# %% tags=["remove-input"]
+summary.questions
+
+# %% [markdown]
 # ## Run it again
 #
 # ```

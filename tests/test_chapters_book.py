@@ -11,11 +11,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from tiny_book import write_chapter, write_configuration
 
 from paper_lib import results
 from paper_lib.chapters.book import BuildError, build_book, render
 from paper_lib.chapters.provenance import how_computed, page_provenance
+from paper_lib.chapters.reading import minutes_to_read
 from paper_lib.chapters.runner import execute
 from paper_lib.chapters.status import status_page
 from paper_lib.durations import duration
@@ -71,9 +74,47 @@ def test_the_header_stands_right_under_the_title(book: Book) -> None:
     title, warning, header, text, *_ = sources(book.computed)
     assert title == "# All about intro"
     assert "The numbers on this page mean nothing" in warning
-    assert header.startswith('<details class="made">\n<summary>Profile <strong>smoke</strong> · 2 results · ')
+    assert header.startswith(
+        '<details class="made">\n<summary>Profile <strong>smoke</strong> · 1 min to read · 2 results · '
+    )
     assert '<dl class="provenance">' in header
     assert text == "What this chapter says."
+
+
+def test_what_was_found_in_short_stands_under_the_title_and_below_the_warning(tmp_path: Path) -> None:
+    cells = [
+        "from paper_lib.figures.markup import in_short, paragraph\n\nsays = 'It is 5 % of all.'\nparagraph('First.')",
+        "in_short([says])",
+        "paragraph('Last.')",
+    ]
+    source = write_chapter(tmp_path, "intro", "\n\n# %%\n".join(cells))
+    tagged = source.read_text().replace("# %%\nin_short(", '# %% tags=["remove-input", "in-short"]\nin_short(')
+    source.write_text(tagged.replace("What this chapter says.", "What it says: 7 % of `a %`."))
+    page = nbformat.read(execute("intro", {"profile": "smoke"}, tmp_path), as_version=4)
+    title, warning, box, header, text, *rest = page.cells
+    assert title.source == "# All about intro"
+    assert "mean nothing" in warning.source
+    assert '<div class="in-short" id="in-short">' in box.outputs[0].data["text/html"]
+    assert "It is 5\u00a0% of all." in box.outputs[0].data["text/html"]
+    assert header.source.startswith('<details class="made">')
+    assert text.source == "What it says: 7\u00a0% of `a %`."
+    assert [cell for cell in rest if "in_short([" in cell.source] == []
+    said = [output.data["text/plain"] for cell in rest for output in cell.get("outputs", ())]
+    assert said == ["First.", "Last."]
+
+
+def test_the_time_to_read_follows_from_the_words_that_are_read() -> None:
+    def page(*cells: NotebookNode) -> NotebookNode:
+        return new_notebook(cells=list(cells))
+
+    prose = new_markdown_cell("word " * 900)
+    caption = "<table><caption>" + "word " * 540 + "</caption><tr><td>" + "cell " * 5000 + "</td></tr></table>"
+    shown = new_code_cell("code " * 5000, outputs=[new_output("display_data", data={"text/html": caption})])
+    folded = new_markdown_cell("<details><summary>more</summary>" + "word " * 5000 + "</details>")
+    fenced = new_markdown_cell("```\n" + "word " * 5000 + "\n```")
+    assert minutes_to_read(page(prose)) == 5
+    assert minutes_to_read(page(prose, shown, folded, fenced)) == 8
+    assert minutes_to_read(page()) == 1
 
 
 def test_the_header_tells_what_produced_the_page(book: Book) -> None:

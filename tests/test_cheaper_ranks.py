@@ -16,7 +16,7 @@ from scipy import stats
 from tiny_runs import CPU, Words, babbling
 from torch import Tensor
 
-from paper_lib.claims.cheaper_ranks import CLAIMS, best_cheap, in_short, judge
+from paper_lib.claims.cheaper_ranks import CLAIMS, best_cheap, judge
 from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.conformer.loss import transducer_loss
 from paper_lib.conformer.transducer import BLANK, Transducer
@@ -49,6 +49,8 @@ from paper_lib.studies import federated_dropout, model_size
 from paper_lib.studies import measurements as studies_measurements
 from paper_lib.studies.cheaper_ranks import cheaper_ranks
 from paper_lib.studies.measurements import KINDS, NotMeasuredError, PathStudy, ProbeStudy, corpus_of, store_of
+from paper_lib.summaries.captions import highest_at_depth
+from paper_lib.summaries.cheaper_ranks import summarise
 
 SHARES = (0.0, 0.25, 0.8)
 LAYERS = 8
@@ -308,13 +310,20 @@ def test_the_best_of_the_cheap_is_named_and_costly_ones_are_told_apart() -> None
     readings, harm, *_ = made_up()
     rows = ranked(readings, harm)
     assert best_cheap(rows).quantity.name == "block influence"
-    text = " ".join(in_short(rows, 2))
-    assert "block influence, ρ = 1.00 (p" in text
+    text = " ".join(summarise(rows, 2).sentences)
+    assert "Of 5 cheap readings of a layer, block influence goes best with" in text
+    assert "ρ = 1.00 at fixed depth (p" in text
+    assert "It costs 0.25 evaluations" in text
     assert "which may be chance" not in text
-    assert "of the other costly readings skip does best, ρ = 1.00 for 5.5" in text
+    assert (
+        "the reset left out, skip does best: ρ = 1.00 at fixed depth for 5.5" in summarise(rows, 2).questions[1].answer
+    )
     weak = [row for row in rows if row.quantity.name != "block influence"]
-    assert "which may be chance" in " ".join(in_short(weak, 1))
-    assert in_short(weak, 1)[-1] == "This rests on 1 training."
+    assert "which may be chance" in " ".join(summarise(weak, 1).sentences)
+    assert "This rests on 1 training." in " ".join(summarise(weak, 1).sentences)
+    assert highest_at_depth(weak).startswith(
+        "At fixed depth ρ is highest for “skip”, 1.00; of the cheap readings for “"
+    )
 
 
 def test_how_early_a_reading_is_there() -> None:

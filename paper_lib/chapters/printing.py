@@ -20,6 +20,8 @@ div.cell_input, figure, tr { break-inside: avoid }
 h2, h3 { break-after: avoid }
 """
 
+_OPENED = "details.made, details.folded, details.answer"
+
 
 class PrintError(RuntimeError):
     """The book cannot be printed; the message says what is missing."""
@@ -69,7 +71,7 @@ def _print(pages: Sequence[Path], directory: Path, chromium: str) -> list[tuple[
         for place, page in enumerate(pages):
             tab.goto(page.as_uri())
             tab.add_style_tag(content=_PRINT_STYLE)
-            tab.evaluate("document.querySelectorAll('details.made').forEach(made => { made.open = true })")
+            tab.evaluate(f"document.querySelectorAll('{_OPENED}').forEach(folded => {{ folded.open = true }})")
             path = directory / f"{place}.pdf"
             tab.pdf(
                 path=path,

@@ -15,8 +15,10 @@ import nbformat
 from nbformat import NotebookNode
 
 from paper_lib.chapters.notebook import PROVENANCE_MIME
+from paper_lib.chapters.reading import minutes_to_read
 from paper_lib.durations import duration
 from paper_lib.figures.download import CSV_LINK_END
+from paper_lib.figures.markup import with_units
 from paper_lib.profiles import BUILT_IN
 
 SMOKE_WARNING = """\
@@ -28,6 +30,8 @@ SMOKE_WARNING = """\
 
 # In the cell by which a chapter begins; see `paper_lib.chapters.begin`.
 BEGIN = "from paper_lib.chapters import begin"
+# The tag of the cell that shows what a chapter has found in short, wherever in the chapter it is computed.
+IN_SHORT = "in-short"
 
 
 @dataclass(frozen=True)
@@ -106,12 +110,14 @@ def page_provenance(notebook: NotebookNode) -> PageProvenance:
 
 
 def with_header(notebook: NotebookNode) -> NotebookNode:
-    """Returns the notebook with its provenance under its title, below a warning where its numbers mean nothing.
+    """Returns the notebook with what it found in short under its title, and then its provenance.
 
-    Cells that set the chapter up, its parameters among them, are no part of the page: the provenance says the same.
+    Above stands a warning where its numbers mean nothing. Cells that set the chapter up, its parameters among them, are
+    no part of the page: the provenance says the same.
     """
     page = page_provenance(notebook)
-    header = [nbformat.v4.new_markdown_cell(_header(page))]
+    in_short = [cell for cell in notebook.cells if IN_SHORT in cell.metadata.get("tags", [])]
+    header = [*in_short, nbformat.v4.new_markdown_cell(_header(page, minutes_to_read(notebook)))]
     if page.parameters["profile"] == "smoke":
         header.insert(0, nbformat.v4.new_markdown_cell(SMOKE_WARNING))
     for cell in notebook.cells:
@@ -122,7 +128,10 @@ def with_header(notebook: NotebookNode) -> NotebookNode:
             output.data["text/html"] = text.replace(
                 CSV_LINK_END, f'{CSV_LINK_END} · <a href="#made">How it was made</a>'
             )
-    first, *rest = notebook.cells
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and "```" not in cell.source:
+            cell.source = with_units(cell.source)
+    first, *rest = (cell for cell in notebook.cells if cell not in in_short)
     title, _, text = first.source.partition("\n")
     first.source = title
     below = [nbformat.v4.new_markdown_cell(text.strip())] if text.strip() else []
@@ -163,14 +172,14 @@ def provenance_list(page: PageProvenance) -> str:
     return f'<dl class="provenance">\n{rows}\n</dl>'
 
 
-def _header(page: PageProvenance) -> str:
-    """Returns one line that opens: the profile, then all facts of the page, and how to run it."""
+def _header(page: PageProvenance, minutes: int) -> str:
+    """Returns one line that opens: the profile, the time to read, then all facts of the page, and how to run it."""
     count = page.computed + page.stored
     told = f"{count} {'result' if count == 1 else 'results'} · " if count else ""
     profile = html.escape(Path(page.parameters["profile"]).stem)
     return (
         f'<details class="made">\n<summary>Profile <strong>{profile}</strong>'
-        f" · {told}how this page was made, and how to run it yourself</summary>\n"
+        f" · {minutes} min to read · {told}how this page was made, and how to run it yourself</summary>\n"
         f'<div id="made">{provenance_list(page)}\n{_rerun(page)}\n{_records(page)}</div>\n</details>'
     )
 

@@ -75,7 +75,7 @@ def conclude(claim: Claim, evidence: Sequence[str], parts: Mapping[str, Part]) -
     remedies = [f"{name}: {part.remedy}" for name, part in parts.items() if part.holds is None and part.remedy]
     return Finding(
         claim,
-        "; ".join(evidence),
+        "; ".join(evidence).replace(" -", " −"),
         verdict([part.holds for part in parts.values()]),
         max((part.p for part in parts.values()), default=1.0),
         "; ".join(remedies),

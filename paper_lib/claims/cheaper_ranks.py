@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from paper_lib.claims import Claim, Finding, Part, conclude, p_text, tested
-from paper_lib.inference import SIGNIFICANCE, Floats
+from paper_lib.inference import Floats
 from paper_lib.layers.agreement import association
-from paper_lib.layers.cheap_ranks import CHEAP, RESET, SIGNATURE, Quantity, Ranked
+from paper_lib.layers.cheap_ranks import CHEAP, SIGNATURE, Quantity, Ranked
 
 _STATISTIC = (
     "Spearman's ρ over layers, at fixed depth (less what a parabola in depth tells of both), between {} and the WER "
@@ -68,29 +68,6 @@ def judge(
     probes = [quantity for quantity in quantities if quantity.source == "probe" and quantity.is_cheap]
     found = [ranks(SIGNATURE_RANKS, signatures, harm), ranks(PROBES_RANK, probes, harm)]
     return found if clients_harm is None else [*found, ranks(CLIENTS_RANK, clients, clients_harm)]
-
-
-def in_short(ranked: Sequence[Ranked], trainings: int) -> list[str]:
-    """Says which cheap reading ranks the layers best, at what cost, and what resets themselves and others reach."""
-    best = best_cheap(ranked)
-    cheap = sum(one.quantity.is_cheap and one.quantity.source != "depth" for one in ranked)
-    (reset,) = (one for one in ranked if one.quantity.name == RESET)
-    other = max(
-        (one for one in ranked if not one.quantity.is_cheap and one is not reset), key=lambda one: one.given_depth
-    )
-    chance = "" if best.p_given_depth < SIGNIFICANCE else ", which may be chance"
-    sentences = [
-        f"Of {cheap} readings that cost less than {CHEAP:g} evaluations of the dev speech, one goes best with the harm "
-        f"of a layer's reset at fixed depth: {best.quantity.name}, ρ = {best.given_depth:.2f} "
-        f"({p_text(best.p_given_depth)}, corrected for all readings){chance}; plain it has ρ = {best.rho:.2f}.",
-        f"It costs {best.quantity.cost:.2g} evaluations and finds {100 * best.found:.0f} % of the less harmful half of "
-        "the layers, where drawing lots would find about 50 %.",
-        f"Resets themselves, heard on other utterances, reach ρ = {reset.given_depth:.2f} for "
-        f"{reset.quantity.cost:.3g} evaluations; of the other costly readings {other.quantity.name} does best, "
-        f"ρ = {other.given_depth:.2f} for {other.quantity.cost:.3g}, both at fixed depth.",
-        f"This rests on {trainings} training{'s' if trainings > 1 else ''}.",
-    ]
-    return [sentence.replace("= -", "= −") for sentence in sentences]
 
 
 def best_cheap(ranked: Sequence[Ranked]) -> Ranked:

@@ -43,7 +43,10 @@ CONVOLUTIONS_MOVE_ALIKE = Claim(
     chapter="signatures",
     figure="signatures",
     statement="Convolutional weights are roughly equidistributed over the layers, attention weights are not.",
-    statistic=f"spread (1 less the least signature) of attention less that of convolution matrices; {_OVER_TRAININGS}",
+    statistic=(
+        "spread of a signature (one minus that of the layer that moved least: 0 if all layers move alike) in attention "
+        f"matrices less that in convolution matrices; {_OVER_TRAININGS}"
+    ),
     part="Attention has the larger spread",
     parts="in every size",
     records=_RECORDS,

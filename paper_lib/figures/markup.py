@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -24,7 +26,28 @@ def paragraph(*sentences: str, name: str = "") -> Markup:
     """Returns sentences that were computed as a paragraph of the page, whose address with #`name` leads to it."""
     text = " ".join(sentences)
     anchor = f' id="{name}"' if name else ""
-    return Markup(f"<p{anchor}>{html.escape(text)}</p>", text=text)
+    return Markup(f"<p{anchor}>{escaped(text)}</p>", text=text)
+
+
+def in_short(sentences: Sequence[str], published: str = "") -> Markup:
+    """Returns what a page has found, in a box: `sentences`, and what is `published` where that is another profile's."""
+    paragraphs = [" ".join(sentences), *([published] if published else [])]
+    told = "\n".join(f"<p>{escaped(text)}</p>" for text in paragraphs)
+    return Markup(
+        f'<div class="in-short" id="in-short">\n<p class="heading">In short</p>\n{told}\n</div>',
+        text="\n".join(["In short", *paragraphs]),
+    )
+
+
+def folded_answers(questions: Sequence[tuple[str, str]]) -> Markup:
+    """Returns questions to the reader, each with an answer that opens."""
+    return Markup(
+        "\n".join(
+            f'<details class="answer">\n<summary>{escaped(asked)}</summary>\n<p>{escaped(answer)}</p>\n</details>'
+            for asked, answer in questions
+        ),
+        text="\n".join(f"{asked} {answer}" for asked, answer in questions),
+    )
 
 
 def escaped(value: object) -> str:
@@ -33,4 +56,9 @@ def escaped(value: object) -> str:
         return value.html
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return html.escape(str(value))
+    return html.escape(with_units(str(value)))
+
+
+def with_units(text: str) -> str:
+    """Returns text in which no line ends between a number and its per cent sign."""
+    return re.sub(r"(?<=[\d\]]) %", "\u00a0%", text)

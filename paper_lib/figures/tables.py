@@ -14,11 +14,13 @@ def table(
     caption: str | Markup,
     *,
     row_headers: int = 1,
+    folded: str = "",
 ) -> Markup:
     """Returns an HTML table: `columns` are its headers, units included, and the first `row_headers` cells head a row.
 
     A cell is text, a whole number (it gets commas) or `Markup`; other numbers are formatted by the caller, who knows
-    their precision. Columns of numbers, of either kind, are set to the right.
+    their precision. Columns of numbers, of either kind, are set to the right. A long table is `folded` behind a line of
+    this text, which opens it, and its number of rows.
 
     Raises:
         ValueError: a row has more or fewer cells than there are columns.
@@ -38,11 +40,14 @@ def table(
 
     head = f"<tr>{cells(columns, len(columns), 'col')}</tr>"
     body = "\n".join(f"<tr>{cells(row, row_headers, 'row')}</tr>" for row in rows)
-    return Markup(
+    whole = (
         f'<div class="scroll" tabindex="0"><table class="dataframe"><caption>{escaped(caption)}</caption>\n'
-        f"<thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table></div>",
-        text="\n".join("\t".join(map(_plain, row)) for row in (columns, *rows)),
+        f"<thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
+    if folded:
+        summary = f"{escaped(folded)} ({len(rows)} rows)"
+        whole = f'<details class="folded">\n<summary>{summary}</summary>\n{whole}\n</details>'
+    return Markup(whole, text="\n".join("\t".join(map(_plain, row)) for row in (columns, *rows)))
 
 
 def percent(estimate: Estimate, *, sign: bool = False) -> str:

@@ -1,0 +1,129 @@
+"""What figures show, in words: sentences for captions and alternative texts, computed from what is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from paper_lib.claims.federated_dropout import SAME
+from paper_lib.claims.use_sentences import harmless
+from paper_lib.federated.choices import LOW
+from paper_lib.federated.comparison import Adapted
+from paper_lib.inference import Floats
+from paper_lib.layers.cheap_ranks import Ranked
+from paper_lib.layers.ranking import CLASSES, MARGIN, LayerEffect
+from paper_lib.studies.use_records import QuantisedRecords
+from paper_lib.summaries.words import layers_named, listed, sentence
+
+_LINE = f"within {100 * MARGIN:g} points of the intact line"
+
+
+def at_the_line(effects: Mapping[str, Sequence[LayerEffect]]) -> str:
+    """Says by model which layers stay at the line of the intact model when they are re-initialised, and which do not.
+
+    `effects` may hold other resets too. Layers that are neither ambient nor critical are named as such.
+    """
+    return " ".join(_of_model(name, of_model) for name, of_model in effects.items())
+
+
+def _of_model(name: str, effects: Sequence[LayerEffect]) -> str:
+    reset = [effect for effect in effects if effect.kind == "re-initialisation"]
+    by_class = {group: [effect.layer for effect in reset if effect.classification == group] for group in CLASSES}
+    stay, rise, open_ = (by_class[group] for group in CLASSES)
+    if len(stay) == len(reset):
+        told = [f"all {len(reset)} layers stay {_LINE}"]
+    else:
+        told = [
+            f"{layers_named(stay)} {'stays' if len(stay) == 1 else 'stay'} {_LINE}"
+            if stay
+            else f"no layer is sure to stay {_LINE}"
+        ]
+        if rise:
+            told.append(f"{layers_named(rise)} {'rises' if len(rise) == 1 else 'rise'} above it")
+        if open_:
+            told.append(f"of {layers_named(open_)} it cannot be told")
+    return f"{name}: {'; '.join(told)}."
+
+
+def trainings_apart(harm: Mapping[str, Floats]) -> str:
+    """Says by size in which layer trainings differ most; `harm` is [trainings, layers]."""
+    told = []
+    for size, of_size in harm.items():
+        apart = np.ptp(of_size, axis=0)
+        layer = int(apart.argmax())
+        low, high = (
+            f"{100 * value:+.1f}".replace("-", "−") for value in (of_size[:, layer].min(), of_size[:, layer].max())
+        )
+        within = int((apart < MARGIN).sum())
+        told.append(
+            f"{size}: trainings differ most in layer {layer + 1}, from {low} to {high} points; in {within} of "
+            f"{len(apart)} layers by less than {100 * MARGIN:g}."
+        )
+    return " ".join(told)
+
+
+def ends_of_ranks(harm: Mapping[str, Floats]) -> str:
+    """Says by size which layers are in the most and in the least harmful quarter in every training."""
+    told = []
+    for size, of_size in harm.items():
+        ranks = of_size.argsort(1).argsort(1)
+        quarter = max(1, of_size.shape[1] // 4)
+        ends = []
+        for name, inside in (("most", ranks >= of_size.shape[1] - quarter), ("least", ranks < quarter)):
+            always = (np.flatnonzero(inside.all(0)) + 1).tolist()
+            ends.append(f"{layers_named(always) if always else 'no layer'} always among the {quarter} {name} harmful")
+        told.append(f"{size}: {', '.join(ends)}.")
+    return " ".join(told)
+
+
+def farthest_moved(profiles: Mapping[str, Floats]) -> str:
+    """Says by size in which layer attention moved farthest and least; `profiles` are mean signatures, [layers]."""
+    told = []
+    for size, profile in profiles.items():
+        most, least = int(profile.argmax()), int(profile.argmin())
+        told.append(
+            f"{size}: attention moved farthest in layer {most + 1}, least in layer {least + 1} ({profile[least]:.2f} "
+            f"against {profile[most]:.2f}, mean over its matrices)."
+        )
+    return " ".join(told)
+
+
+def best_and_worst(plans: Mapping[str, Adapted]) -> str:
+    """Says which plans end with the highest and the lowest WER, FedAvg without dropout left out."""
+    wers = {name: 100 * adapted.mean.value for name, adapted in plans.items() if name != "none"}
+    ends = [f"highest with {max(wers, key=lambda name: wers[name])}, {max(wers.values()):.1f} %"]
+    if len(wers) > 1:
+        ends.append(f"lowest with {min(wers, key=lambda name: wers[name])}, {min(wers.values()):.1f} %")
+    whole = f"; without dropout it is {100 * plans['none'].mean.value:.1f} %" if "none" in plans else ""
+    return sentence(f"of plans that drop units, the WER is {listed(ends)}{whole}.")
+
+
+def highest_at_depth(ranked: Sequence[Ranked]) -> str:
+    """Says which reading goes best with harm at fixed depth, of all and of the cheap ones; depth itself is none."""
+    readings = [one for one in ranked if one.quantity.source != "depth"]
+    best, cheap = (
+        max(of, key=lambda one: one.given_depth) for of in (readings, [r for r in readings if r.quantity.is_cheap])
+    )
+    return (
+        f"At fixed depth ρ is highest for “{best.quantity.name}”, {best.given_depth:.2f}; of the cheap readings for "
+        f"“{cheap.quantity.name}”, {cheap.given_depth:.2f}."
+    ).replace(" -", " −")
+
+
+def close_to_fedavg(choices: Mapping[str, tuple[Adapted, Adapted]]) -> str:
+    """Says which choices stay, with confidence, near the WER of FedAvg; parameters as for `harmless`."""
+    kept = harmless(choices)
+    return (
+        f"With confidence less than {100 * SAME:.0f} % above the WER of plain FedAvg: "
+        f"{listed(kept) if kept else 'no choice'}, of {len(choices)}."
+    )
+
+
+def bits_by_half(quantised: QuantisedRecords) -> str:
+    """Says what few bits cost in the more ambient and in the more critical half of the layers."""
+    ambient, critical = (100 * quantised.heard(name).mean.value for name in ("amb-low", "crit-low"))
+    return (
+        f"With {LOW} bits in the more ambient half of the layers the WER is {ambient:.1f} %, with {LOW} bits in the "
+        f"other half {critical:.1f} %."
+    )
