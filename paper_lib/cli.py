@@ -6,15 +6,20 @@ notebook stack.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check_text, describe, named_profile
+from paper_lib.ending import Terminated, terminable
+from paper_lib.files import StorageError, needed
 from paper_lib.profiles import BUILT_IN, ProfileError
+from paper_lib.results import DamagedRecordError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -30,10 +35,48 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
+class Ending(click.ClickException):
+    """A command was told to end."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}: what is finished is kept, and the same command goes on from there")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        # Progress bars may have left the line unfinished.
+        click.echo(f"\n{self.message}", file, err=True)
+
+
+class Interrupted(Ending):
+    """By Ctrl-C."""
+
+    exit_code = 128 + signal.SIGINT
+
+
+class Killed(Ending):
+    """By SIGTERM."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
 class Commands(click.Group):
-    """The commands, each of which is a `Command`."""
+    """The commands, each of which is a `Command`; what ends one of them is told in a line."""
 
     command_class = Command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with terminable():
+                return super().invoke(ctx)
+        except Terminated:
+            raise Killed("ended by SIGTERM") from None
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
+        except (StorageError, DamagedRecordError) as error:
+            raise click.ClickException(str(error)) from None
+        except OSError as error:
+            if not error.filename:  # a pipe that nobody reads any more, which click passes over
+                raise
+            raise click.ClickException(needed(Path(os.fsdecode(error.filename)), error)) from None
 
 
 def _each_once(ctx: click.Context, option: click.Parameter, given: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -132,9 +132,9 @@ def how_computed(page: PageProvenance) -> str:
 
 
 def page_facts(page: PageProvenance) -> dict[str, str]:
-    """Returns what a reader must know of a page, by name, in the order in which it is shown."""
+    """Returns what a reader must know of a page, by name, in the order in which it is shown; each is one line."""
     chosen = {name: value for name, value in page.parameters.items() if name != "profile" and value is not None}
-    return {
+    facts = {
         "Profile": Path(page.parameters["profile"]).stem,
         "Parameters": ", ".join(f"{name} = {_plain(value)}" for name, value in chosen.items())
         or "none beside the profile",
@@ -145,6 +145,8 @@ def page_facts(page: PageProvenance) -> dict[str, str]:
         "Results": how_computed(page),
         "Versions": ", ".join(f"{name} {version}" for name, version in page.versions.items()),
     }
+    # An empty line would end the HTML, and Markdown begin.
+    return {name: " ".join(fact.split()) for name, fact in facts.items()}
 
 
 def provenance_list(page: PageProvenance) -> str:
@@ -158,7 +160,7 @@ def _header(page: PageProvenance) -> str:
     """Returns one line that opens: the profile, then all facts of the page, and how to run it."""
     count = page.computed + page.stored
     told = f"{count} {'result' if count == 1 else 'results'} · " if count else ""
-    profile = html.escape(Path(page.parameters["profile"]).stem)
+    profile = html.escape(page_facts(page)["Profile"])
     return (
         f'<details class="made">\n<summary>Profile <strong>{profile}</strong>'
         f" · {told}how this page was made, and how to run it yourself</summary>\n"

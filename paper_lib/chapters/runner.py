@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import jupytext
@@ -23,6 +22,7 @@ from paper_lib.chapters.freshness import inputs_digest, is_fresh
 from paper_lib.chapters.parameters import check
 from paper_lib.chapters.provenance import take_provenance, with_header
 from paper_lib.chapters.sources import source_of
+from paper_lib.files import make_directory, scratch_directory
 from paper_lib.studies.measurements import NotMeasuredError
 
 REPORT_CELL = "from paper_lib.chapters.notebook import report_provenance\n\nreport_provenance()"
@@ -79,10 +79,10 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path, inputs: str
 def _execute(chapter: str, checked: BaseModel, source: NotebookNode, root: Path, inputs: str) -> Path:
     """Runs the cells of `source`. Where one asks for records that nobody has measured, the page ends before it."""
     finished = page_of(chapter, root)
-    finished.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(finished.parent)
     reported = nbformat.from_dict({**source, "cells": [*source.cells, nbformat.v4.new_code_cell(REPORT_CELL)]})
-    with TemporaryDirectory(dir=finished.parent, prefix=f".{chapter}-") as scratch:
-        executed = Path(scratch) / finished.name
+    with scratch_directory(f".{chapter}", finished.parent) as scratch:
+        executed = scratch / finished.name
         try:
             papermill.execute_notebook(
                 reported,
@@ -97,7 +97,7 @@ def _execute(chapter: str, checked: BaseModel, source: NotebookNode, root: Path,
                     # A kernel warns at every start that its local sockets are not encrypted.
                     "--log-level=ERROR",
                     # What a user lets every IPython do at its start is no part of a chapter.
-                    f"--ipython-dir={Path(scratch).absolute()}",
+                    f"--ipython-dir={scratch.absolute()}",
                     "--IPKernelApp.exec_PYTHONSTARTUP=False",
                 ],
             )

@@ -1,0 +1,55 @@
+"""Worker processes, which end with the one that they work for.
+
+Ctrl-C reaches every process of a terminal. Workers pass it over: the one that they work for ends them. Where that one
+is killed, which leaves it no time, they notice within a second.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack
+from typing import Any, Self
+
+from joblib.externals.loky import ProcessPoolExecutor
+
+from paper_lib.ending import end_with
+from paper_lib.files import scratch_directory
+
+
+class Workers:
+    """Worker processes for a `with`, which leaves none of them behind, nor their temporary files."""
+
+    def __init__(self, count: int, environment: dict[str, str] | None = None) -> None:
+        self._count, self._environment = count, environment or {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        temporary = self._stack.enter_context(scratch_directory("paper-lib"))
+        self._executor = ProcessPoolExecutor(
+            self._count,
+            initializer=_begin,
+            initargs=(os.getpid(),),
+            env={**self._environment, "TMPDIR": str(temporary)},
+        )
+        self._stack.callback(self._executor.shutdown, kill_workers=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Returns what will be the result of `function`, called in one of the processes, which start now."""
+        # They begin with the signals of this thread: an interrupt that comes while they start is not lost on them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return self._executor.submit(function, *arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with(parent)
