@@ -69,6 +69,7 @@ class Machine(BaseModel):
     model_config = ConfigDict(strict=True)
 
     cpu: OneLine
+    instructions: OneLine | None = None  # unknown where a record is older than this field
     cores: int | None
     gpu: OneLine | None
     system: OneLine
@@ -93,7 +94,7 @@ def by_step(history: Mapping[str, float]) -> dict[int, float]:
 
 @cache
 def machine() -> dict[str, Any]:
-    """Returns what a reader must know of this machine to judge a time: processor, cores, GPU, system."""
+    """Returns what a reader must know of this machine to judge a time, or the last bits: processor, GPU, system."""
     import torch
 
     cpu = platform.processor() or platform.machine()
@@ -104,7 +105,14 @@ def machine() -> dict[str, Any]:
         ]
         cpu = names[0] if names else cpu
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cpu": cpu, "cores": os.cpu_count(), "gpu": gpu, "system": f"{platform.system()} {platform.machine()}"}
+    return {
+        "cpu": cpu,
+        # Names of processors stand for several kinds, which multiply in another order.
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
 
 
 @cache

@@ -37,6 +37,7 @@ class PageProvenance:
         computed: records that were computed while the page ran; `stored` ones were read from the store.
         record_seconds: what all these records took to compute, on the `machines` that computed them.
         page_seconds: what the page took to run, in which it computed the new ones.
+        mixed: what to say of records that rest on other trainings than those that they are paired with.
     """
 
     chapter: str
@@ -52,6 +53,7 @@ class PageProvenance:
     record_seconds: float
     page_seconds: float
     started: datetime
+    mixed: tuple[str, ...] = ()
 
 
 def take_provenance(notebook: NotebookNode, chapter: str) -> NotebookNode:
@@ -98,6 +100,7 @@ def page_provenance(notebook: NotebookNode) -> PageProvenance:
         record_seconds=sum(record.seconds for record in records),
         page_seconds=run.duration,
         started=datetime.fromisoformat(run.start_time),
+        mixed=tuple(page.get("mixed", ())),
     )
 
 
@@ -142,7 +145,7 @@ def page_facts(page: PageProvenance) -> dict[str, str]:
         "Corpus": _plain(page.corpora) or "none",
         "Machine": "; ".join(page.machines),
         "Run": f"{page.started:%Y-%m-%d %H:%M} UTC, {duration(page.page_seconds)}",
-        "Results": how_computed(page),
+        "Results": "; ".join([how_computed(page), *page.mixed]),
         "Versions": ", ".join(f"{name} {version}" for name, version in page.versions.items()),
     }
     # An empty line would end the HTML, and Markdown begin.
