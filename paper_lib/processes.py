@@ -7,10 +7,11 @@ is killed, which leaves it no time, they notice within a second.
 from __future__ import annotations
 
 import os
+import queue
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 from joblib.externals.loky import ProcessPoolExecutor
@@ -34,7 +35,7 @@ class Workers:
             initargs=(os.getpid(),),
             env={**self._environment, "TMPDIR": str(temporary)},
         )
-        self._stack.callback(self._executor.shutdown, kill_workers=True)
+        self._stack.callback(self._end)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -49,7 +50,15 @@ class Workers:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
+    def _end(self) -> None:
+        # loky's thread would look for jobs that it has already given up, and fail aloud.
+        with suppress(queue.Empty):
+            while True:
+                self._executor._work_ids.get(block=False)
+        self._executor.shutdown(kill_workers=True)
+
 
 def _begin(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Not ignored: what a job runs may handle interrupts, and put another handler back.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     end_with(parent)

@@ -35,6 +35,11 @@ class ChapterKernel(AsyncKernelManager):
     def _no_installed_kernels(self) -> KernelSpecManager:
         return KernelSpecManager(kernel_dirs=[])
 
+    async def _async_interrupt_kernel(self) -> None:
+        # Of one that is to end, nobody wants to read where it was.
+        if not self.shutting_down:
+            await super()._async_interrupt_kernel()
+
 
 class ChapterError(RuntimeError):
     """A chapter failed; its notebook, executed up to the error, stands at `notebook`."""
