@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from typing import Any, Self
 
 from joblib.externals.loky import ProcessPoolExecutor
+from tqdm import tqdm
 
 from paper_lib.ending import end_with
 from paper_lib.files import scratch_directory
@@ -62,3 +64,5 @@ def _begin(parent: int) -> None:
     # Not ignored: what a job runs may handle interrupts, and put another handler back.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     end_with(parent)
+    # By itself tqdm makes a lock that processes could share, and for that a process, which complains of their end.
+    tqdm.set_lock(threading.RLock())

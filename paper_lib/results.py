@@ -228,7 +228,7 @@ class Store:
             return None
         except ValidationError as error:
             fault = error.errors()[0]
-            reason = f"its provenance cannot be: {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            reason = " ".join(f"its provenance cannot be: {'.'.join(map(str, fault['loc']))}: {fault['msg']}".split())
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             reason = f"it cannot be read: {type(error).__name__}: {error}"
         if self.published:

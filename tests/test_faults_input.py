@@ -115,8 +115,9 @@ def test_the_command_line(tmp_path: Path, told: Callable[[str, Count], None], mo
         ]
     )
 
-    @cases(600)
-    @given(commands, st.lists(typed.filter(lambda text: text not in ("smoke", "quick")), min_size=1, max_size=4))
+    @cases(500)
+    # No command line holds a NUL.
+    @given(commands, st.lists(typed.filter(lambda text: "\0" not in text), min_size=1, max_size=4))
     def try_one(command: list[str], arguments: list[str]) -> None:
         count()
         arguments = [f"x{argument}" for argument in arguments]
@@ -206,7 +207,7 @@ def test_manifests(tmp_path: Path, told: Callable[[str, Count], None]) -> None:
     count, path = Count(), tmp_path / "manifest.jsonl"
     keys = st.sampled_from(["audio_filepath", "text", "speaker", "duration", "offset", "split", "domain", "x"])
     entry = st.dictionaries(keys, scalars | st.sampled_from(["train", "dev", "a.wav", "<script>"]), max_size=8)
-    line = entry.map(lambda fields: json.dumps(fields).encode()) | st.binary(max_size=40) | st.just(b"[" * 100_000)
+    line = entry.map(lambda fields: json.dumps(fields).encode()) | st.binary(max_size=40) | st.just(b"[" * 20_000)
 
     @cases(1500)
     @given(st.lists(line, max_size=4))
@@ -227,7 +228,7 @@ def test_manifests(tmp_path: Path, told: Callable[[str, Count], None]) -> None:
 
 
 def a_sound(kind: str) -> bytes:
-    samples = np.sin(np.arange(8000) / 5).astype(np.float32) / 2
+    samples = np.sin(np.arange(2000) / 5).astype(np.float32) / 2
     file = io.BytesIO()
     if kind == "WAVE":
         with wave.open(file, "wb") as writer:
@@ -247,8 +248,8 @@ changes = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), min_size
 def test_headers_of_audio(tmp_path: Path, told: Callable[[str, Count], None]) -> None:
     count = Count()
 
-    @cases(1200)
-    @given(st.sampled_from(sorted(SOUNDS)), changes, st.integers(0, 20_000), st.floats(0, 1))
+    @cases(800)
+    @given(st.sampled_from(sorted(SOUNDS)), changes, st.integers(0, 5000), st.floats(0, 0.2))
     def try_one(kind: str, changed: list[tuple[int, int]], length: int, offset: float) -> None:
         count()
         content = bytearray(SOUNDS[kind])
@@ -257,7 +258,7 @@ def test_headers_of_audio(tmp_path: Path, told: Callable[[str, Count], None]) ->
         path = tmp_path / "a.sound"
         path.write_bytes(content[: length or None])
         try:
-            for part, samples in heard(str(path), [(offset, 0.1), (0.0, None)]):
+            for part, samples in heard(str(path), [(offset, 0.02), (0.0, None)]):
                 assert isinstance(samples, PartError) or np.isfinite(samples).all()
                 assert part[0] in (offset, 0.0)
         except RecordingError as error:

@@ -12,8 +12,9 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
@@ -252,26 +253,24 @@ def read_a_record(directory: Path, told: Path) -> None:
     as_somebody_else(lambda: Store(directory).get("toy", QUESTION, "c0ffee1") and None, told)  # type: ignore[func-returns-value]
 
 
-def open_for_all(path: Path) -> Path:
-    """Makes a directory where everyone may write, and lets everyone come to it."""
-    path.mkdir()
-    path.chmod(0o777)
-    for parent in path.parents:
-        if parent.stat().st_uid == os.getuid() and parent.is_relative_to("/tmp") and parent != Path("/tmp"):
-            parent.chmod(parent.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
-    return path
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A directory to which everyone may come; those of pytest are closed."""
+    with TemporaryDirectory() as directory:
+        Path(directory).chmod(0o777)
+        yield Path(directory)
 
 
-def test_a_place_that_cannot_be_written_and_records_of_somebody_else_are_named(tmp_path: Path) -> None:
-    told = open_for_all(tmp_path / "told") / "line"
-    closed = tmp_path / "closed"
+def test_a_place_that_cannot_be_written_and_records_of_somebody_else_are_named(open_to_all: Path) -> None:
+    told = open_to_all / "told"
+    closed = open_to_all / "closed"
     closed.mkdir()
     closed.chmod(0o555)
     assert in_process(keep_a_record, closed, told) == 0
     assert told.read_text() == f"{closed} must be readable and writable, and is not (Permission denied): change that"
-    path = keep(tmp_path / "records")
+    path = keep(open_to_all / "records")
     path.chmod(0o000)
-    assert in_process(read_a_record, tmp_path / "records", told) == 0
+    assert in_process(read_a_record, open_to_all / "records", told) == 0
     assert told.read_text() == f"{path} must be readable and writable, and is not (Permission denied): change that"
 
 
