@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -106,6 +107,10 @@ def _execute(chapter: str, checked: BaseModel, source: NotebookNode, root: Path,
                     "--IPKernelApp.exec_PYTHONSTARTUP=False",
                 ],
             )
+        except KeyboardInterrupt:
+            # asyncio would tell of what waited for the kernel, when that is forgotten.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+            raise
         except PapermillExecutionError as error:
             if error.ename == NotMeasuredError.__name__:
                 shorter = _until(source, error.source, error.evalue)

@@ -15,6 +15,7 @@ plans with one seed meet the same clients, batches and masks.
 from __future__ import annotations
 
 import logging
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.tokens import Tokenizer
+from paper_lib.ending import end_with
 from paper_lib.federated.averaging import CoordinateMean, ServerState, Weights, server_init, server_step
 from paper_lib.federated.clients import (
     Client,
@@ -117,7 +119,14 @@ def federated_dropout(
         mean, statistics, accepted = CoordinateMean(), CoordinateMean(), []
         updates = LayerUpdates(model_settings.encoder.layers)
         owed, down, up = dict(state.owed), 0, 0
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch=workers)
+        parallel = joblib.Parallel(
+            n_jobs=workers,
+            return_as="generator",
+            batch_size=1,
+            pre_dispatch=workers,
+            initializer=end_with,
+            initargs=(os.getpid(),),
+        )
         for client, mask, moved in zip(training, masks, parallel(jobs), strict=True):
             shapes = shapes_of(state.learnt, mask)
             down += transfer_bytes(shapes, bits)
