@@ -106,7 +106,7 @@ def test_a_client_whose_answer_cannot_be_used_is_named_and_the_others_count(
 def test_a_round_in_which_all_fail_leaves_the_model_as_it_was(
     model: Transducer, clients: list[Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(algorithm, "_train_client", fails)
+    monkeypatch.setattr(algorithm, "_train_client", lambda *_: fails({}))
     start, end, report = one_round(model, clients[:2])
     assert report.clients == ()
     assert len(report.refused) == 2
