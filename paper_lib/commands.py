@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,6 +56,7 @@ class Commands(click.Group):
     command_class = Command
 
     def invoke(self, ctx: click.Context) -> Any:
+        _print_anything()
         try:
             with terminable():
                 return super().invoke(ctx)
@@ -67,3 +70,12 @@ class Commands(click.Group):
             if not error.filename:  # a pipe that nobody reads any more, which click passes over
                 raise
             raise click.ClickException(needed(Path(os.fsdecode(error.filename)), error)) from None
+
+
+def _print_anything() -> None:
+    """Lets a path, or a title, be printed in any locale, if need be by escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.encoding.lower() in ("ascii", "ansi_x3.4-1968"):  # no terminal is that any more
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+        elif sys.stdout.errors == "strict":
+            sys.stdout.reconfigure(errors="backslashreplace")

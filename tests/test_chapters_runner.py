@@ -153,7 +153,7 @@ def test_plain_papermill_refuses_before_the_chapter_begins(tmp_path: Path, param
     assert "the chapter ran" not in outputs(source.parent / "out.ipynb")
 
 
-def await_(condition, seconds: float = 30) -> None:
+def await_(condition, seconds: float = 600) -> None:
     """Waits until `condition` holds."""
     deadline = time.monotonic() + seconds
     while not condition():

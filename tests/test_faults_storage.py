@@ -7,7 +7,6 @@ import os
 import random
 import resource
 import shlex
-import shutil
 import signal
 import stat
 import subprocess
@@ -20,7 +19,8 @@ from typing import Any
 import nbformat
 import pytest
 from click.testing import CliRunner
-from faults import Command
+from faults import Command, last_line
+from tiny_book import write_chapter, write_configuration
 from tiny_profile import tiny_profile
 from tiny_runs import TINY_CORPUS, in_process, tiny_run, train
 
@@ -393,15 +393,27 @@ def test_an_interrupt_between_two_renames_leaves_a_book(tmp_path: Path, monkeypa
     assert [path.name for path in (tmp_path / "_build").iterdir()] == ["html"]
 
 
+# The command of a chapter that goes on to what follows in a book.
+RENDER = """
+from paper_lib.chapters import book, runner
+execute = runner.execute
+runner.execute = lambda name, parameters, root: book.render([execute(name, parameters, root)], root)
+from paper_lib.cli import main
+main()
+"""
+
+
+@pytest.mark.book
 @pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
 def test_a_checkout_whose_path_is_not_ascii_is_told_in_any_locale(locale: dict[str, str], tmp_path: Path) -> None:
     root = tmp_path / "Bücher ☃"
-    shutil.copytree(Path(__file__).parents[1] / "book", root / "book", ignore=shutil.ignore_patterns("records"))
-    for arguments in (["chapters", "--root", root], ["links", "--root", root]):
-        command = Command(*arguments, cwd=tmp_path, **locale)
-        code = command.process.wait()
-        assert "Traceback" not in command.told.read_text(errors="replace")
-        assert code == (0 if arguments[0] == "chapters" else 1)
+    write_chapter(root, "intro", 'print("Größe ☃")')
+    write_configuration(root, "intro")
+    command = Command(RENDER, "chapter", "intro", "--root", str(root), cwd=tmp_path, program="-c", **locale)
+    code = command.process.wait()
+    told = command.told.read_text(errors="replace")
+    assert (code, last_line(told)) == (0, str(root / "_build" / "html" / "index.html")), told
+    assert "Größe ☃" in (root / "_build" / "html" / "book" / "intro.html").read_text(encoding="utf-8")
 
 
 def test_jupyter_book_is_found_though_the_environment_has_moved(tmp_path: Path) -> None:

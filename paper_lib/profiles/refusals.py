@@ -89,7 +89,8 @@ def _models_at(path: tuple[str, ...], tables: Mapping[str, Any]) -> list[type[Ba
     if isinstance(table, dict) and "source" in table:
         # No table but that of a corpus has a source, whatever a file says.
         corpora = [model for model in models if "source" in model.model_fields]
-        models = [one for one in corpora if one.model_fields["source"].default == table["source"]] if corpora else models
+        if corpora:
+            models = [model for model in corpora if model.model_fields["source"].default == table["source"]]
     return models
 
 
