@@ -105,7 +105,11 @@ def _render(notebooks: Sequence[Path], root: Path) -> Path:
         gather(notebooks, root, pages)
         command = [sys.executable, "-m", "paper_lib.chapters.jupyter_book", str(os.getpid())]
         command += ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going"]
-        build = subprocess.run(command, capture_output=True, text=True, check=False)
+        # It prints where the book is, whatever the locale can spell.
+        environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
+        build = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", env=environment, check=False
+        )
         if build.returncode:
             raise BuildError(f"Jupyter Book did not build the pages without a warning:\n{build.stderr.strip()}")
         built = output / "_build" / "html"
