@@ -207,6 +207,9 @@ def test_a_book_that_is_killed_leaves_the_book_that_stood_there(
     assert first.process.wait() == 0, first.output()
     seconds = time.monotonic() - began
     kill_at_random(command, seconds, 3, random.Random(2), is_whole)
+    # Of two at a time, one waits.
+    together = [command(), command()]
+    assert [one.process.wait() for one in together] == [0, 0], [one.output() for one in together]
     assert (html / "book" / "intro.html").is_file()
     assert sorted(path.name for path in html.parent.iterdir()) == [".lock", "chapters", "html"]
     record_property("SIGKILL during a book", 3)
