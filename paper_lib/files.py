@@ -48,7 +48,7 @@ def needed(path: Path, error: OSError) -> str:
             )
         case errno.EROFS | errno.EACCES | errno.EPERM:
             refused = place if place.is_dir() or not os.access(place, os.R_OK | os.W_OK) else place.parent
-            told = error.strerror or "Permission denied"
+            told = error.strerror or error
             return f"{refused} must be readable and writable, and is not ({told}): change that{elsewhere}"
         case errno.ENOTDIR | errno.EEXIST:
             return f"{place} is not a directory, and one is needed there: move it away{elsewhere}"
