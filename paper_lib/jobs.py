@@ -15,8 +15,8 @@ from typing import Any
 import joblib
 import torch
 
-from paper_lib.processes import Workers
 from paper_lib.threads import one_thread
+from paper_lib.workers import Workers
 
 
 @dataclass(frozen=True)

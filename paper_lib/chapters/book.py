@@ -27,10 +27,10 @@ from paper_lib.chapters.sources import source_of
 from paper_lib.chapters.status import status_page
 from paper_lib.files import scratch_directory
 from paper_lib.locks import locked
-from paper_lib.processes import Workers
 from paper_lib.profiles import profile_of, resolve
 from paper_lib.studies import STUDIES
 from paper_lib.studies.measurements import compute_missing, is_published, store_of
+from paper_lib.workers import Workers
 
 RECOGNISING = "speak"  # the chapter with a recogniser in its page
 

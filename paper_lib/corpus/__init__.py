@@ -21,8 +21,8 @@ from paper_lib.corpus import librispeech, speech_commands, synthetic
 from paper_lib.corpus.cache import Shard, Utterance, is_made, open_or_make
 from paper_lib.corpus.manifests import source as own_recordings
 from paper_lib.paths import cache_root
-from paper_lib.processes import Workers
 from paper_lib.settings import MEL_BINS, CorpusSettings, Split
+from paper_lib.workers import Workers
 
 __all__ = ["Corpus", "Shard", "Utterance", "open_corpus"]
 

@@ -37,7 +37,7 @@ from paper_lib.corpus.recordings import (
 from paper_lib.corpus.splicing import find_speech
 from paper_lib.files import atomic_write, kept_in
 from paper_lib.locks import locked
-from paper_lib.processes import Workers
+from paper_lib.workers import Workers
 
 logger = logging.getLogger("paper_lib")
 
