@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from paper_lib.files import atomic_write
+from paper_lib.files import atomic_write, kept_in
 
 
 class DamagedFileError(RuntimeError):
@@ -27,9 +27,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Returns tensors and metadata (with "digest"); raises FileNotFoundError or DamagedFileError."""
+    """Returns tensors and metadata (with "digest"); raises FileNotFoundError, DamagedFileError or StorageError."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with kept_in(path), safetensors.safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = dict(file.metadata() or {})
     except safetensors.SafetensorError as error:

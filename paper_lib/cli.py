@@ -14,26 +14,10 @@ from typing import Any
 import click
 
 from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check_text, describe, named_profile
+from paper_lib.commands import Commands
 from paper_lib.profiles import BUILT_IN, ProfileError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-
-
-class Command(click.Command):
-    """A command that refuses an option that is given twice; click would take the last in silence."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        _, _, given = self.make_parser(ctx).parse_args(list(args))
-        for option in self.params:
-            if isinstance(option, click.Option) and not option.multiple and given.count(option) > 1:
-                raise click.UsageError(f"{option.opts[0]} is given twice", ctx)
-        return super().parse_args(ctx, args)
-
-
-class Commands(click.Group):
-    """The commands, each of which is a `Command`."""
-
-    command_class = Command
 
 
 def _each_once(ctx: click.Context, option: click.Parameter, given: Sequence[tuple[str, str]]) -> dict[str, str]:
@@ -219,6 +203,20 @@ def export(profile: str, directory: Path) -> None:
             click.echo(path)
     except (OSError, TablesError) as error:
         raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@profile_option("Whose records; by default all that are published.")
+@click.option("--sample", type=click.IntRange(min=1), default=1, show_default=True, help="Records of each profile.")
+@click.option("--seed", type=click.IntRange(min=0), help="Draw the records by it; by default the cheapest are taken.")
+def verify(profile: str | None, sample: int, seed: int | None) -> None:
+    """Compute published records anew, from nothing, and say whether they come out the same."""
+    from paper_lib.profiles import PUBLISHED, profile_of
+    from paper_lib.studies.verifying import verify_all
+
+    profiles = [profile_of(name) for name in ([profile] if profile else PUBLISHED)]
+    if not verify_all(profiles, sample, seed, click.echo):
+        raise click.exceptions.Exit(1)
 
 
 @main.command()

@@ -7,9 +7,6 @@ even when it is alone, for the order of a sum, and so its last bits, depends on 
 from __future__ import annotations
 
 import multiprocessing
-import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -17,9 +14,9 @@ from typing import Any
 
 import joblib
 import torch
-from joblib.externals.loky import ProcessPoolExecutor
 
 from paper_lib.threads import one_thread
+from paper_lib.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -46,31 +43,15 @@ def run_chosen(choose: Callable[[Sequence[Job]], Job | None], workers: int | Non
         while (job := choose(())) is not None:
             yield job, _call(job, 0)
         return
-    executor = ProcessPoolExecutor(
-        workers, initializer=_end_with, initargs=(os.getpid(),), env={"OMP_NUM_THREADS": "1"}
-    )
     running: dict[Future[Any], Job] = {}
-    try:
+    with Workers(workers, {"OMP_NUM_THREADS": "1"}) as processes:
         while True:
             while len(running) < workers and (job := choose(list(running.values()))) is not None:
-                running[executor.submit(_call_in_worker, job, workers)] = job
+                running[processes.submit(_call_in_worker, job, workers)] = job
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future.result()
-    finally:
-        executor.shutdown(kill_workers=bool(running))
-
-
-def _end_with(parent: int) -> None:
-    """Lets this process end with its parent, which may be killed: nobody would take its result, or tell it to stop."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _call(job: Job, position: int) -> Any:

@@ -1,7 +1,8 @@
 """The results store: every training and every measurement is a small JSON record, found by the digest of its settings.
 
-A record carries its own checksum and says how it came to be. One that is damaged is reported and computed again. A
-test that many results are of is stored once, beside them.
+A record carries its own checksum and says how it came to be. One that is damaged is reported and computed again; where
+records are published, it is refused, for it took hours and can be had again from git. A test that many results are of
+is stored once, beside them.
 """
 
 from __future__ import annotations
@@ -12,22 +13,30 @@ import json
 import logging
 import os
 import platform
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
-from paper_lib.files import atomic_write
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from paper_lib.files import atomic_write, kept_in
 from paper_lib.settings import Settings
 
 logger = logging.getLogger("paper_lib")
 
 # The environment's name of the page that is being made: worker processes inherit it.
 PAGE = "PAPER_LIB_PAGE"
+
+
+class DamagedRecordError(RuntimeError):
+    """A published record is not what was published; the message, one line, names it and says how to get it back."""
+
 
 TEST = "spoken"  # in a result: the utterances of its test, which other results share
 
@@ -45,6 +54,39 @@ class Record:
     result: dict[str, Any]
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError(f"{text[:40]!r} is not one line of printable text")
+    return text
+
+
+OneLine = Annotated[str, AfterValidator(_one_line)]
+
+
+class Machine(BaseModel):
+    """The machine of a record."""
+
+    model_config = ConfigDict(strict=True)
+
+    cpu: OneLine
+    instructions: OneLine | None = None  # unknown where a record is older than this field
+    cores: int | None
+    gpu: OneLine | None
+    system: OneLine
+
+
+class Provenance(BaseModel):
+    """How a record came to be. Pages show it, and a record may come from anyone: texts are lines, and nothing else."""
+
+    created: AwareDatetime
+    seconds: float
+    seeds: list[int]
+    corpus: OneLine
+    machine: Machine
+    versions: dict[OneLine, OneLine]
+    page: OneLine | None
+
+
 def by_step(history: Mapping[str, float]) -> dict[int, float]:
     """Returns a history of a record, a value by step or round, in order: in JSON keys are texts, sorted as texts."""
     return {step: history[str(step)] for step in sorted(map(int, history))}
@@ -52,7 +94,7 @@ def by_step(history: Mapping[str, float]) -> dict[int, float]:
 
 @cache
 def machine() -> dict[str, Any]:
-    """Returns what a reader must know of this machine to judge a time: processor, cores, GPU, system."""
+    """Returns what a reader must know of this machine to judge a time, or the last bits: processor, GPU, system."""
     import torch
 
     cpu = platform.processor() or platform.machine()
@@ -63,7 +105,14 @@ def machine() -> dict[str, Any]:
         ]
         cpu = names[0] if names else cpu
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cpu": cpu, "cores": os.cpu_count(), "gpu": gpu, "system": f"{platform.system()} {platform.machine()}"}
+    return {
+        "cpu": cpu,
+        # Names of processors stand for several kinds, which multiply in another order.
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "gpu": gpu,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
 
 
 @cache
@@ -102,17 +151,20 @@ class Store:
     """Records in `directory`, one file each.
 
     In the file of a record, "spoken" (who said what in its test) is a digest: tests/DIGEST.json has the utterances of
-    all records of that test. In the record that is returned, they are in their place.
+    all records of that test. In the record that is returned, they are in their place. Where they are `published`, one
+    that is damaged is not computed again.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, published: bool = False) -> None:
         self.directory = directory
+        self.published = published
         self._tests = _Tests(directory / "tests")
 
     def get(self, kind: str, settings: Settings, corpus: str) -> Record | None:
         """Returns the record of `kind` for `settings` on the corpus with the digest `corpus`.
 
-        Nothing is returned where none is stored or the stored one is damaged.
+        Nothing is returned where none is stored or the stored one is damaged. Raises DamagedRecordError where records
+        are published, and StorageError.
         """
         digest = record_digest(kind, settings, corpus)
         record = self._read(self._path(kind, digest))
@@ -156,8 +208,10 @@ class Store:
         return record
 
     def _read(self, path: Path) -> Record | None:
+        damaged = path
         try:
-            content = json.loads(path.read_text())
+            with kept_in(path):
+                content = json.loads(path.read_text(encoding="utf-8"))
             checksum = content.pop("checksum")
             if checksum != _checksum(content):
                 reason = "its checksum does not match"
@@ -165,13 +219,23 @@ class Store:
                 reason = f"it is record {content['digest']} of {content['kind']}"
             else:
                 record = Record(**content)
+                Provenance.model_validate(record.provenance)
                 if isinstance(test := record.result.get(TEST), str):
+                    damaged = self._tests.path(test)
                     record.result[TEST] = self._tests.get(test)
                 return record
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = f"it cannot be read: {error}"
+        except ValidationError as error:
+            fault = error.errors()[0]
+            reason = " ".join(f"its provenance cannot be: {'.'.join(map(str, fault['loc']))}: {fault['msg']}".split())
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = f"it cannot be read: {type(error).__name__}: {error}"
+        if self.published:
+            raise DamagedRecordError(
+                f"the published record {path} is damaged ({reason}): `git checkout -- {shlex.quote(str(damaged))}` "
+                "brings it back; without that file it would be measured anew, which may take hours"
+            )
         logger.warning("record %s is damaged (%s): it is computed again", path, reason)
         return None
 
@@ -184,12 +248,13 @@ class _Tests:
 
     def get(self, digest: str) -> dict[str, Any]:
         """Returns the test with this digest; raises ValueError where it is not there or damaged."""
-        path = self._path(digest)
+        path = self.path(digest)
         try:
-            test: dict[str, Any] = json.loads(path.read_text())
+            with kept_in(path):
+                test: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ValueError(f"its test {path} is missing") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"its test {path}: {error}") from None
         if _checksum(test)[:16] != digest:
             raise ValueError(f"its test {path} is not what its name says")
@@ -201,10 +266,10 @@ class _Tests:
         try:
             self.get(digest)
         except ValueError:
-            atomic_write(self._path(digest), _line(test))
+            atomic_write(self.path(digest), _line(test))
         return digest
 
-    def _path(self, digest: str) -> Path:
+    def path(self, digest: str) -> Path:
         return self.directory / f"{digest}.json"
 
 

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import filelock
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -33,6 +32,7 @@ from paper_lib.corpus.augment import spec_augment
 from paper_lib.corpus.batches import WINDOW, Batch, collate, evaluation_batches, training_batches
 from paper_lib.corpus.tokens import Tokenizer, make_tokenizer
 from paper_lib.evaluation import wer
+from paper_lib.locks import locked
 from paper_lib.schedule import last_step, learning_rate
 from paper_lib.settings import Split, TrainingRun
 
@@ -148,18 +148,15 @@ def fit(
 
     A finished training is loaded. Training speech that is not in the cache is made by other processes meanwhile.
     `position` is the progress bar's line; `base` is the training that a fine-tuning begins with. Raises
-    NonFiniteLossError, and ValueError for a corpus without training or dev speech.
+    NonFiniteLossError, StorageError, and ValueError for a corpus without training or dev speech.
     """
     if empty := [split for split in TRAINING_SPLITS if not corpus.count(split)]:
         raise ValueError(f"the corpus has no {empty[0]} speech: a training needs {' and '.join(TRAINING_SPLITS)}")
-    directory.mkdir(parents=True, exist_ok=True)
     with (
-        filelock.FileLock(directory / ".lock"),
+        locked(directory / ".lock", _label(run)),
         torch.random.fork_rng(devices=_cuda_devices(device)),
         corpus.prefetch("train", range(corpus.shards("train"))),
     ):
-        for leftover in directory.glob(".checkpoint.*"):  # of a process that was killed while it wrote
-            leftover.unlink()
         session = _Session(run, corpus, base, directory, device)
         session.run_to_end(position)
         return session.result()
@@ -168,6 +165,10 @@ def fit(
 def _tokenizer(run: TrainingRun, corpus: Corpus) -> Tokenizer:
     shards = (corpus.shard("train", k) for k in range(min(WINDOW, corpus.shards("train"))))
     return make_tokenizer(run.tokens, (utterance.text for shard in shards for utterance in shard.utterances))
+
+
+def _label(run: TrainingRun) -> str:
+    return f"train {run.model.encoder.dim}x{run.model.encoder.layers} seed {run.seed}"
 
 
 def _snapshot(directory: Path, step: int) -> Path:
@@ -227,8 +228,7 @@ class _Session:
             if 0 in (settings.snapshots or ()):
                 self._keep_layers()
         began = time.perf_counter() - self.history.seconds
-        label = f"train {run.model.encoder.dim}x{run.model.encoder.layers} seed {run.seed}"
-        with tqdm(total=self.last_step, initial=self.step, desc=label, position=position, unit="step") as bar:
+        with tqdm(total=self.last_step, initial=self.step, desc=_label(run), position=position, unit="step") as bar:
             for batch in self._batches():
                 loss = self._update(batch)
                 self.history.losses.append(loss)

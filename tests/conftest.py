@@ -125,3 +125,12 @@ def browser(chromium: str) -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tells how many faults and inputs the tests have tried."""
+    counts = [count for report in terminalreporter.getreports("passed") for count in report.user_properties]
+    if counts:
+        terminalreporter.section("faults and inputs that were tried")
+        for name, count in counts:
+            terminalreporter.line(f"{count:>7} {name}")

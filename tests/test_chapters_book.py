@@ -186,7 +186,7 @@ def test_a_warning_fails_the_build_and_leaves_the_book_that_was_there(book: Book
     with pytest.raises(BuildError, match="nowhere"):
         render([faulty], book.root)
     assert (html / "mark").exists()
-    assert sorted(path.name for path in html.parent.iterdir()) == ["chapters", "html"]
+    assert sorted(path.name for path in html.parent.iterdir()) == [".lock", "chapters", "html"]
 
 
 @pytest.fixture

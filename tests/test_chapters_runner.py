@@ -120,7 +120,7 @@ def test_an_interrupted_chapter_leaves_what_was_there_before(tmp_path: Path) -> 
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     await_(lambda: started.exists() and started.read_text() != "")
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) != 0
+    assert process.wait() == 130
     assert before.read_text() == "as it was"
     assert [path.name for path in before.parent.iterdir()] == ["intro.ipynb"]
     kernel = int(started.read_text())
@@ -153,7 +153,7 @@ def test_plain_papermill_refuses_before_the_chapter_begins(tmp_path: Path, param
     assert "the chapter ran" not in outputs(source.parent / "out.ipynb")
 
 
-def await_(condition, seconds: float = 30) -> None:
+def await_(condition, seconds: float = 600) -> None:
     """Waits until `condition` holds."""
     deadline = time.monotonic() + seconds
     while not condition():

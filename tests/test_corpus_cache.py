@@ -126,7 +126,9 @@ def test_control_c_leaves_whole_shards_only(tmp_path: Path) -> None:
     # A shard that is being written ends in ".new": it is none yet.
     wait_until(lambda: any(tmp_path.glob("corpora/*/train-*[0-9]/manifest.json")))
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=20)
+    _, told = process.communicate()
+    # This program's own traceback; workers say nothing.
+    assert told.decode().count("Traceback") == 1
     assert process.returncode != 0
     (corpus,) = (tmp_path / "corpora").iterdir()
     shards = [path for path in corpus.iterdir() if path.is_dir() and path.suffix != ".new"]
@@ -137,7 +139,7 @@ def test_control_c_leaves_whole_shards_only(tmp_path: Path) -> None:
             assert (shard / name).stat().st_size == manifest[name]["size"]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

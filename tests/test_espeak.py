@@ -96,7 +96,10 @@ def test_what_is_cleaned_away_is_made_again(tmp_path: Path) -> None:
 
 def test_without_a_directory_of_temporary_files_the_reason_is_told(tmp_path: Path) -> None:
     (message,) = printed_by("os.mkdir = refuse; shown(speak)", tmp_path / "temporary")
-    assert message == "espeak-ng needs a directory of temporary files, for its voices: it is read-only"
+    assert message == (
+        "espeak-ng needs a directory of temporary files, for its voices: /tmp must be readable and writable, and is "
+        "not (it is read-only): change that"
+    )
 
 
 def test_a_path_that_is_too_long_wherever_temporary_files_lie_is_told(tmp_path: Path) -> None:

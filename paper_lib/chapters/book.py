@@ -12,10 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Sequence
+from concurrent.futures import as_completed
+from contextlib import AbstractContextManager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import joblib
 import nbformat
@@ -26,10 +26,13 @@ from paper_lib.chapters.provenance import page_provenance
 from paper_lib.chapters.runner import fresh
 from paper_lib.chapters.sources import source_of
 from paper_lib.chapters.status import status_page
+from paper_lib.files import scratch_directory
+from paper_lib.locks import locked
 from paper_lib.paths import cache_root, published_records
 from paper_lib.profiles import PUBLISHED, profile_of, resolve
 from paper_lib.studies import STUDIES
 from paper_lib.studies.measurements import compute_missing, is_published, store_of
+from paper_lib.workers import Workers
 
 RECOGNISING = "speak"  # the chapter with a recogniser in its page
 
@@ -57,17 +60,32 @@ def build_book(profile: str, root: Path) -> Path:
         ChapterError: a cell of a chapter raised an exception.
         BuildError: see there; where no book can be put, before anything is computed.
     """
-    _place(root)
     profile = resolve(profile)  # chapters run in another directory
     settings = profile_of(profile)
-    if not is_published(settings):
-        # The trainings of all chapters come first and share the cores; then the chapters, with little left to do.
-        with contextlib.chdir(root):
-            compute_missing([study(settings) for study in STUDIES.values()], store_of(settings))
-    run = joblib.Parallel(n_jobs=min(len(CHAPTERS), joblib.cpu_count()))
-    # From the last: that one trains a model of its own, and takes longest.
-    made = run(joblib.delayed(fresh)(chapter, {"profile": profile}, root) for chapter in reversed(CHAPTERS))
-    return render(made[::-1], root)
+    with _building(root):
+        place_of_book(root)
+        if not is_published(settings):
+            # The trainings of all chapters come first and share the cores; then the chapters, with little left to do.
+            with contextlib.chdir(root):
+                compute_missing([study(settings) for study in STUDIES.values()], store_of(settings))
+        return _render(_pages_of(profile, root), root)
+
+
+def _building(root: Path) -> AbstractContextManager[None]:
+    """Holds the lock on the book of `root`: of two builds at a time, one waits."""
+    return locked(root / "_build" / ".lock", f"the book in {root}")
+
+
+def _pages_of(profile: str, root: Path) -> list[Path]:
+    """Returns the executed notebooks of all chapters."""
+    count = min(len(CHAPTERS), joblib.cpu_count())
+    threads = max(1, joblib.cpu_count() // count)
+    with Workers(count, {"OMP_NUM_THREADS": str(threads)}) as workers:
+        # From the last: that one trains a model of its own, and takes longest.
+        pages = {name: workers.submit(fresh, name, {"profile": profile}, root) for name in reversed(CHAPTERS)}
+        for done in as_completed(pages.values()):
+            done.result()  # raises at once what one of them has raised
+        return [pages[name].result() for name in CHAPTERS]
 
 
 def render(notebooks: Sequence[Path], root: Path) -> Path:
@@ -78,15 +96,22 @@ def render(notebooks: Sequence[Path], root: Path) -> Path:
     Raises:
         BuildError: see there.
     """
-    html = _place(root)
-    with TemporaryDirectory(dir=html.parent, prefix=".html-") as scratch:
-        pages, output = Path(scratch) / "pages", Path(scratch) / "output"
+    with _building(root):
+        return _render(notebooks, root)
+
+
+def _render(notebooks: Sequence[Path], root: Path) -> Path:
+    html = place_of_book(root)
+    with scratch_directory(".html", html.parent) as scratch:
+        pages, output = scratch / "pages", scratch / "output"
         gather(notebooks, root, pages)
-        jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
-        # By this interpreter: the script names the one of the directory where it was installed.
-        command = [sys.executable, str(jupyter_book), "build", str(pages), "--path-output", str(output)]
-        command += ["-W", "-n", "--keep-going"]
-        build = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [sys.executable, "-m", "paper_lib.chapters.jupyter_book", str(os.getpid())]
+        command += ["build", str(pages), "--path-output", str(output), "-W", "-n", "--keep-going"]
+        # It prints where the book is, whatever the locale can spell.
+        environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8"}
+        build = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", env=environment, check=False
+        )
         if build.returncode:
             raise BuildError(f"Jupyter Book did not build the pages without a warning:\n{build.stderr.strip()}")
         built = output / "_build" / "html"
@@ -95,16 +120,29 @@ def render(notebooks: Sequence[Path], root: Path) -> Path:
         publish_metadata(made, [cache_root() / "records", *map(published_records, PUBLISHED)], built)
         if any(path.stem == RECOGNISING for path in notebooks):
             publish_recogniser(built / "recogniser")
-        _replace(html, built, Path(scratch))
+        _replace(html, built)
     return html / "index.html"
 
 
-def _place(root: Path) -> Path:
-    """Returns `root/_build/html`; raises BuildError where it is a link or a mount point and leads to no book."""
+def place_of_book(root: Path) -> Path:
+    """Returns `root/_build/html`, with the book that a build which was killed has put aside back in its place.
+
+    Raises BuildError where it is a link or a mount point and leads to no book.
+    """
     html = root / "_build" / "html"
+    aside = _aside(html)
+    if os.path.lexists(html):
+        shutil.rmtree(aside, ignore_errors=True)
+    elif aside.is_dir():
+        aside.rename(html)
     if html.is_symlink() or html.is_mount():
         _check_content(html)
     return html
+
+
+def _aside(html: Path) -> Path:
+    """Returns where a book is for the moment in which the new one takes its place."""
+    return html.with_name(".html-replaced")
 
 
 def _check_content(html: Path) -> None:
@@ -119,18 +157,24 @@ def _pages(html: Path) -> list[Path]:
     return [path for path in html.iterdir() if not path.name.startswith(".")]
 
 
-def _replace(html: Path, built: Path, scratch: Path) -> None:
+def _replace(html: Path, built: Path) -> None:
     """Puts the book `built` in place of the one at `html`; a link or a mount point stays and gets a new content."""
     if not html.is_symlink():
+        aside = _aside(html)
         try:
             if html.exists():
-                os.rename(html, scratch / "replaced")
+                os.rename(html, aside)
             os.rename(built, html)
             return
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
             _check_content(html)
+        finally:
+            # Whatever has come between, there is a book: the new one or the old one.
+            if aside.is_dir() and not html.exists():
+                os.rename(aside, html)
+            shutil.rmtree(aside, ignore_errors=True)
     html.resolve().mkdir(parents=True, exist_ok=True)
     for path in _pages(html):
         if path.is_dir() and not path.is_symlink():

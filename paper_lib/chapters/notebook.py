@@ -10,6 +10,7 @@ from typing import Any
 
 from paper_lib import results
 from paper_lib.chapters.parameters import ChapterParameters, check_text, parameters_of
+from paper_lib.trainings import mixed_trainings
 
 # The output in which a chapter's kernel tells the runner what the page rests on.
 PROVENANCE_MIME = "application/vnd.paper-lib.provenance+json"
@@ -60,6 +61,7 @@ def report_provenance() -> None:
             | {"computed": results.computed_with_page(record)}
             for record in records
         ],
+        "mixed": mixed_trainings(records),
         "corpora": _running.corpora if _running else [],
         "seeds": _running.seeds if _running else [],
         # Where there are records, their machines count; and to ask this one for its GPU takes torch.

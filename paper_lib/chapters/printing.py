@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import yaml
 from playwright.sync_api import sync_playwright
 from pypdf import PdfWriter
+
+from paper_lib.files import scratch_directory
 
 # What a reader of paper cannot use, and what the theme leaves open or shut.
 _PRINT_STYLE = """
@@ -52,13 +53,13 @@ def print_book(root: Path) -> Path:
     if chromium is None:
         raise PrintError("chromium is not installed (Debian: apt install chromium)")
     target = html.parent / "book.pdf"
-    with TemporaryDirectory(dir=html.parent, prefix=".pdf-") as scratch:
-        printed = _print(pages, Path(scratch), chromium)
+    with scratch_directory(".pdf", html.parent) as scratch:
+        printed = _print(pages, scratch, chromium)
         whole = PdfWriter()
         for path, title in printed:
             whole.append(path, outline_item=title)
-        whole.write(Path(scratch) / target.name)
-        (Path(scratch) / target.name).replace(target)
+        whole.write(scratch / target.name)
+        (scratch / target.name).replace(target)
     return target
 
 

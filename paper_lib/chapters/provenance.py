@@ -43,6 +43,7 @@ class PageProvenance:
         computed: records that were computed while the page ran; `stored` ones were read from the store.
         record_seconds: what all these records took to compute, on the `machines` that computed them.
         page_seconds: what the page took to run, in which it computed the new ones.
+        mixed: what to say of records that rest on other trainings than those that they are paired with.
     """
 
     chapter: str
@@ -59,6 +60,7 @@ class PageProvenance:
     record_seconds: float
     page_seconds: float
     started: datetime
+    mixed: tuple[str, ...] = ()
 
 
 def take_provenance(notebook: NotebookNode, chapter: str) -> NotebookNode:
@@ -106,6 +108,7 @@ def page_provenance(notebook: NotebookNode) -> PageProvenance:
         record_seconds=sum(record.seconds for record in records),
         page_seconds=run.duration,
         started=datetime.fromisoformat(run.start_time),
+        mixed=tuple(page.get("mixed", ())),
     )
 
 
@@ -150,9 +153,9 @@ def how_computed(page: PageProvenance) -> str:
 
 
 def page_facts(page: PageProvenance) -> dict[str, str]:
-    """Returns what a reader must know of a page, by name, in the order in which it is shown."""
+    """Returns what a reader must know of a page, by name, in the order in which it is shown; each is one line."""
     chosen = {name: value for name, value in page.parameters.items() if name != "profile" and value is not None}
-    return {
+    facts = {
         "Profile": Path(page.parameters["profile"]).stem,
         "Parameters": ", ".join(f"{name} = {_plain(value)}" for name, value in chosen.items())
         or "none beside the profile",
@@ -160,9 +163,11 @@ def page_facts(page: PageProvenance) -> dict[str, str]:
         "Corpus": _plain(page.corpora) or "none",
         "Machine": "; ".join(page.machines),
         "Run": f"{page.started:%Y-%m-%d %H:%M} UTC, {duration(page.page_seconds)}",
-        "Results": how_computed(page),
+        "Results": "; ".join([how_computed(page), *page.mixed]),
         "Versions": ", ".join(f"{name} {version}" for name, version in page.versions.items()),
     }
+    # An empty line would end the HTML, and Markdown begin.
+    return {name: " ".join(fact.split()) for name, fact in facts.items()}
 
 
 def provenance_list(page: PageProvenance) -> str:
@@ -176,7 +181,7 @@ def _header(page: PageProvenance, minutes: int) -> str:
     """Returns one line that opens: the profile, the time to read, then all facts of the page, and how to run it."""
     count = page.computed + page.stored
     told = f"{count} {'result' if count == 1 else 'results'} · " if count else ""
-    profile = html.escape(Path(page.parameters["profile"]).stem)
+    profile = html.escape(page_facts(page)["Profile"])
     return (
         f'<details class="made">\n<summary>Profile <strong>{profile}</strong>'
         f" · {minutes} min to read · {told}how this page was made, and how to run it yourself</summary>\n"

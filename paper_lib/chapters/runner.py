@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import jupytext
@@ -23,6 +23,7 @@ from paper_lib.chapters.freshness import inputs_digest, is_fresh
 from paper_lib.chapters.parameters import check
 from paper_lib.chapters.provenance import take_provenance, with_header
 from paper_lib.chapters.sources import source_of
+from paper_lib.files import make_directory, scratch_directory
 from paper_lib.studies.measurements import NotMeasuredError
 
 REPORT_CELL = "from paper_lib.chapters.notebook import report_provenance\n\nreport_provenance()"
@@ -34,6 +35,11 @@ class ChapterKernel(AsyncKernelManager):
     @default("kernel_spec_manager")
     def _no_installed_kernels(self) -> KernelSpecManager:
         return KernelSpecManager(kernel_dirs=[])
+
+    async def _async_interrupt_kernel(self) -> None:
+        # Of one that is to end, nobody wants to read where it was.
+        if not self.shutting_down:
+            await super()._async_interrupt_kernel()
 
 
 class ChapterError(RuntimeError):
@@ -79,10 +85,10 @@ def execute(chapter: str, parameters: Mapping[str, Any], root: Path, inputs: str
 def _execute(chapter: str, checked: BaseModel, source: NotebookNode, root: Path, inputs: str) -> Path:
     """Runs the cells of `source`. Where one asks for records that nobody has measured, the page ends before it."""
     finished = page_of(chapter, root)
-    finished.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(finished.parent)
     reported = nbformat.from_dict({**source, "cells": [*source.cells, nbformat.v4.new_code_cell(REPORT_CELL)]})
-    with TemporaryDirectory(dir=finished.parent, prefix=f".{chapter}-") as scratch:
-        executed = Path(scratch) / finished.name
+    with scratch_directory(f".{chapter}", finished.parent) as scratch:
+        executed = scratch / finished.name
         try:
             papermill.execute_notebook(
                 reported,
@@ -97,10 +103,14 @@ def _execute(chapter: str, checked: BaseModel, source: NotebookNode, root: Path,
                     # A kernel warns at every start that its local sockets are not encrypted.
                     "--log-level=ERROR",
                     # What a user lets every IPython do at its start is no part of a chapter.
-                    f"--ipython-dir={Path(scratch).absolute()}",
+                    f"--ipython-dir={scratch.absolute()}",
                     "--IPKernelApp.exec_PYTHONSTARTUP=False",
                 ],
             )
+        except KeyboardInterrupt:
+            # asyncio would tell of what waited for the kernel, when that is forgotten.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+            raise
         except PapermillExecutionError as error:
             if error.ename == NotMeasuredError.__name__:
                 shorter = _until(source, error.source, error.evalue)

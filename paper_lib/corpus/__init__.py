@@ -10,12 +10,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import joblib
 import numpy as np
-from joblib.externals.loky import ProcessPoolExecutor
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -24,6 +22,7 @@ from paper_lib.corpus.cache import Shard, Utterance, is_made, open_or_make
 from paper_lib.corpus.manifests import source as own_recordings
 from paper_lib.paths import cache_root
 from paper_lib.settings import MEL_BINS, CorpusSettings, Split
+from paper_lib.workers import Workers
 
 __all__ = ["Corpus", "Shard", "Utterance", "open_corpus"]
 
@@ -164,14 +163,9 @@ def open_corpus(settings: CorpusSettings, domains: Collection[str] | None = None
 @contextmanager
 def _making(corpus: Corpus, shards: Sequence[tuple[Split, int]], workers: int) -> Iterator[Iterator[float]]:
     """Makes `shards` in other processes; the value yields each one's seconds of speech as it is done."""
-    # Their temporary files lie here, for a process that is killed removes none.
-    with TemporaryDirectory(prefix="corpus-") as temporary:
-        executor = ProcessPoolExecutor(workers, env={"TMPDIR": temporary})
-        try:
-            futures = [executor.submit(_make, corpus, split, k) for split, k in shards]
-            yield (future.result() for future in as_completed(futures))
-        finally:
-            executor.shutdown(kill_workers=True)
+    with Workers(workers) as processes:
+        futures = [processes.submit(_make, corpus, split, k) for split, k in shards]
+        yield (future.result() for future in as_completed(futures))
 
 
 def _make(corpus: Corpus, split: Split, k: int) -> float:

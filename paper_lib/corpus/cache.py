@@ -16,9 +16,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 from numpy.typing import NDArray
+
+from paper_lib.files import kept_in
+from paper_lib.locks import locked
 
 logger = logging.getLogger("paper_lib")
 
@@ -72,22 +74,26 @@ class DamagedShardError(RuntimeError):
 def open_or_make(directory: Path, make: Callable[[], Shard]) -> Shard:
     """Returns the shard in `directory`, made first where there is none or where it is damaged.
 
-    Of several processes that want one shard, one makes it. A damaged shard is reported in one line of the log.
+    Of several processes that want one shard, one makes it. A damaged shard is reported in one line of the log. Raises
+    StorageError.
     """
-    try:
-        return _read(directory)
-    except (FileNotFoundError, DamagedShardError):
-        pass
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{directory}.lock"):
+    with kept_in(directory):
         try:
             return _read(directory)
-        except FileNotFoundError:
+        except (FileNotFoundError, DamagedShardError):
             pass
-        except DamagedShardError as error:
-            logger.warning("%s: it is made again", error)
-        _write(directory, make())
-    return _read(directory)
+    with locked(Path(f"{directory}.lock"), f"the shard {directory}"):
+        with kept_in(directory):
+            try:
+                return _read(directory)
+            except FileNotFoundError:
+                pass
+            except DamagedShardError as error:
+                logger.warning("%s: it is made again", error)
+        shard = make()
+        with kept_in(directory):
+            _write(directory, shard)
+            return _read(directory)
 
 
 def is_made(directory: Path) -> bool:
@@ -107,7 +113,7 @@ def _read(directory: Path) -> Shard:
         manifest: dict[str, dict[str, Any]] = json.loads((directory / MANIFEST).read_text())
         for name in (FEATURES, UTTERANCES):
             _check(directory / name, **manifest[name])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedShardError(f"the shard {directory} is damaged ({error})") from error
     utterances = [Utterance(**fields) for fields in json.loads((directory / UTTERANCES).read_text())]
     return Shard(utterances, np.load(directory / FEATURES, mmap_mode="r"))
@@ -127,9 +133,8 @@ def _check(path: Path, size: int, sha256: str) -> None:
 
 def _write(directory: Path, shard: Shard) -> None:
     """Puts `shard` in `directory` in one step, in place of what was there. The caller holds the lock."""
-    new, old = directory.with_name(f"{directory.name}.new"), directory.with_name(f"{directory.name}.old")
-    for leftover in (new, old):
-        shutil.rmtree(leftover, ignore_errors=True)
+    new = directory.with_name(f"{directory.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     try:
         np.save(new / FEATURES, shard.matrix)
@@ -140,11 +145,10 @@ def _write(directory: Path, shard: Shard) -> None:
         }
         (new / MANIFEST).write_text(json.dumps(manifest))
         if is_made(directory):
-            directory.rename(old)
+            shutil.rmtree(directory)  # it is damaged, and whoever has it open keeps it
         new.rename(directory)
     finally:
-        for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

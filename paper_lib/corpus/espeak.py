@@ -24,6 +24,8 @@ import espeakng_loader
 import numpy as np
 from numpy.typing import NDArray
 
+from paper_lib.files import temporary_directory
+
 SAMPLE_RATE = 22_050  # Hz
 
 # Of enum espeak_AUDIO_OUTPUT, espeak_PARAMETER and espeak_POSITION_TYPE in speak_lib.h, and of its options.
@@ -104,9 +106,9 @@ def _data(voice: Voice) -> str:
 def _english() -> TemporaryDirectory[str]:
     """Returns a directory of links to the data for English, and for vocal tracts."""
     reason = ""
-    for parent in (None, "/tmp"):
+    for parent in (None, Path("/tmp")):
         try:
-            directory = TemporaryDirectory(prefix="espeak-", dir=parent)
+            directory = temporary_directory("espeak", parent)
             (Path(directory.name) / "lang").mkdir()
             for name, target in _links().items():
                 (Path(directory.name) / name).symlink_to(target)

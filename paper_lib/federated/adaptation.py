@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -23,6 +22,7 @@ from paper_lib.conformer.transducer import Transducer
 from paper_lib.federated.algorithm import FederatedAlgorithm, RoundReport
 from paper_lib.federated.averaging import ServerState
 from paper_lib.federated.clients import Client, sample
+from paper_lib.locks import locked
 from paper_lib.settings import FederatedSettings
 
 logger = logging.getLogger("paper_lib")
@@ -55,9 +55,8 @@ def adapt(
     BatchNorm's running statistics stand among the weights. `measure` maps both to a dev WER; it is asked before the
     first round, after every `measure_every` and after the last. Raises ClientError.
     """
-    directory.mkdir(parents=True, exist_ok=True)
     place = directory / "state.safetensors"
-    with filelock.FileLock(directory / ".lock"):
+    with locked(directory / ".lock", label):
         start = algorithm.init(model)
         state, met = _restore(place, start) or (start, Adaptation())
         began = time.perf_counter() - met.seconds

@@ -15,11 +15,12 @@ plans with one seed meet the same clients, batches and masks.
 from __future__ import annotations
 
 import logging
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -28,10 +29,13 @@ from torch import Tensor
 
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.tokens import Tokenizer
+from paper_lib.ending import end_with
 from paper_lib.federated.averaging import CoordinateMean, ServerState, Weights, server_init, server_step
 from paper_lib.federated.clients import (
     Client,
+    absence,
     client_update,
+    clipped,
     compute_gradient,
     local_batches,
     refusal,
@@ -93,8 +97,8 @@ def federated_dropout(
     encoder layers alone, from 1, and send no others.
     The server's weight of a client is its number of utterances, for running statistics too. `workers` processes train
     clients side by side; updates are added in the order of the clients as they come, and no list of them is kept. A
-    client without utterances, or whose update cannot be used, is refused and reported, and the round goes on. Raises
-    PlanError.
+    client without utterances, that is late or fails, or whose update cannot be used, is refused and reported, and the
+    round goes on. Raises PlanError.
     """
     check_plan(plan, model_settings.encoder.layers)
     check_layers("bits", bits.bits if bits else (), model_settings.encoder.layers)
@@ -102,11 +106,12 @@ def federated_dropout(
 
     def apply(state: ServerState, clients: Sequence[Client]) -> tuple[ServerState, RoundReport]:
         full = rounded(state.model, bits)
-        refused = [f"{client.name}: it has no utterances" for client in clients if not client.items]
-        training = [client for client in clients if client.items]
+        absent = {client.name: reason for client in clients if (reason := absence(settings, client))}
+        refused = [f"{name}: {reason}" for name, reason in absent.items()]
+        training = [client for client in clients if client.name not in absent]
         masks = [client_mask(settings, plan, model_settings, state.rounds, client) for client in training]
         jobs = (
-            joblib.delayed(_train_client)(
+            joblib.delayed(_answer)(
                 settings, model_settings, extract(full, mask), mask, client, tokenizer, state.rounds, trained
             )
             for client, mask in zip(training, masks, strict=True)
@@ -114,21 +119,33 @@ def federated_dropout(
         mean, statistics, accepted = CoordinateMean(), CoordinateMean(), []
         updates = LayerUpdates(model_settings.encoder.layers)
         owed, down, up = dict(state.owed), 0, 0
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch=workers)
+        parallel = joblib.Parallel(
+            n_jobs=workers,
+            return_as="generator",
+            batch_size=1,
+            pre_dispatch=workers,
+            initializer=end_with,
+            initargs=(os.getpid(),),
+        )
         for client, mask, moved in zip(training, masks, parallel(jobs), strict=True):
-            before = owed.get(client.name, {})
-            generator = torch.Generator().manual_seed(client_seed(settings, state.rounds, f"{client.name}, rounding"))
-            update, lost = rounded_update(moved, bits, generator, extract(before, mask))
             shapes = shapes_of(state.learnt, mask)
             down += transfer_bytes(shapes, bits)
-            up += transfer_bytes({name: tensor.shape for name, tensor in update.items()}, bits)
-            if reason := refusal(update, {name: shapes[name] for name in shapes if is_trained(name, trained)}):
+            if isinstance(moved, str):
+                refused.append(f"{client.name}: {moved}")
+                continue
+            up += transfer_bytes({name: tensor.shape for name, tensor in moved.items()}, bits)
+            if reason := refusal(moved, {name: shapes[name] for name in shapes if is_trained(name, trained)}):
                 refused.append(f"{client.name}: {reason}")
             else:
+                before = owed.get(client.name, {})
+                place = client_seed(settings, state.rounds, f"{client.name}, rounding")
+                generator = torch.Generator().manual_seed(place)
+                update, lost = rounded_update(moved, bits, generator, extract(before, mask))
                 of_weights, of_statistics = (
                     {name: update[name] for name in names if name in update}
                     for names in (state.weights, state.statistics)
                 )
+                of_weights = clipped(of_weights, settings.update_clip_norm)
                 covered = coverage(mask, state.learnt)
                 mean.add(scatter(of_weights, mask, state.weights), covered, len(client.items))
                 statistics.add(of_statistics, covered, len(client.items))
@@ -211,6 +228,14 @@ def _owed(before: Weights, lost: Weights, mask: Mask, full: Weights) -> dict[str
     held = dict(before) or {name: torch.zeros_like(tensor) for name, tensor in full.items()}
     sent, now = coverage(mask, full), scatter(lost, mask, full)
     return held | {name: torch.where(sent[name] > 0, tensor, held[name]) for name, tensor in now.items()}
+
+
+def _answer(*arguments: Any) -> dict[str, Tensor] | str:
+    """Returns the update of a client, or why there is none: a device may fail, and the round goes on."""
+    try:
+        return _train_client(*arguments)
+    except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
+        return " ".join(f"it failed: {type(error).__name__}: {error}".split())
 
 
 def _train_client(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -125,6 +126,25 @@ def compute_gradient(
     model.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+
+
+def absence(settings: FederatedSettings, client: Client) -> str | None:
+    """Returns why a client has no part in a round, or nothing where it trains."""
+    if not client.items:
+        return "it has no utterances"
+    frames = settings.local_epochs * sum(shard.utterances[index].frames for shard, index in client.items)
+    if settings.deadline_frames is not None and frames > settings.deadline_frames:
+        return f"it is late: it has {frames} frames to train on, and {settings.deadline_frames} are before the deadline"
+    return None
+
+
+def clipped(update: dict[str, Tensor], norm: float | None) -> dict[str, Tensor]:
+    """Returns `update`, or where its norm is larger than `norm`, what is left of it at that norm."""
+    if norm is None:
+        return update
+    # In float64: of what is 10⁶ times too large the squares might be too many.
+    length = math.sqrt(sum(float(tensor.double().square().sum()) for tensor in update.values()))
+    return {name: tensor * (norm / length) for name, tensor in update.items()} if length > norm else update
 
 
 def refusal(update: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> str | None:

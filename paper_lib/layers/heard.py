@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict
 from itertools import zip_longest
@@ -16,6 +18,8 @@ from paper_lib.evaluation import Spoken
 from paper_lib.files import atomic_write
 from paper_lib.layers.applying import Weights
 from paper_lib.layers.planning import Reset
+
+logger = logging.getLogger("paper_lib")
 
 QUESTION = "sweep.json"
 
@@ -45,20 +49,41 @@ class HeardDirectory:
         path = directory / QUESTION
         if not path.exists():
             atomic_write(path, _json(question))
-        elif different := _differences(json.loads(path.read_text(encoding="utf-8")), question):
+            return
+        try:
+            there = json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged ({error}). Give another directory") from None
+        if different := _differences(there, question):
             raise ValueError(f"{directory} holds another sweep: {'; '.join(different)}. Give another directory")
 
     def heard(self, reset: Reset | None) -> list[str] | None:
         """Returns what was heard under `reset`, or by the intact model, [utterances]; None: not yet."""
         path = self._path(reset)
-        return list(json.loads(path.read_text(encoding="utf-8"))["heard"]) if path.exists() else None
+        try:
+            content = json.loads(path.read_bytes())
+            heard = list(content["heard"])
+            if content["checksum"] == _checksum(heard):
+                return heard
+            reason = "its checksum does not match"
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            reason = f"it cannot be read: {type(error).__name__}: {error}"
+        logger.warning("%s is damaged (%s): it is heard again", path, reason)
+        return None
 
     def keep(self, reset: Reset | None, heard: list[str]) -> None:
         """Stores what was heard."""
-        atomic_write(self._path(reset), _json({"reset": reset.dictionary() if reset else None, "heard": heard}))
+        told = {"reset": reset.dictionary() if reset else None, "heard": heard, "checksum": _checksum(heard)}
+        atomic_write(self._path(reset), _json(told))
 
     def _path(self, reset: Reset | None) -> Path:
         return self.directory / f"{reset.digest() if reset else 'intact'}.json"
+
+
+def _checksum(heard: list[str]) -> str:
+    return hashlib.sha256(json.dumps(heard).encode()).hexdigest()
 
 
 def _json(content: Any) -> bytes:

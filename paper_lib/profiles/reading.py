@@ -61,7 +61,8 @@ def resolve(name: str, directory: Path | None = None) -> str:
     except (OSError, ValueError, RuntimeError) as error:  # too long, a byte that no path has, an unknown user
         raise ProfileError(f"{shown(name)} is no path: {error}") from None
     if not found:
-        raise ProfileError(f"there is no file {path}")
+        named = str(path)
+        raise ProfileError(f"there is no file {named if named.isprintable() else shown(named)}")
     if path.stem in BUILT_IN:
         raise ProfileError(f"{path} has the name of a built-in profile; call it anything but {', '.join(BUILT_IN)}")
     return str(path)

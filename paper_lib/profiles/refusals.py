@@ -87,7 +87,10 @@ def _models_at(path: tuple[str, ...], tables: Mapping[str, Any]) -> list[type[Ba
         # Where none has a field of this name, it is the key of a dictionary: a size.
         models = [model for field in fields for model in _models_in(field.annotation)] or models
     if isinstance(table, dict) and "source" in table:
-        models = [model for model in models if model.model_fields["source"].default == table["source"]]
+        # No table but that of a corpus has a source, whatever a file says.
+        corpora = [model for model in models if "source" in model.model_fields]
+        if corpora:
+            models = [model for model in corpora if model.model_fields["source"].default == table["source"]]
     return models
 
 

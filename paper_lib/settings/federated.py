@@ -88,6 +88,17 @@ class FederatedSettings(Settings):
         default=None, description="of the clients' products, as in TrainingSettings; on CUDA too, where it is named"
     )
     failure_rate: Fraction = Field(default=0.0, description="share of the sampled clients that never answer")
+    deadline_frames: Positive | None = Field(
+        default=None,
+        description="frames of 10 ms, all local epochs together, that a client can train on before its round ends; "
+        "who has more is late and refused; none: the round waits for everyone",
+    )
+    update_clip_norm: float | None = Field(
+        default=None,
+        gt=0,
+        description="largest norm of an update of the weights; the server scales a larger one down to it; none: it "
+        "takes updates as they come",
+    )
     masks: Literal["client", "round"] = Field(default="client", description="what draws its own dropped units")
     kept_units: Literal["scaled"] | None = Field(
         default=None,

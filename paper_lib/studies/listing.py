@@ -11,6 +11,7 @@ from paper_lib.profiles import Profile
 from paper_lib.settings import TrainingRun
 from paper_lib.studies.inventory import Inventory, Wanted
 from paper_lib.studies.measurements import Measurement, is_cached, run_of
+from paper_lib.trainings import mixed_trainings
 
 if TYPE_CHECKING:  # It takes torch, which a list of what is all there does without.
     from paper_lib.studies.costs import Times
@@ -27,15 +28,16 @@ def listing(profile: Profile, workers: int | None = None) -> list[str]:
     inventory = Inventory(profile)
     wanted = inventory.wanted()
     missing = [one.measurement for one in wanted if one.record is None]
+    mixed = mixed_trainings(one.record for one in wanted if one.record)
     if not missing:
-        return [*_chapters(inventory, wanted, lambda _: None), f"all {len(wanted)} records are there"]
+        return [*_chapters(inventory, wanted, lambda _: None), *mixed, f"all {len(wanted)} records are there"]
 
     from paper_lib.jobs import default_workers
     from paper_lib.studies.computing import compute_device
     from paper_lib.studies.costs import Times
 
     times = Times(((one.measurement, one.record) for one in wanted if one.record), compute_device())
-    lines = _chapters(inventory, wanted, times.seconds)
+    lines = [*_chapters(inventory, wanted, times.seconds), *mixed]
     unnamed, again = inventory.unnamed, _trained_again(wanted)
     if unnamed:
         lines.append(

@@ -27,8 +27,9 @@ def make(profile: Profile, workers: int | None = None, tell: Callable[[str], obj
     measured, and a training or an adaptation goes on where it was. Raises MeasurementError; what was made stays.
     """
     inventory = Inventory(profile)
+    lacking = [one.measurement for one in inventory.wanted() if one.record is None]
     try:
-        prepare_corpora(one.measurement for one in inventory.wanted() if one.record is None)
+        prepare_corpora(lacking)
     except (OSError, ValueError, RuntimeError) as error:  # no recordings, one that cannot be used, no synthesiser
         raise MeasurementError(f"there is no speech to measure with: {error}") from error
     names: dict[tuple[str, str], str] = {}

@@ -172,7 +172,9 @@ def not_measured(profile: Profile) -> NotMeasuredError:
 
 def store_of(profile: Profile) -> Store:
     """Returns the profile's store: in the cache where the book computes afresh, in git where results are published."""
-    return Store(published_records(profile.name)) if is_published(profile) else Store(cache_root() / "records")
+    if is_published(profile):
+        return Store(published_records(profile.name), published=True)
+    return Store(cache_root() / "records")
 
 
 def directory_of(run: TrainingRun) -> Path:

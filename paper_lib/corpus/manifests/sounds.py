@@ -16,11 +16,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import filelock
 import joblib
 import numpy as np
 import soundfile
-from joblib.externals.loky import ProcessPoolExecutor
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -37,7 +35,9 @@ from paper_lib.corpus.recordings import (
     samples_of,
 )
 from paper_lib.corpus.splicing import find_speech
-from paper_lib.files import atomic_write
+from paper_lib.files import atomic_write, kept_in
+from paper_lib.locks import locked
+from paper_lib.workers import Workers
 
 logger = logging.getLogger("paper_lib")
 
@@ -114,7 +114,7 @@ def examine(
     """
     files: dict[str, Examined] = {}
     absent: dict[str, PartError] = {}
-    with filelock.FileLock(f"{store}.lock"):
+    with locked(Path(f"{store}.lock"), f"the check of recordings in {store}"):
         known = _read(store)
         tasks = []
         for path, parts in wanted.items():
@@ -221,22 +221,19 @@ def _examined(tasks: Sequence[tuple[str, Sequence[Part]]], workers: int) -> Iter
                 yield path, _examine(path, parts)
                 bar.update()
             return
-        executor = ProcessPoolExecutor(min(workers, len(chunks)))
-        try:
-            for pairs in executor.map(_examine_all, chunks):
-                yield from pairs
+        with Workers(min(workers, len(chunks))) as processes:
+            for future in [processes.submit(_examine_all, chunk) for chunk in chunks]:
+                yield from (pairs := future.result())
                 bar.update(len(pairs))
-        finally:
-            executor.shutdown(kill_workers=True)
 
 
 def _read(store: Path) -> dict[str, Examined]:
     """Returns what is known of files; nothing where another version, or damage, wrote it."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), kept_in(store):
         try:
             content: dict[str, Any] = json.loads(store.read_bytes())
             if content["version"] == VERSION:
                 return {path: Examined(**file) for path, file in content["files"].items()}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             logger.warning("%s is damaged (%s): the recordings are checked again", store, error)
     return {}
