@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
-import joblib
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,6 +30,7 @@ from paper_lib.corpus.tokens import Tokenizer
 from paper_lib.federated.averaging import CoordinateMean, ServerState, Weights, server_init, server_step
 from paper_lib.federated.clients import (
     Client,
+    alone,
     client_update,
     compute_gradient,
     local_batches,
@@ -51,6 +51,7 @@ from paper_lib.federated.dropout import (
 from paper_lib.federated.plans import check_layers, check_plan
 from paper_lib.federated.quantisation import rounded, rounded_update, transfer_bytes
 from paper_lib.federated.updates import LayerUpdates
+from paper_lib.jobs import LOCAL, Engine, run_in_order
 from paper_lib.settings import BitsPlan, DropoutPlan, FederatedSettings, TransducerSettings
 from paper_lib.threads import one_thread
 
@@ -86,15 +87,17 @@ def federated_dropout(
     workers: int = 1,
     bits: BitsPlan | None = None,
     trained: tuple[int, ...] | None = None,
+    engine: Engine = LOCAL,
 ) -> FederatedAlgorithm:
     """Returns FedAvg in which each client trains the sub-model that `plan` leaves it.
 
     With `bits` a client receives rounded weights, and the server rounded updates. With `trained` clients move those
     encoder layers alone, from 1, and send no others.
     The server's weight of a client is its number of utterances, for running statistics too. `workers` processes train
-    clients side by side; updates are added in the order of the clients as they come, and no list of them is kept. A
-    client without utterances, or whose update cannot be used, is refused and reported, and the round goes on. Raises
-    PlanError.
+    clients side by side, on this machine or by another `engine` on a cluster, each node of which receives the weights
+    once a round; updates are added in the order of the clients as they come, and no list of them is kept. A client
+    without utterances, or whose update cannot be used, is refused and reported, and the round goes on. Raises
+    PlanError and ClusterError.
     """
     check_plan(plan, model_settings.encoder.layers)
     check_layers("bits", bits.bits if bits else (), model_settings.encoder.layers)
@@ -106,16 +109,22 @@ def federated_dropout(
         training = [client for client in clients if client.items]
         masks = [client_mask(settings, plan, model_settings, state.rounds, client) for client in training]
         jobs = (
-            joblib.delayed(_train_client)(
-                settings, model_settings, extract(full, mask), mask, client, tokenizer, state.rounds, trained
+            (
+                settings,
+                model_settings,
+                mask,
+                client if engine.is_here else alone(client),
+                tokenizer,
+                state.rounds,
+                trained,
             )
             for client, mask in zip(training, masks, strict=True)
         )
         mean, statistics, accepted = CoordinateMean(), CoordinateMean(), []
         updates = LayerUpdates(model_settings.encoder.layers)
         owed, down, up = dict(state.owed), 0, 0
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch=workers)
-        for client, mask, moved in zip(training, masks, parallel(jobs), strict=True):
+        answers = run_in_order(_train_client, full, jobs, workers, engine)
+        for client, mask, moved in zip(training, masks, answers, strict=True):
             before = owed.get(client.name, {})
             generator = torch.Generator().manual_seed(client_seed(settings, state.rounds, f"{client.name}, rounding"))
             update, lost = rounded_update(moved, bits, generator, extract(before, mask))
@@ -214,9 +223,9 @@ def _owed(before: Weights, lost: Weights, mask: Mask, full: Weights) -> dict[str
 
 
 def _train_client(
+    full: dict[str, Tensor],
     settings: FederatedSettings,
     model_settings: TransducerSettings,
-    received: dict[str, Tensor],
     mask: Mask,
     client: Client,
     tokenizer: Tokenizer,
@@ -226,6 +235,7 @@ def _train_client(
     with one_thread():
         seed = client_seed(settings, round_, client.name)
         batches = local_batches(settings, client, (seed,))
+        received = extract(full, mask)
         return client_update(settings, model_settings, received, mask, batches, tokenizer, seed, trained)
 
 
