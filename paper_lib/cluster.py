@@ -98,8 +98,9 @@ def _connect(address: str | None) -> Any:
             logging_level=logging.ERROR,
             **settings,
         )
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ClusterError(f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # Ray raises bare ones, too
+        what = f"no Ray cluster answers at {address}" if address else "Ray does not start on this machine"
+        raise ClusterError(f"{what}: {str(error).splitlines()[0]}") from error
     return ray
 
 
