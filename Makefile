@@ -10,6 +10,8 @@ UV := $(BIN)/uv
 INSTALLED := $(VENV)/installed
 # What the benchmark compares with lives apart, and sees the packages of the book.
 PEERS := .venv-peers
+# Ray lives apart too: nobody needs it on one machine.
+ENGINES := .venv-engines
 # What is installed names the directory of the checkout: in one that was moved or copied, it is installed again.
 PLACE := $(shell cat $(INSTALLED) 2>/dev/null)
 ifneq ($(PLACE),$(CURDIR))
@@ -19,10 +21,12 @@ endif
 # From where pip and uv install, a user's own settings may say; not where to, and not which versions.
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_DRY_RUN PIP_NO_DEPS PIP_CONSTRAINT
 unexport UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE UV_RESOLUTION UV_PRERELEASE
+# What the book's own environment has; ray is left to those who have a cluster.
+EXTRAS := $(foreach extra,book pdf lab tables dev,--extra $(extra))
 # A file of tests stays in one process, so that its book is built once.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help setup book lab pdf links bench test test-fast lint format lock clean
+.PHONY: help setup book lab pdf links bench test test-fast test-engines lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -53,6 +57,9 @@ test: lint ## check the code and pass every test, the whole book at profile smok
 test-fast: lint ## the same without the whole book and other slow tests
 	$(PYTEST) -m "not book"
 
+test-engines: $(ENGINES)/installed ## run the tests on a Ray cluster of two nodes (installs 0.3 GB once; wants a machine that is free)
+	$(ENGINES)/bin/python -m pytest -p no:xdist tests/test_cluster.py
+
 lint: $(INSTALLED) ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -63,7 +70,7 @@ format: $(INSTALLED) ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 lock: $(UV) ## pin requirements.lock to what pyproject.toml asks for; pins that still fit stay
-	$(UV) pip compile --quiet --universal --python-version 3.11 --all-extras --custom-compile-command "make lock" \
+	$(UV) pip compile --quiet --universal --python-version 3.11 $(EXTRAS) --custom-compile-command "make lock" \
 		pyproject.toml --output-file requirements.lock
 
 clean: ## remove what was built; .venv and the cache of corpora, models and records stay
@@ -93,4 +100,12 @@ $(PEERS)/installed: $(INSTALLED) benchmarks/peers.txt
 		> "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/book.pth"
 	$(PEERS)/bin/python -m pip install --no-user --quiet --disable-pip-version-check --no-deps \
 		--requirement benchmarks/peers.txt
+	@touch $@
+
+$(ENGINES)/installed: $(INSTALLED) tests/engines.txt
+	$(BIN)/python -m venv --clear $(ENGINES)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(ENGINES)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/book.pth"
+	$(ENGINES)/bin/python -m pip install --no-user --quiet --disable-pip-version-check \
+		--constraint requirements.lock --requirement tests/engines.txt
 	@touch $@

@@ -61,6 +61,31 @@ def profile_option(help: str, **settings: Any) -> Callable[[Callable[..., Any]],
     return click.option("--profile", type=NamedProfile(), metavar="NAME|FILE", help=help, **settings)
 
 
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that say where a command's jobs run."""
+    for option in (
+        click.option("--address", metavar="HOST:PORT|auto", help="Of the Ray cluster; by default one begun here."),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="Where it is computed: on this machine, or on a Ray cluster whose nodes share PAPER_LIB_CACHE.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _engine(name: str, address: str | None) -> Any:
+    """Returns the `Engine` of the options."""
+    from paper_lib.jobs import Engine
+
+    if address and name == "local":
+        raise click.UsageError(f"--address {address} is of a Ray cluster: give --engine ray too")
+    return Engine("ray", address) if name == "ray" else Engine()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """A book on the layers of a Conformer speech recogniser, and the experiments behind it."""
@@ -141,7 +166,8 @@ def links(root: Path) -> None:
 @click.option("--study", required=True, help="The chapter whose records are computed.")
 @profile_option("How much is computed, on what corpus, with which models.", required=True)
 @parameter_option
-def run(study: str, profile: str, parameters: dict[str, str]) -> None:
+@engine_options
+def run(study: str, profile: str, parameters: dict[str, str], engine: str, address: str | None) -> None:
     """Compute the records of a study in the terminal, without a notebook.
 
     It takes the chapter's parameters; those that only say what the page shows play no part.
@@ -153,6 +179,7 @@ def run(study: str, profile: str, parameters: dict[str, str]) -> None:
     except ParameterError as error:
         raise click.UsageError(str(error)) from None
 
+    from paper_lib.cluster import ClusterError
     from paper_lib.profiles import profile_of
     from paper_lib.studies import STUDIES
     from paper_lib.studies.measurements import NotMeasuredError
@@ -161,18 +188,48 @@ def run(study: str, profile: str, parameters: dict[str, str]) -> None:
         raise click.UsageError(f"chapter {study} computes no records; these do: {', '.join(STUDIES)}")
     plan = STUDIES[study]
     wanted = {name: value for name, value in values.items() if name in signature(plan).parameters}
+    asked = plan(**wanted | {"profile": profile_of(values["profile"])})
     try:
-        lines = plan(**wanted | {"profile": profile_of(values["profile"])}).summary()
-    except NotMeasuredError as error:
+        asked.measure(engine=_engine(engine, address))
+        lines = asked.summary()
+    except (NotMeasuredError, ClusterError) as error:
         raise click.ClickException(str(error)) from None
     click.echo("\n".join(lines))
+
+
+@main.command()
+@profile_option("Whose model.", required=True)
+@click.option(
+    "--model", type=click.Choice(["S", "M", "L", "clients"]), required=True, help="A size; clients: what they adapt."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights, batches and masks.")
+def train(profile: str, model: Any, seed: int) -> None:
+    """Train one model; on several devices, torchrun --nproc-per-node N -m paper_lib train ... does.
+
+    The model stays in the cache, where `records --make` and `run` find it. Killed and started again it goes on.
+    """
+    from paper_lib.processes import ProcessesError
+    from paper_lib.profiles import profile_of
+    from paper_lib.studies.together import run_named, train
+    from paper_lib.training import NonFiniteLossError
+
+    of = profile_of(profile)
+    try:
+        record = train(of, run_named(of, model, seed))
+    except (ProcessesError, NonFiniteLossError) as error:
+        raise click.ClickException(str(error)) from None
+    if record:
+        losses, wers = record.result["losses"], list(record.result["dev_wer"].values())
+        wer = f", WER {100 * wers[-1]:.2f} % on dev speech" if wers else ""
+        click.echo(f"loss {losses[-1]:.2f} nats an utterance{wer}  {record.kind}/{record.digest}.json")
 
 
 @main.command()
 @profile_option("Whose records.", required=True)
 @click.option("--make", "making", is_flag=True, help="Make what is missing; killed and started again it goes on.")
 @click.option("--workers", type=click.IntRange(min=1), help="Measurements at a time; by default one per core, or GPU.")
-def records(profile: str, making: bool, workers: int | None) -> None:
+@engine_options
+def records(profile: str, making: bool, workers: int | None, engine: str, address: str | None) -> None:
     """List what is measured for the chapters, what is missing, and how long that will take; or make it."""
     from paper_lib.profiles import profile_of
 
@@ -185,7 +242,7 @@ def records(profile: str, making: bool, workers: int | None) -> None:
     from paper_lib.studies.making import MeasurementError, make
 
     try:
-        make(profile_of(profile), workers, click.echo)
+        make(profile_of(profile), workers, click.echo, _engine(engine, address))
     except MeasurementError as error:
         raise click.ClickException(str(error)) from None
 

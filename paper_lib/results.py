@@ -147,6 +147,30 @@ def computed_with_page(record: Record) -> bool:
     return PAGE in os.environ and record.provenance.get("page") == os.environ[PAGE]
 
 
+def computed(
+    kind: str,
+    settings: Settings,
+    compute: Callable[[], Mapping[str, Any]],
+    *,
+    corpus: str,
+    seeds: Sequence[int] = (),
+) -> Record:
+    """Returns the record of what `compute` returns, made now and here; arguments as in `Store.get_or_compute`."""
+    began = time.perf_counter()
+    # By way of JSON: what is returned now has the types that it will have when it is read.
+    result = json.loads(json.dumps(dict(compute())))
+    provenance = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.perf_counter() - began, 3),
+        "seeds": list(seeds),
+        "corpus": corpus,
+        "machine": machine(),
+        "versions": versions(),
+        "page": os.environ.get(PAGE),
+    }
+    return Record(kind, record_digest(kind, settings, corpus), settings.model_dump(mode="json"), provenance, result)
+
+
 class Store:
     """Records in `directory`, one file each.
 
@@ -187,25 +211,17 @@ class Store:
         """Returns the stored record, or computes, stores and returns it; `seeds` are for the provenance."""
         if (record := self.get(kind, settings, corpus)) is not None:
             return record
-        began = time.perf_counter()
-        # By way of JSON: what is returned now has the types that it will have when it is read.
-        result = json.loads(json.dumps(dict(compute())))
-        provenance = {
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - began, 3),
-            "seeds": list(seeds),
-            "corpus": corpus,
-            "machine": machine(),
-            "versions": versions(),
-            "page": os.environ.get(PAGE),
-        }
-        digest = record_digest(kind, settings, corpus)
-        record = Record(kind, digest, settings.model_dump(mode="json"), provenance, result)
-        # The test comes first: there is no record without it.
-        shared = {TEST: self._tests.put(result[TEST])} if TEST in result else {}
-        atomic_write(self._path(kind, digest), _serialize(replace(record, result=result | shared)))
-        _consulted[kind, digest] = record
+        record = computed(kind, settings, compute, corpus=corpus, seeds=seeds)
+        self.put(record)
         return record
+
+    def put(self, record: Record) -> None:
+        """Stores a record, which may have been computed on another machine."""
+        # The test comes first: there is no record without it.
+        shared = {TEST: self._tests.put(record.result[TEST])} if TEST in record.result else {}
+        content = _serialize(replace(record, result=record.result | shared))
+        atomic_write(self._path(record.kind, record.digest), content)
+        _consulted[record.kind, record.digest] = record
 
     def _read(self, path: Path) -> Record | None:
         damaged = path

@@ -11,28 +11,32 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from paper_lib.checkpoint import DamagedFileError, content_digest, load_tensors, save_tensors
 from paper_lib.conformer.decoding import transcribe
 from paper_lib.conformer.loss import transducer_loss
+from paper_lib.conformer.normalization import MaskedBatchNorm
 from paper_lib.conformer.products import multiplies_bf16
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.augment import spec_augment
-from paper_lib.corpus.batches import WINDOW, Batch, collate, evaluation_batches, training_batches
+from paper_lib.corpus.batches import WINDOW, Batch, Item, collate, evaluation_batches, training_batches
 from paper_lib.corpus.tokens import Tokenizer, make_tokenizer
 from paper_lib.evaluation import wer
 from paper_lib.locks import locked
+from paper_lib.processes import ALONE, Processes, Share
 from paper_lib.schedule import last_step, learning_rate
 from paper_lib.settings import Split, TrainingRun
 
@@ -57,6 +61,7 @@ class History:
     distances: dict[str, list[float]] = field(default_factory=dict)  # ‖W(t) - W(0)‖_F by weight matrix
     distance_steps: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    processes: int = 1  # that trained together, at most
 
 
 @dataclass(frozen=True)
@@ -98,23 +103,31 @@ class Objective(nn.Module):
         self.model = Transducer(run.model)
         self.ctc = nn.Linear(run.model.encoder.dim, run.model.vocabulary)
 
-    def forward(self, batch: Batch, masks: torch.Generator) -> Tensor:
-        """Returns the loss, nats per utterance; where the networks run in bf16, the losses are in float32."""
+    def forward(self, batch: Batch, masks: torch.Generator, share: Share | None = None) -> Tensor:
+        """Returns the loss, nats per utterance; where the networks run in bf16, the losses are in float32.
+
+        Where `batch` is one process's `share` of one, the mean over the processes is the whole batch's loss.
+        """
         device = batch.features.device
         bf16 = device.type == "cuda" or (self.settings.precision == "bf16" and multiplies_bf16(device))
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             features = self.model.normalize(batch.features)
-            features = spec_augment(features, batch.frames, self.settings.augment, masks)
+            if share:
+                features = spec_augment(features, share.frames, self.settings.augment, masks, share.rows)
+            else:
+                features = spec_augment(features, batch.frames, self.settings.augment, masks)
             encoded, frames = self.model.encoder(features, batch.frames)
             logits = self.model.logits(encoded, batch.targets)
-        loss = transducer_loss(logits, batch.targets, frames, batch.lengths, BLANK).mean()
+        losses = transducer_loss(logits, batch.targets, frames, batch.lengths, BLANK)
         if self.settings.ctc_weight:
             scores = self.ctc(encoded.float()).log_softmax(-1).transpose(0, 1)
             ctc = nn.functional.ctc_loss(
                 scores, batch.targets, frames, batch.lengths, BLANK, reduction="none", zero_infinity=True
             )
-            loss = loss + self.settings.ctc_weight * ctc.mean()
-        return loss
+            if not share:
+                return losses.mean() + self.settings.ctc_weight * ctc.mean()
+            losses = losses + self.settings.ctc_weight * ctc
+        return share.weight * losses.sum() if share else losses.mean()
 
 
 def decay_groups(objective: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -143,21 +156,25 @@ def fit(
     device: torch.device,
     position: int = 0,
     base: Fit | None = None,
+    processes: Processes = ALONE,
 ) -> Fit:
     """Trains the model of `run` in `directory`, from its last checkpoint if there is one, and returns it.
 
     A finished training is loaded. Training speech that is not in the cache is made by other processes meanwhile.
-    `position` is the progress bar's line; `base` is the training that a fine-tuning begins with. Raises
-    NonFiniteLossError, StorageError, and ValueError for a corpus without training or dev speech.
+    `position` is the progress bar's line; `base` is the training that a fine-tuning begins with. Several `processes`
+    train together and return the same; the first of them writes the files. Raises NonFiniteLossError, StorageError,
+    ProcessesError where the processes see other checkpoints, and ValueError for a corpus without training or dev
+    speech.
     """
     if empty := [split for split in TRAINING_SPLITS if not corpus.count(split)]:
         raise ValueError(f"the corpus has no {empty[0]} speech: a training needs {' and '.join(TRAINING_SPLITS)}")
-    with (
-        locked(directory / ".lock", _label(run)),
-        torch.random.fork_rng(devices=_cuda_devices(device)),
-        corpus.prefetch("train", range(corpus.shards("train"))),
-    ):
-        session = _Session(run, corpus, base, directory, device)
+    with torch.random.fork_rng(devices=_cuda_devices(device)), ExitStack() as held:
+        if processes.is_first:
+            held.enter_context(locked(directory / ".lock", _label(run)))
+            held.enter_context(corpus.prefetch("train", range(corpus.shards("train"))))
+        processes.gather(None)  # The others wait until nobody else writes here.
+        session = _Session(run, corpus, base, directory, device, processes)
+        processes.agree("the step of the last checkpoint", session.step)
         session.run_to_end(position)
         return session.result()
 
@@ -171,23 +188,36 @@ def _label(run: TrainingRun) -> str:
     return f"train {run.model.encoder.dim}x{run.model.encoder.layers} seed {run.seed}"
 
 
+def _seed(*place: int) -> int:
+    return int(np.random.SeedSequence(place).generate_state(1)[0])
+
+
 def _snapshot(directory: Path, step: int) -> Path:
     return directory / f"snapshot-{step}.safetensors"
 
 
 def _cuda_devices(device: torch.device) -> list[int]:
-    return [device.index or 0] if device.type == "cuda" else []
+    if device.type != "cuda":
+        return []
+    return [torch.cuda.current_device() if device.index is None else device.index]
 
 
 class _Session:
     """The state of a training: objective, optimizer, history; `run_to_end` is the loop."""
 
     def __init__(
-        self, run: TrainingRun, corpus: Corpus, base: Fit | None, directory: Path, device: torch.device
+        self,
+        run: TrainingRun,
+        corpus: Corpus,
+        base: Fit | None,
+        directory: Path,
+        device: torch.device,
+        processes: Processes,
     ) -> None:
         self.run, self.corpus = run, corpus
         self.tokenizer = base.tokenizer if base else _tokenizer(run, corpus)
         self.directory, self.device = directory, device
+        self.processes = processes
         self.history = History()
         torch.manual_seed(run.seed)
         self.objective = Objective(run)
@@ -223,26 +253,36 @@ class _Session:
             return
         self.objective.train()
         self.optimizer = self._make_optimizer()
-        if self.step == 0:
+        self.history.processes = max(self.history.processes, self.processes.count)
+        together = self._together()
+        if self.step == 0 and self.processes.is_first:
             save_tensors(self.directory / "initial.safetensors", self.initial)
             if 0 in (settings.snapshots or ()):
                 self._keep_layers()
         began = time.perf_counter() - self.history.seconds
-        with tqdm(total=self.last_step, initial=self.step, desc=_label(run), position=position, unit="step") as bar:
-            for batch in self._batches():
-                loss = self._update(batch)
+        with tqdm(
+            total=self.last_step,
+            initial=self.step,
+            desc=_label(run),
+            position=position,
+            unit="step",
+            disable=not self.processes.is_first,
+        ) as bar:
+            for batch, share in self._batches():
+                loss = self._update(together, batch, share)
                 self.history.losses.append(loss)
                 bar.set_postfix(loss=f"{loss:.2f}", dev_wer=self._last_dev_wer(), refresh=False)
                 bar.update()
                 last = self.step == self.last_step
                 if self.step % settings.distance_every == 0 or self.step == 1 or last:
                     self._record_distances()
-                if self.step in (settings.snapshots or ()):
+                if self.step in (settings.snapshots or ()) and self.processes.is_first:
                     self._keep_layers()
                 if self.step % settings.checkpoint_every == 0 or last:
                     self._measure_dev_wer()
                     self.history.seconds = time.perf_counter() - began
-                    self._save()
+                    if self.processes.is_first:
+                        self._save()
                     bar.total = self.last_step
                 if last:
                     break
@@ -263,34 +303,53 @@ class _Session:
         optimizer.load_state_dict({"state": self.moments, "param_groups": optimizer.state_dict()["param_groups"]})
         return optimizer
 
-    def _batches(self) -> Iterator[Batch]:
-        """Yields the batches that are left, each collated while the one before it is trained on where that helps."""
+    def _together(self) -> nn.Module:
+        """Returns the objective, whose gradients are averaged over the processes where there are several."""
+        if self.processes.count == 1:
+            return self.objective
+        # Statistics need no copies of the first process's: all compute the same.
+        return nn.parallel.DistributedDataParallel(
+            self.objective, broadcast_buffers=False, find_unused_parameters=not self.run.training.ctc_weight
+        )
+
+    def _batches(self) -> Iterator[tuple[Batch, Share | None]]:
+        """Yields the batches that are left, of each the rows that this process has; None: all.
+
+        Each is collated while the one before it is trained on where that helps.
+        """
         settings = self.run.training
         batches = training_batches(self.corpus, settings.batch_frames, self.run.seed, settings.sorted_epochs or 0)
         left = islice(batches, self.step, settings.steps)
         if self.device.type == "cpu":
-            yield from (collate(items, self.tokenizer) for items in left)
+            yield from map(self._own_rows, left)
             return
         with ThreadPoolExecutor(1) as thread:
-            ahead: deque[Future[Batch]] = deque()
+            ahead: deque[Future[tuple[Batch, Share | None]]] = deque()
             for items in left:
-                ahead.append(thread.submit(collate, items, self.tokenizer))
+                ahead.append(thread.submit(self._own_rows, items))
                 if len(ahead) > AHEAD:
-                    yield ahead.popleft().result().to(self.device)
+                    batch, share = ahead.popleft().result()
+                    yield batch.to(self.device), share
             while ahead:
-                yield ahead.popleft().result().to(self.device)
+                batch, share = ahead.popleft().result()
+                yield batch.to(self.device), share
 
-    def _update(self, batch: Batch) -> float:
+    def _own_rows(self, items: Sequence[Item]) -> tuple[Batch, Share | None]:
+        share = self.processes.share([shard.utterances[index].frames for shard, index in items])
+        return collate([items[row] for row in share.rows] if share else items, self.tokenizer), share
+
+    def _update(self, together: nn.Module, batch: Batch, share: Share | None) -> float:
         settings = self.run.training
-        seed = int(np.random.SeedSequence((self.run.seed, self.step)).generate_state(1)[0])
-        torch.manual_seed(seed)
+        seed = _seed(self.run.seed, self.step)
+        torch.manual_seed(seed if self.processes.is_first else _seed(self.run.seed, self.step, self.processes.rank))
+        self._sum_statistics(share.total if share else None)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(settings, self.step, self.last_step)
-        loss = self.objective(batch, torch.Generator().manual_seed(seed))
+        loss = together(batch, torch.Generator().manual_seed(seed), share)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.objective.parameters(), settings.clip_norm)
-        value, norm_value = float(loss.detach()), float(norm)
+        value, norm_value = self._mean(loss.detach()), float(norm)
         if not (math.isfinite(value) and math.isfinite(norm_value)):
             ids = ", ".join(utterance.id for utterance in batch.utterances)
             raise NonFiniteLossError(
@@ -299,6 +358,18 @@ class _Session:
             )
         self.optimizer.step()
         return value
+
+    def _sum_statistics(self, total: Callable[[Tensor], Tensor] | None) -> None:
+        """Gives BatchNorm the sum over the processes."""
+        for module in self.objective.modules():
+            if isinstance(module, MaskedBatchNorm):
+                module.total = total
+
+    def _mean(self, loss: Tensor) -> float:
+        """Returns the whole batch's loss, by those of the processes."""
+        if self.processes.count > 1:
+            torch.distributed.all_reduce(loss)
+        return float(loss) / self.processes.count
 
     @torch.no_grad()
     def _record_distances(self) -> None:
@@ -314,8 +385,9 @@ class _Session:
 
     def _measure_dev_wer(self) -> None:
         batches = evaluation_batches(self.corpus, "dev", 4 * self.run.training.batch_frames, DEV_UTTERANCES)
-        pairs = transcribe(self.objective.model, batches, self.tokenizer, self.device)
-        self.history.dev_wer[self.step] = wer(pairs)
+        own = batches[self.processes.rank :: self.processes.count]
+        pairs = transcribe(self.objective.model, own, self.tokenizer, self.device)
+        self.history.dev_wer[self.step] = wer(list(chain.from_iterable(self.processes.gather(pairs))))
         self.objective.train()
 
     def _last_dev_wer(self) -> str:
@@ -348,6 +420,7 @@ class _Session:
                 self.moments.setdefault(int(index), {})[key] = tensor
 
     def result(self) -> Fit:
+        self._sum_statistics(None)
         model = self.objective.model.eval()
         digest = content_digest({name: tensor.cpu() for name, tensor in model.state_dict().items()}, {})
         return Fit(model, self.initial, self.tokenizer, self.history, digest, self.directory)

@@ -22,7 +22,9 @@ from tiny_book import CHECKOUT
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 LOCK = (CHECKOUT / "requirements.lock").read_text()
 LOCKED = [Requirement(line) for line in LOCK.splitlines() if line and not line.lstrip().startswith("#")]
-REQUIRED = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
+EXTRAS = PROJECT["optional-dependencies"]
+APART = "ray"  # the extra that has an environment of its own, and a lock of its own
+REQUIRED = [*PROJECT["dependencies"], *(line for name, lines in EXTRAS.items() if name != APART for line in lines)]
 ENVIRONMENTS = [
     {"sys_platform": platform, "python_version": python, "python_full_version": f"{python}.7"}
     for platform in ("linux", "darwin")
@@ -43,6 +45,13 @@ def test_the_lock_pins_every_requirement_once_on_every_platform(environment: dic
     assert len(pins) == len(active)
     for requirement in map(Requirement, REQUIRED):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
+
+
+def test_the_engine_apart_is_pinned_to_what_its_extra_allows() -> None:
+    (pin,) = [Requirement(line) for line in (CHECKOUT / "tests" / "engines.txt").read_text().splitlines()[1:]]
+    (asked,) = map(Requirement, EXTRAS[APART])
+    assert pin.name == asked.name
+    assert asked.specifier.contains(next(iter(pin.specifier)).version)
 
 
 def test_the_lock_names_its_command_and_no_host() -> None:

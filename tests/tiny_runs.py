@@ -156,6 +156,12 @@ def train(run: TrainingRun, cache: Path, directory: Path) -> Fit:
 
 def train_until_update(run: TrainingRun, cache: Path, directory: Path, updates: int) -> None:
     """Trains, and dies before update number `updates` of this process, from 0."""
+    die_before_update(updates)
+    train(run, cache, directory)
+
+
+def die_before_update(updates: int) -> None:
+    """Lets this process die before its update number `updates`, from 0."""
     step, done = torch.optim.AdamW.step, []
 
     def counted(*arguments: Any, **named: Any) -> Any:
@@ -165,7 +171,6 @@ def train_until_update(run: TrainingRun, cache: Path, directory: Path, updates: 
         return step(*arguments, **named)
 
     torch.optim.AdamW.step = counted  # type: ignore[method-assign]
-    train(run, cache, directory)
 
 
 def train_until_checkpoint(run: TrainingRun, cache: Path, directory: Path, checkpoint: int, stage: str) -> None:

@@ -215,6 +215,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "claims": ChapterParameters,
     "sure": ChapterParameters,
     "costs": ChapterParameters,
+    "scale": ChapterParameters,
     "explore": ExploreParameters,
     "speak": ChapterParameters,
     "own_model": OwnModelParameters,

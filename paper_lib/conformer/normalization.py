@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,8 +11,13 @@ from paper_lib.settings import EncoderSettings
 
 
 class MaskedBatchNorm(nn.Module):
-    """Batch normalisation (Ioffe & Szegedy 2015) whose statistics leave padded frames out."""
+    """Batch normalisation (Ioffe & Szegedy 2015) whose statistics leave padded frames out.
 
+    Attributes:
+        total: sums over the processes of a training; None where this one has the whole batch.
+    """
+
+    total: Callable[[Tensor], Tensor] | None = None
     running_mean: Tensor
     running_var: Tensor
 
@@ -32,9 +39,10 @@ class MaskedBatchNorm(nn.Module):
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Normalises `x` [batch, time, dim], zero where `valid` [batch, time, 1] is zero."""
         if self.training:
-            count = valid.sum()
-            mean = x.sum((0, 1)) / count
-            var = (((x - mean) * valid) ** 2).sum((0, 1)) / count
+            total = self.total or (lambda own: own)
+            count = total(valid.sum())
+            mean = total(x.sum((0, 1))) / count
+            var = total((((x - mean) * valid) ** 2).sum((0, 1))) / count
             with torch.no_grad():
                 self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
                 unbiased = var * count / (count - 1).clamp(min=1)

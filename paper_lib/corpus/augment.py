@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from paper_lib.settings import SpecAugmentSettings
 
 
-def spec_augment(features: Tensor, frames: Tensor, settings: SpecAugmentSettings, generator: torch.Generator) -> Tensor:
+def spec_augment(
+    features: Tensor,
+    frames: Tensor,
+    settings: SpecAugmentSettings,
+    generator: torch.Generator,
+    rows: Sequence[int] | None = None,
+) -> Tensor:
     """Returns normalised `features` [batch, time, bins] with bands of bins and spans of frames set to zero, their mean.
 
     A mask's width is uniform over the whole numbers from 0 to its largest: `frequency_bins`, or `time_fraction` of
     the utterance's own `frames` [batch]. `generator` lives on the CPU, so that every device draws the same masks.
+    Where `features` are some `rows` of a batch, `frames` are of the whole batch, and they get the masks that they have
+    there.
     """
-    batch, time, bins = features.shape
+    _, time, bins = features.shape
+    batch = len(frames)
     widest = torch.full((batch, 1), float(settings.frequency_bins))
     bands = _masks(torch.full((batch, 1), float(bins)), widest, settings.frequency_masks, bins, generator)
     length = frames.cpu()[:, None].float()
     spans = _masks(length, length * settings.time_fraction, settings.time_masks, time, generator)
     masked = bands[:, None, :] | spans[:, :, None]
+    if rows is not None:
+        masked = masked[rows]
     return features.masked_fill(masked.to(features.device), 0.0)
 
 

@@ -15,25 +15,23 @@ plans with one seed meet the same clients, batches and masks.
 from __future__ import annotations
 
 import logging
-import os
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 import torch
 from torch import Tensor
 
 from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus.tokens import Tokenizer
-from paper_lib.ending import end_with
 from paper_lib.federated.averaging import CoordinateMean, ServerState, Weights, server_init, server_step
 from paper_lib.federated.clients import (
     Client,
     absence,
+    alone,
     client_update,
     clipped,
     compute_gradient,
@@ -55,6 +53,7 @@ from paper_lib.federated.dropout import (
 from paper_lib.federated.plans import check_layers, check_plan
 from paper_lib.federated.quantisation import rounded, rounded_update, transfer_bytes
 from paper_lib.federated.updates import LayerUpdates
+from paper_lib.jobs import LOCAL, Engine, run_in_order
 from paper_lib.settings import BitsPlan, DropoutPlan, FederatedSettings, TransducerSettings
 from paper_lib.threads import one_thread
 
@@ -90,15 +89,17 @@ def federated_dropout(
     workers: int = 1,
     bits: BitsPlan | None = None,
     trained: tuple[int, ...] | None = None,
+    engine: Engine = LOCAL,
 ) -> FederatedAlgorithm:
     """Returns FedAvg in which each client trains the sub-model that `plan` leaves it.
 
     With `bits` a client receives rounded weights, and the server rounded updates. With `trained` clients move those
     encoder layers alone, from 1, and send no others.
     The server's weight of a client is its number of utterances, for running statistics too. `workers` processes train
-    clients side by side; updates are added in the order of the clients as they come, and no list of them is kept. A
-    client without utterances, that is late or fails, or whose update cannot be used, is refused and reported, and the
-    round goes on. Raises PlanError.
+    clients side by side, on this machine or by another `engine` on a cluster, each node of which receives the weights
+    once a round; updates are added in the order of the clients as they come, and no list of them is kept. A client
+    without utterances, that is late or fails, or whose update cannot be used, is refused and reported, and the round
+    goes on. Raises PlanError and ClusterError.
     """
     check_plan(plan, model_settings.encoder.layers)
     check_layers("bits", bits.bits if bits else (), model_settings.encoder.layers)
@@ -111,23 +112,22 @@ def federated_dropout(
         training = [client for client in clients if client.name not in absent]
         masks = [client_mask(settings, plan, model_settings, state.rounds, client) for client in training]
         jobs = (
-            joblib.delayed(_answer)(
-                settings, model_settings, extract(full, mask), mask, client, tokenizer, state.rounds, trained
+            (
+                settings,
+                model_settings,
+                mask,
+                client if engine.is_here else alone(client),
+                tokenizer,
+                state.rounds,
+                trained,
             )
             for client, mask in zip(training, masks, strict=True)
         )
         mean, statistics, accepted = CoordinateMean(), CoordinateMean(), []
         updates = LayerUpdates(model_settings.encoder.layers)
         owed, down, up = dict(state.owed), 0, 0
-        parallel = joblib.Parallel(
-            n_jobs=workers,
-            return_as="generator",
-            batch_size=1,
-            pre_dispatch=workers,
-            initializer=end_with,
-            initargs=(os.getpid(),),
-        )
-        for client, mask, moved in zip(training, masks, parallel(jobs), strict=True):
+        answers = run_in_order(_answer, full, jobs, workers, engine)
+        for client, mask, moved in zip(training, masks, answers, strict=True):
             shapes = shapes_of(state.learnt, mask)
             down += transfer_bytes(shapes, bits)
             if isinstance(moved, str):
@@ -239,9 +239,9 @@ def _answer(*arguments: Any) -> dict[str, Tensor] | str:
 
 
 def _train_client(
+    full: dict[str, Tensor],
     settings: FederatedSettings,
     model_settings: TransducerSettings,
-    received: dict[str, Tensor],
     mask: Mask,
     client: Client,
     tokenizer: Tokenizer,
@@ -251,6 +251,7 @@ def _train_client(
     with one_thread():
         seed = client_seed(settings, round_, client.name)
         batches = local_batches(settings, client, (seed,))
+        received = extract(full, mask)
         return client_update(settings, model_settings, received, mask, batches, tokenizer, seed, trained)
 
 

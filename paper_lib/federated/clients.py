@@ -14,7 +14,7 @@ from paper_lib.conformer.loss import transducer_loss
 from paper_lib.conformer.normalization import MaskedBatchNorm
 from paper_lib.conformer.products import multiplies_bf16
 from paper_lib.conformer.transducer import BLANK, Transducer
-from paper_lib.corpus import Corpus
+from paper_lib.corpus import Corpus, Shard
 from paper_lib.corpus.batches import Item, bucket, collate
 from paper_lib.corpus.tokens import Tokenizer
 from paper_lib.federated.dropout import Mask, is_trained, reused_sub_model
@@ -41,6 +41,13 @@ def clients_of(corpus: Corpus, split: Split) -> list[Client]:
         for index, utterance in enumerate(shard.utterances):
             spoken.setdefault(utterance.speaker, []).append((shard, index))
     return [Client(name, tuple(items)) for name, items in sorted(spoken.items())]
+
+
+def alone(client: Client) -> Client:
+    """Returns `client` with its own speech in memory, and nothing of the others' shards: to be sent to a machine."""
+    utterances = [shard.utterances[index] for shard, index in client.items]
+    shard = Shard(utterances, np.concatenate([shard.features(index) for shard, index in client.items]))
+    return Client(client.name, tuple((shard, index) for index in range(len(utterances))))
 
 
 def sample(settings: FederatedSettings, clients: int, round_: int) -> list[int]:

@@ -25,7 +25,8 @@ from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.set_sweep import greedy_sets, layer_resets, set_sweep
 from paper_lib.layers.side_by_side import Changes, hear
 from paper_lib.paths import cache_root
-from paper_lib.results import Record, Store
+from paper_lib.processes import ALONE, Processes
+from paper_lib.results import Record, Store, computed
 from paper_lib.settings import ResetSettings, TrainingRun
 from paper_lib.studies.measurements import (
     KINDS,
@@ -54,10 +55,13 @@ def compute_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def trained_model(run: TrainingRun, position: int = 0) -> Fit:
-    """Returns the model of `run`, trained now or loaded from the cache; `position` is the progress bar's line."""
-    base = trained_model(run.base, position) if run.base else None
-    return fit(run, _corpus(run), directory_of(run), compute_device(), position, base)
+def trained_model(run: TrainingRun, position: int = 0, processes: Processes = ALONE) -> Fit:
+    """Returns the model of `run`, trained now, in several `processes` if there are, or loaded from the cache.
+
+    `position` is the progress bar's line.
+    """
+    base = trained_model(run.base, position, processes) if run.base else None
+    return fit(run, _corpus(run), directory_of(run), compute_device(), position, base, processes)
 
 
 def _train(run: TrainingRun, position: int) -> dict[str, Any]:
@@ -66,7 +70,8 @@ def _train(run: TrainingRun, position: int) -> dict[str, Any]:
     history = fitted.history
     stride = max(1, len(history.losses) // LOSS_POINTS)
     chunks = [history.losses[start : start + stride] for start in range(0, len(history.losses), stride)]
-    return {
+    together = {"processes": history.processes} if history.processes > 1 else {}
+    return together | {
         "losses": [round(sum(chunk) / len(chunk), 4) for chunk in chunks],
         "loss_stride": stride,
         "dev_wer": {str(step): value for step, value in history.dev_wer.items()},
@@ -237,10 +242,10 @@ _COMPUTE: Mapping[type[Measurement], Callable[[Any, int], dict[str, Any]]] = {
 }
 
 
-def measure(measurement: Measurement, store: Store, position: int) -> Record:
-    """Returns the record of a measurement, made now where `store` has none."""
+def measure(measurement: Measurement, store: Store | None, position: int) -> Record:
+    """Returns the record of a measurement, made now where `store` has none; without a store, it is made."""
     run = run_of(measurement)
-    return store.get_or_compute(
+    return (store.get_or_compute if store else computed)(
         KINDS[type(measurement)],
         measurement,
         lambda: _COMPUTE[type(measurement)](measurement, position),

@@ -94,7 +94,8 @@ class Times:
         here = machine()
         for measurement, record in measured:
             made_by = record.provenance["machine"]
-            if (made_by["cpu"], made_by["gpu"]) == (here["cpu"], here["gpu"]):
+            alone = record.result.get("processes", 1) == 1
+            if alone and (made_by["cpu"], made_by["gpu"]) == (here["cpu"], here["gpu"]):
                 # A training that was killed and went on has counted the seconds before.
                 seconds = max(record.provenance["seconds"], record.result.get("seconds", 0))
                 self._known.setdefault(_sort(measurement), []).append((cost(measurement), seconds))

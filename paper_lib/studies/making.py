@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 
+from paper_lib.cluster import ClusterError
 from paper_lib.durations import duration
-from paper_lib.jobs import Job, run_chosen
+from paper_lib.jobs import LOCAL, Engine, Job, run_chosen
 from paper_lib.profiles import Profile
-from paper_lib.results import Store
+from paper_lib.results import Record, Store
 from paper_lib.studies.computing import measure
 from paper_lib.studies.inventory import Inventory, in_order_of_need
 from paper_lib.studies.measurements import Measurement, key_of
@@ -20,7 +21,12 @@ class MeasurementError(RuntimeError):
     """A measurement failed, or there is no speech for it; the message says which and why."""
 
 
-def make(profile: Profile, workers: int | None = None, tell: Callable[[str], object] = print) -> None:
+def make(
+    profile: Profile,
+    workers: int | None = None,
+    tell: Callable[[str], object] = print,
+    engine: Engine = LOCAL,
+) -> None:
     """Makes what the store lacks, `workers` at a time; `tell` gets a line for every record that is made.
 
     What a record makes nameable is made, too. Killed and started again it goes on: a record is stored as soon as it is
@@ -40,24 +46,28 @@ def make(profile: Profile, workers: int | None = None, tell: Callable[[str], obj
         return [one.measurement for one in lacking]
 
     def job_of(measurement: Measurement) -> Job:
-        return Job(_make, (measurement, names[key_of(measurement)], inventory.store))
+        return Job(_make, (measurement, names[key_of(measurement)], inventory.store if engine.is_here else None))
 
     try:
-        for job, seconds in run_chosen(in_turn(missing, job_of), workers):
+        for job, (record, seconds) in run_chosen(in_turn(missing, job_of), workers, engine):
+            if not engine.is_here:
+                inventory.store.put(record)
             left = sum(one.record is None for one in inventory.wanted())
             more = ", and what depends on their rankings" if inventory.unnamed else ""
             tell(f"{job.arguments[1]}: {duration(seconds)}; {left} left{more}")
     except BrokenExecutor as error:
         raise MeasurementError(f"a process that measured ended, perhaps for want of memory: {error}") from error
+    except ClusterError as error:
+        raise MeasurementError(str(error)) from error
     if lost := [one for one in inventory.wanted() if one.record is None]:
         raise MeasurementError(f"{lost[0].name}: it was measured, but {inventory.store.directory} has no record of it")
 
 
-def _make(measurement: Measurement, name: str, store: Store, position: int) -> float:
-    """Returns the seconds that it took."""
+def _make(measurement: Measurement, name: str, store: Store | None, position: int) -> tuple[Record, float]:
+    """Returns the record, which is in the store if there is one, and the seconds that it took."""
     began = time.perf_counter()
     try:
-        measure(measurement, store, position)
+        record = measure(measurement, store, position)
     except Exception as error:
         raise MeasurementError(f"{name}: {type(error).__name__}: {error}") from error
-    return time.perf_counter() - began
+    return record, time.perf_counter() - began

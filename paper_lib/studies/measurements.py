@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -33,6 +33,9 @@ from paper_lib.settings import (
     Settings,
     TrainingRun,
 )
+
+if TYPE_CHECKING:  # It takes torch.
+    from paper_lib.jobs import Engine
 
 
 class ResetStudy(Settings):
@@ -265,13 +268,18 @@ class StudyPlan(ABC):
         store = store_of(self.profile)
         return all(stored(measurement, store) is not None for measurement in self.measurements)
 
-    def measure(self, workers: int | None = None) -> None:
-        """Measures what is not stored, `workers` models or adaptations at a time."""
-        compute_missing([self], store_of(self.profile), workers)
+    def measure(self, workers: int | None = None, engine: Engine | None = None) -> None:
+        """Measures what is not stored, `workers` models or adaptations at a time; without an engine, on this machine.
+
+        Raises ClusterError.
+        """
+        compute_missing([self], store_of(self.profile), workers, engine)
 
 
-def compute_missing(studies: Sequence[StudyPlan], store: Store, workers: int | None = None) -> None:
-    """Measures what the store lacks of `studies`, `workers` measurements at a time.
+def compute_missing(
+    studies: Sequence[StudyPlan], store: Store, workers: int | None = None, engine: Engine | None = None
+) -> None:
+    """Measures what the store lacks of `studies`, `workers` measurements at a time; arguments as in `StudyPlan`.
 
     Some can only be named when others are stored: it goes on until nothing is missing.
     """
@@ -284,6 +292,7 @@ def compute_missing(studies: Sequence[StudyPlan], store: Store, workers: int | N
 
     if missing():
         # Takes torch, which whoever reads finished records does without.
+        from paper_lib.jobs import LOCAL
         from paper_lib.studies.queue import compute
 
-        compute(missing, store, workers)
+        compute(missing, store, workers, engine or LOCAL)

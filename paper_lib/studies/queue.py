@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from paper_lib.corpus import open_corpus
-from paper_lib.jobs import Job, default_workers, run_chosen
+from paper_lib.jobs import LOCAL, Engine, Job, default_workers, run_chosen
 from paper_lib.results import Store
 from paper_lib.settings import CorpusSettings, Split, TrainingRun
 from paper_lib.studies.computing import compute_device, measure
@@ -13,10 +13,13 @@ from paper_lib.studies.costs import cost
 from paper_lib.studies.measurements import AdaptationStudy, Measurement, corpus_of, key_of, run_of
 
 
-def compute(missing: Callable[[], Sequence[Measurement]], store: Store, workers: int | None = None) -> None:
+def compute(
+    missing: Callable[[], Sequence[Measurement]], store: Store, workers: int | None = None, engine: Engine = LOCAL
+) -> None:
     """Makes the records of what `missing` names, longest first, models and what is asked of them side by side.
 
-    It is asked again whenever a worker is free: once a ranking is stored, plans by it can be named.
+    It is asked again whenever a worker is free: once a ranking is stored, plans by it can be named. Of what a cluster
+    computes, this process stores the records. Raises ClusterError.
     """
 
     def longest_first() -> list[Measurement]:
@@ -24,11 +27,15 @@ def compute(missing: Callable[[], Sequence[Measurement]], store: Store, workers:
 
     named = missing()
     prepare_corpora(named)
-    # With one model, or one adaptation, everything runs in this process.
-    apart = {(one if isinstance(one, AdaptationStudy) else run_of(one)).digest() for one in named}
-    workers = min(workers or default_workers(), max(1, len(apart)))
-    for _ in run_chosen(in_turn(longest_first, lambda one: Job(_measure, (one, store))), workers):
-        pass
+    if engine.is_here:
+        # With one model, or one adaptation, everything runs in this process.
+        apart = {(one if isinstance(one, AdaptationStudy) else run_of(one)).digest() for one in named}
+        workers = min(workers or default_workers(), max(1, len(apart)))
+        for _ in run_chosen(in_turn(longest_first, lambda one: Job(_measure, (one, store))), workers):
+            pass
+    else:
+        for _, record in run_chosen(in_turn(longest_first, lambda one: Job(measure, (one, None))), workers, engine):
+            store.put(record)
 
 
 def in_turn(
