@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from paper_lib.figures.drawing import drawing, new_panels
-from paper_lib.figures.style import BAND, BLACK, BLUE, LIGHT, VERMILION
+from paper_lib.figures.style import BAND, BLACK, BLUE, GROUND, LIGHT, VERMILION
 
 
 @drawing
@@ -48,7 +48,8 @@ def simulated(intervals: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[st
 
 def _dot(axes: Any, share: float, row: int, among: int, colour: str) -> None:
     # Settings of one row are spread a little, so that dots do not hide each other.
-    axes.plot(share, row + 0.04 * (among % 9 - 4), "o", color=colour, markersize=3.5, alpha=0.6)
+    y = row + 0.04 * (among % 9 - 4)
+    axes.plot(share, y, "o", color=colour, markeredgecolor=GROUND, markeredgewidth=0.4, markersize=4)
 
 
 def _in_lines(name: str, longest: int = 34) -> str:

@@ -92,6 +92,9 @@ def new_panels(
     figure = new_figure(height * (0.35 + 0.65 * down / rows))
     shared = sharey if isinstance(sharey, bool) else False
     stacked = figure.subplots(down, across, sharex=sharex, sharey=shared, squeeze=False)
+    if rows == 1:
+        for axes in stacked.flat:  # one is read while the lowest is not in sight
+            axes.tick_params(labelbottom=True)
     for spare in stacked.flat[rows * columns :]:
         spare.set_axis_off()
     grid = stacked.flat[: rows * columns].reshape(rows, columns)

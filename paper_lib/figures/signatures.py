@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_lib.figures.drawing import add_legend, drawing, new_panels
+from paper_lib.figures.drawing import add_legend, drawing, is_narrow, new_panels
 from paper_lib.figures.style import BLACK, BLUE, COLOUR_MAP, GREEN, GREY, GROUND, ON_DARK, ON_LIGHT, ORANGE, VERMILION
 from paper_lib.inference import SIGNIFICANCE, Floats
 from paper_lib.layers.ranking import LayerEffect
@@ -64,7 +64,7 @@ def _maps(
         for (row, layer), value in np.ndenumerate(of_size):
             figure.note(size=size, part=rows[row], layer=layer + 1, **{quantity: value})
         image = axes.imshow(of_size, cmap=colour_map, aspect="auto", vmin=limits[0], vmax=limits[1])
-        if sum(widths) <= 24:  # else the numbers would touch
+        if (of_size.shape[1] <= 8) if is_narrow() else (sum(widths) <= 24):  # else the numbers would touch
             middle = sum(limits) / 2
             for (row, layer), value in np.ndenumerate(of_size):
                 colour = ON_DARK if value < middle else ON_LIGHT
