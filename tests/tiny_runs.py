@@ -141,7 +141,7 @@ def in_process(function: Callable[..., None], *arguments: Any) -> int | None:
     nothing else.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["paper_lib.training", "torch._dynamo"])
+    context.set_forkserver_preload(["paper_lib.studies.computing", "torch._dynamo"])
     process = context.Process(target=function, args=arguments)
     process.start()
     process.join()
