@@ -108,7 +108,11 @@ def joined() -> Iterator[Processes]:
         if of_machine > gpus:
             raise ProcessesError(f"--nproc-per-node is {of_machine}; it must be at most {gpus}, the number of GPUs")
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    torch.distributed.init_process_group(timeout=PATIENCE)
+    store, rank, count = next(torch.distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+    # After a restart torchrun has the same store again, in which the addresses of processes that died would be found.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    of_attempt = torch.distributed.PrefixStore(f"attempt {attempt}", store)  # type: ignore[attr-defined]
+    torch.distributed.init_process_group(store=of_attempt, rank=rank, world_size=count, timeout=PATIENCE)
     try:
         yield Processes(torch.distributed.get_rank(), count)
     finally:
