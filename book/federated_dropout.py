@@ -469,15 +469,10 @@ show(
         {name: (SLIDE_DROPPED[name], SLIDE_WER[name]) for name in SLIDE_DROPPED},
     ),
     caption=f"{found} "
-    ""
-    ""
-    ""
     "WER on the held-out domain over the share of parameters that a client does without: here with 95 % "
     "intervals, and the slide's seven points, which have none. The intervals of single plans are wider than those of "
     "their differences, which are paired.",
     alt=f"{found} "
-    ""
-    ""
     "Two scatter plots of word error rate by parameters dropped, our plans and the slide's.",
     name="plan-wers",
 )

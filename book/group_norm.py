@@ -116,13 +116,9 @@ found = at_the_line(effects)
 show(
     reset_columns(effects, {name: intact_wer(one) for name, one in series.items()}),
     caption=f"{found} "
-    ""
-    ""
     "WER after the reset of one layer, by norm, mean over trainings and draws; dots: each of them. Blue: "
     f"re-initialised. Orange: re-randomised. Whiskers: 95 % intervals over {varied}. Dashed: the intact model.",
     alt=f"{found} "
-    ""
-    ""
     "For each norm a pair of columns per layer: word error rate with that layer re-initialised or re-randomised.",
     name="norm-columns",
 )

@@ -122,16 +122,10 @@ found = at_the_line(effects)
 show(
     reset_columns(effects, {size: intact_wer(people)}),
     caption=f"{found} "
-    ""
-    ""
-    ""
     "WER of people after the reset of one layer, mean over trainings and draws; dots: each of them. Blue: "
     "re-initialised, the weights of step 0 of the synthetic training. Orange: re-randomised. Whiskers: 95 % intervals "
     f"({people.varied}). Dashed: the intact model.",
     alt=f"{found} "
-    ""
-    ""
-    ""
     "A pair of columns per layer: word error rate of people with that layer re-initialised or re-randomised.",
     name="human-columns",
 )

@@ -144,14 +144,10 @@ found = at_the_line(effects)
 show(
     reset_columns(effects, intact),
     caption=f"{found} "
-    ""
-    ""
     "WER after the reset of one layer, mean over trainings and draws; dots: each of them. Blue: "
     f"re-initialised. Orange: re-randomised. Whiskers: 95 % intervals ({varied}). Dashed: the intact model. All "
     "rows have one scale.",
     alt=f"{found} "
-    ""
-    ""
     "For each model size a pair of columns per layer: word error rate with that layer re-initialised or "
     "re-randomised.",
     name="reset-columns",

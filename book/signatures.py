@@ -134,13 +134,9 @@ found = farthest_moved(
 show(
     signature_maps(mean_signatures, chosen.matrices),
     caption=f"{found} "
-    ""
-    ""
     f"Signatures at {when}, mean over the trainings of a size. A row is one weight matrix of the layer; 1 is "
     "the layer in which that matrix moved farthest.",
     alt=f"{found} "
-    ""
-    ""
     "For each model size a heat map of weight matrices by layers with the relative distance from "
     "initialisation.",
     name="signatures",

@@ -90,13 +90,9 @@ found = trainings_apart(harm)
 show(
     run_spread(harm),
     caption=f"{found} "
-    ""
-    ""
     "WER change by the re-initialisation of one layer, in every training. Dots: trainings. Bar: their mean. "
     "Grey: from the least to the largest. All rows have one scale.",
     alt=f"{found} "
-    ""
-    ""
     "For each model size and layer the changes in word error rate of all trainings, with mean and range.",
     name="spread",
 )
@@ -106,13 +102,9 @@ found = ends_of_ranks(harm)
 show(
     rank_maps(harm),
     caption=f"{found} "
-    ""
-    ""
     "Ranks of the layers in every training, by the WER change of re-initialisation. 1 is the least harmful to "
     "reset, the nearest to ambient. If ranks were perfectly stable, all rows of a size would be alike.",
     alt=f"{found} "
-    ""
-    ""
     "For each model size a grid of trainings by layers with the rank of each layer.",
     name="ranks",
 )

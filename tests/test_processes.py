@@ -17,9 +17,11 @@ from train_together import run_of
 
 from paper_lib.checkpoint import load_tensors
 from paper_lib.corpus import Corpus
+from paper_lib.corpus.batches import collate, training_batches
+from paper_lib.corpus.tokens import make_tokenizer
 from paper_lib.federated.clients import running_statistics
 from paper_lib.processes import ALONE, Processes
-from paper_lib.training import fit
+from paper_lib.training import Objective, fit, hear_as
 
 TESTS = Path(__file__).parent
 
@@ -78,6 +80,32 @@ def test_several_processes_have_the_loss_of_one_with_the_whole_batch(
     # Weights say less: those whose gradient is nothing but rounding, Adam moves by its sign.
     for name, tensor in running_statistics(alone.model).items():
         torch.testing.assert_close(tensors[f"objective.model.{name}"], tensor, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_gradients_of_shares_are_in_the_mean_that_of_the_batch(count: int, tiny_corpus: Corpus) -> None:
+    run = run_of(0.0, norm="group", batch_frames=800)
+    torch.manual_seed(0)
+    objective = Objective(run).train()
+    hear_as(objective.model, tiny_corpus)
+    items = next(training_batches(tiny_corpus, run.training.batch_frames, run.seed, 0))
+    tokenizer = make_tokenizer(run.tokens, (shard.utterances[row].text for shard, row in items))
+    frames = [shard.utterances[row].frames for shard, row in items]
+
+    def gradients(processes: int) -> dict[str, torch.Tensor]:
+        objective.zero_grad()
+        for rank in range(processes):
+            share = Processes(rank, processes).share(frames)
+            batch = collate([items[row] for row in share.rows] if share else items, tokenizer)
+            (objective(batch, torch.Generator().manual_seed(1), share) / processes).backward()
+        return {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
+
+    whole, shared = gradients(1), gradients(count)
+    assert len(items) > count
+    for name, gradient in whole.items():
+        # What all keys have in common no softmax sees: that gradient is rounding, and nothing else.
+        if not name.endswith("attention.k.bias"):
+            assert float((shared[name] - gradient).norm() / gradient.norm()) < 1e-4, name
 
 
 def test_a_killed_process_costs_what_was_trained_since_the_last_checkpoint(
