@@ -436,7 +436,7 @@ def test_the_study_adds_readings_to_what_other_chapters_measure() -> None:
 def test_a_profile_that_asks_no_more_than_the_paper_measures_nothing() -> None:
     plan = cheaper_ranks(profile_of("quick"))
     assert plan.measurements == []
-    with pytest.raises(NotMeasuredError, match="profile quick measures nothing beyond the paper"):
+    with pytest.raises(NotMeasuredError, match="profile quick asks nothing beyond the paper"):
         plan.records()
 
 

@@ -167,6 +167,9 @@ def test_records_are_those_of_this_machine_though_a_node_is_lost_in_the_middle(
     thread = when(both_are_under_way, lose_a_node)
     there = measured([*runs, *resets], store, engine)
     thread.join()
+    until = time.monotonic() + 60  # so long Ray may take to believe it
+    while sum(one["Alive"] for one in ray.nodes()) > 2 and time.monotonic() < until:
+        time.sleep(0.1)
     assert sum(one["Alive"] for one in ray.nodes()) == 2  # the head, and a node
     # Both trainings were in the middle, and neither began anew: that would have written its first weights again.
     for run in runs:

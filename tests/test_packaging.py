@@ -207,7 +207,8 @@ def test_the_citation_is_of_this_book_and_of_the_paper() -> None:
     assert {"authors", "title", "type"} <= paper.keys()
     for author in citation["authors"] + paper["authors"]:
         assert author.keys() in ({"name"}, {"family-names", "given-names"})
-    assert citation["title"] == yaml.safe_load((CHECKOUT / "_config.yml").read_text())["title"]
+    theme = yaml.safe_load((CHECKOUT / "_config.yml").read_text())["sphinx"]["config"]["html_theme_options"]
+    assert citation["title"] == theme["logo"]["text"]
     assert citation["license"] == PROJECT["license"]
     # Every form of the citation names the same paper.
     readme = (CHECKOUT / "README.md").read_text()

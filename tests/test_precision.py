@@ -32,7 +32,7 @@ def norm(request: pytest.FixtureRequest) -> Any:
 def test_a_step_in_bf16_is_near_that_in_single_precision(
     norm: Norm, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda _: True)
+    monkeypatch.setattr("paper_lib.objective.multiplies_bf16", lambda _: True)
     single = trained(tiny_corpus, tmp_path / "single", norm)
     half = trained(tiny_corpus, tmp_path / "half", norm, precision="bf16")
     assert half.history.losses == pytest.approx(single.history.losses, rel=1e-2)
@@ -53,7 +53,7 @@ def moved(fitted: Fit) -> torch.Tensor:
 def test_without_instructions_for_bf16_a_training_is_that_in_single_precision(
     norm: Norm, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda _: False)
+    monkeypatch.setattr("paper_lib.objective.multiplies_bf16", lambda _: False)
     single = trained(tiny_corpus, tmp_path / "single", norm)
     asked = trained(tiny_corpus, tmp_path / "asked", norm, precision="bf16")
     assert asked.history.losses == single.history.losses
@@ -64,7 +64,7 @@ def test_without_instructions_for_bf16_a_training_is_that_in_single_precision(
 def test_who_does_not_ask_for_bf16_gets_single_precision(
     there: bool, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paper_lib.training.multiplies_bf16", lambda _: there)
+    monkeypatch.setattr("paper_lib.objective.multiplies_bf16", lambda _: there)
     products = []
     linear = torch.nn.functional.linear
 

@@ -20,8 +20,9 @@ from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import collate, training_batches
 from paper_lib.corpus.tokens import make_tokenizer
 from paper_lib.federated.clients import running_statistics
+from paper_lib.objective import Objective, hear_as
 from paper_lib.processes import ALONE, Processes
-from paper_lib.training import Objective, fit, hear_as
+from paper_lib.training import fit
 
 TESTS = Path(__file__).parent
 

@@ -27,9 +27,10 @@ from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus, Shard
 from paper_lib.corpus.batches import collate, evaluation_batches, training_batches
 from paper_lib.files import atomic_write
+from paper_lib.objective import Objective, decay_groups
 from paper_lib.schedule import learning_rate
 from paper_lib.settings import Norm, SpecAugmentSettings, Split
-from paper_lib.training import Fit, NonFiniteLossError, Objective, decay_groups, fit
+from paper_lib.training import Fit, NonFiniteLossError, fit
 
 MATRICES = (
     *("ffn1.w1", "ffn1.w2", "ffn2.w1", "ffn2.w2"),
@@ -537,10 +538,10 @@ def test_a_training_that_stops_learning_ends_early_and_the_same_when_killed(
     heard = iter([0.4, 0.3, 0.35, 0.3, math.nan])
     update = training._Session._update
 
-    def dying(self: Any, batch: Any) -> float:
+    def dying(self: Any, *arguments: Any) -> float:
         if self.step == 9:
             raise KeyboardInterrupt
-        return update(self, batch)
+        return update(self, *arguments)
 
     monkeypatch.setattr(training._Session, "_update", dying)
     with pytest.raises(KeyboardInterrupt):

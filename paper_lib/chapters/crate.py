@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +31,21 @@ Entity = dict[str, Any]
 def publish_metadata(pages: Sequence[PageProvenance], stores: Sequence[Path], html: Path) -> None:
     """Writes both files into the book at `html`, and into `records/` the records that its pages rest on.
 
-    `stores` are directories in which records may be, KIND/DIGEST.json.
+    `stores` are directories in which records may be, KIND/DIGEST.json. A page that was made elsewhere may rest on
+    others; those are in no store here, and so not in the book.
     """
+    kept = []
     for record in dict.fromkeys(record for page in pages for record in page.records):
-        found = next(path for store in stores if (path := store / f"{record}.json").exists())
-        (target := html / "records" / f"{record}.json").parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(found, target)
-    _write(html / "ro-crate-metadata.json", crate(pages))
+        if found := next((path for store in stores if (path := store / f"{record}.json").exists()), None):
+            (target := html / "records" / f"{record}.json").parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(found, target)
+            kept.append(record)
+    _write(html / "ro-crate-metadata.json", crate(pages, kept))
     _write(html / "codemeta.json", codemeta())
 
 
-def crate(pages: Sequence[PageProvenance]) -> Entity:
-    """Returns the RO-Crate of a book with these pages, as JSON-LD."""
+def crate(pages: Sequence[PageProvenance], kept: Collection[str]) -> Entity:
+    """Returns the RO-Crate of a book with these pages and the records that it has `kept`, as JSON-LD."""
     software = importlib.metadata.metadata(PACKAGE)
     graph: list[Entity] = [
         {
@@ -59,7 +62,7 @@ def crate(pages: Sequence[PageProvenance]) -> Entity:
     for page in pages:
         name = page.chapter
         source, shown = f"notebooks/{name}.py", f"book/{name}.html"
-        records = [f"records/{record}.json" for record in page.records]
+        records = [f"records/{record}.json" for record in page.records if record in kept]
         files |= {record: _file(record, "application/json", "Record of the results store") for record in records}
         files[source] = _file(source, "text/x-python", page.title) | {
             "@type": ["File", "SoftwareSourceCode", "SoftwareApplication"],

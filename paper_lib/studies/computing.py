@@ -24,6 +24,7 @@ from paper_lib.layers.probes import initial_norms, probe
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.set_sweep import greedy_sets, layer_resets, set_sweep
 from paper_lib.layers.side_by_side import Changes, hear
+from paper_lib.objective import hear_as
 from paper_lib.paths import cache_root
 from paper_lib.processes import ALONE, Processes
 from paper_lib.results import Record, Store, computed
@@ -44,7 +45,7 @@ from paper_lib.studies.measurements import (
     run_of,
     seed_of,
 )
-from paper_lib.training import Fit, fit, hear_as
+from paper_lib.training import Fit, fit
 
 # Losses in a record: enough to draw a curve.
 LOSS_POINTS = 200

@@ -12,6 +12,7 @@ import torch
 from paper_lib.conformer.sizes import count_parameters
 from paper_lib.corpus.batches import Batch
 from paper_lib.layers.variants import MODULES
+from paper_lib.objective import Objective
 from paper_lib.results import Record, machine
 from paper_lib.settings import MEL_BINS, TrainingRun, TransducerSettings
 from paper_lib.studies.measurements import (
@@ -27,7 +28,6 @@ from paper_lib.studies.measurements import (
     run_of,
 )
 from paper_lib.threads import one_thread
-from paper_lib.training import Objective
 
 # Frames that a training of the same model takes in the time in which a split is recognised under one reset, and one
 # utterance's activations are observed: measured at the mini sizes.
