@@ -358,8 +358,9 @@ curves = {
 pooled = {"centralised": [curve(record) for record in records.centralised]}
 show(
     adaptation_curves(curves | pooled),
-    caption="WER on SF dev speech by rounds. Thick: mean over seeds (and draws). Thin: each of them. Black: FedAvg "
-    "without dropout. Centralised: the same speech pooled, each batch a step of the server's optimizer; the reference.",
+    caption="WER on SF dev speech by rounds. Thick: mean over seeds (and draws). Thin: each of them. None: FedAvg "
+    "without dropout, in all panels. Centralised: the same speech pooled, each batch a step of the server's "
+    "optimizer; the reference.",
     alt="Curves of word error rate by rounds for each plan, falling from the model before adaptation.",
     name="curves",
 )
@@ -716,8 +717,8 @@ norms, apart = (
 )
 show(
     update_curves(norms, apart),
-    caption=f"The clients' updates by layer, plan {reference.name}, mean over rounds; thick: mean over seeds. Left: "
-    "norm of a client's update. Right: disagreement of the clients of a round.",
+    caption=f"The clients' updates by layer, plan {reference.name}, mean over rounds: how far a "
+    "client moves a layer, and how far the clients of a round disagree. Thick: mean over seeds.",
     alt="Two curves by layer: the norm of the clients' updates, and their disagreement.",
     name="updates",
 )

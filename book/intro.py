@@ -45,7 +45,7 @@ verdict_strip(found, f"{len(found)} claims of the paper, judged by what was meas
 # {doc}`The experiment <model_size>` · {doc}`Every claim with its verdict <claims>` ·
 # {doc}`Reset a layer and listen <explore>` · {doc}`Ask it of your own model <own_model>`
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from paper_lib.figures.resets import reset_columns
 from paper_lib.figures.style import show
 

@@ -114,8 +114,8 @@ show(
         dict(zip(pairs, agreed, strict=True)),
         layers,
     ),
-    caption=f"Left: WER change with two layers of Conformer{SIZE} re-initialised; on the diagonal, with one. Right: "
-    "what of it is beyond the sum of the two alone. Mean over trainings, of which there "
+    caption=f"WER change with two layers of Conformer{SIZE} re-initialised, on the diagonal with one; and what of it "
+    "is beyond the sum of the two alone. Mean over trainings, of which there "
     f"{'are' if len(models) > 1 else 'is'} {len(models)}. + and −: more and less than the sum in every training, "
     "by tests over speakers that hold together for all pairs of a training (Holm). So are "
     f"{agreed.count(1)} and {agreed.count(-1)} of the {len(pairs)} pairs.",

@@ -176,13 +176,13 @@ one = [line["of_95"] for line in intervals if line["trainings"] == 1]
 wolf = [line["rejects"] for line in tests]
 show(
     simulated(intervals, tests),
-    caption=f"Left: of the intervals of 95 %, {100 * min(one):.1f} to {100 * max(one):.1f} % hold with one training, "
+    caption=f"Of the intervals of 95 %, {100 * min(one):.1f} to {100 * max(one):.1f} % hold with one training, "
     f"{100 * min(two):.1f} to {100 * max(two):.1f} % with two, and {100 * min(several):.1f} to "
-    f"{100 * max(several):.1f} % with three or five. Right: tests at 5 % reject what is true in "
+    f"{100 * max(several):.1f} % with three or five. Tests at 5 % reject what is true in "
     f"{100 * min(wolf):.1f} to {100 * max(wolf):.1f} % of the cases. A dot is one setting, "
     f"{found['draws']:,} simulated experiments, known to about a third of a point. Grey: 93 to 97 %.",
-    alt="Left: shares of intervals that hold the truth, by the number of trainings, most between 93 and 97 per cent. "
-    "Right: shares of tests that reject what is true, about five per cent or less.",
+    alt="Shares of intervals that hold the truth, by the number of trainings, most between 93 and 97 per cent. And "
+    "shares of tests that reject what is true, about five per cent or less.",
     name="coverage",
 )
 
