@@ -181,6 +181,12 @@ def test_a_figure_is_drawn_again_for_a_phone_with_its_panels_below_each_other() 
     ]
 
 
+def test_below_each_other_every_panel_names_its_axis() -> None:
+    wide = change_intervals(EFFECTS)
+    assert [axes.get_ylabel() for axes in wide.axes] == ["layer", ""]
+    assert [axes.get_ylabel() for axes in wide.narrow().axes] == ["layer", "layer"]
+
+
 def test_nothing_that_is_drawn_for_a_phone_reaches_beyond_it() -> None:
     for figure in (change_intervals(EFFECTS).narrow(), reset_columns(EFFECTS, INTACT).narrow()):
         figure.draw_without_rendering()

@@ -125,11 +125,16 @@ def _labelled(figure: Figure) -> list[Artist]:
 def _fit(figure: Figure) -> None:
     """Breaks lines, leaves out ticks and makes a figure higher, until its texts have room on a phone."""
     panels = [axes for axes in figure.axes if axes.get_subplotspec()]
+    shared = ""  # beside each other the first has the name of the axis for all
+    for axes in panels:
+        if axes.get_subplotspec().get_gridspec().ncols == 1:  # type: ignore[union-attr]
+            shared = axes.get_ylabel() or shared
+            axes.set_ylabel(shared)
     for axes in panels:
         names = [tick.get_text() for tick in axes.get_yticklabels()]
         if any(len(name) > _LONG_NAME and "$" not in name for name in names):
             axes.set_yticks(axes.get_yticks(), [_broken(name, _LONG_NAME) for name in names], fontsize=7.5)
-    figure.draw_without_rendering()
+    _lay_out(figure)
     for axes in panels:
         width, height = _inches(axes)
         for text, room, inch in (
@@ -141,13 +146,18 @@ def _fit(figure: Figure) -> None:
             text.set_text(_broken(text.get_text(), max(10, int(room * inch))))
     # Twice: what is higher has other ticks.
     for _ in range(2):
-        figure.draw_without_rendering()
+        _lay_out(figure)
         missing = max((_height_of_rows(axes) - _inches(axes)[1] for axes in panels), default=0)
         if missing > 0:
             rows = max(axes.get_subplotspec().get_gridspec().nrows for axes in panels)  # type: ignore[union-attr]
             figure.set_figheight(figure.get_figheight() + rows * missing)
     for axes in panels:
         _thin(axes)
+
+
+def _lay_out(figure: Figure) -> None:
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
 
 
 def _broken(text: str, letters: int) -> str:
