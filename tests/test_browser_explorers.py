@@ -21,7 +21,7 @@ from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.signature import signature, signatures_over_time
 from paper_lib.layers.sweeps import Sweeps
-from paper_lib.layers.variants import KINDS, MODULES
+from paper_lib.layers.variants import KINDS, MODULES, Kind
 from paper_lib.profiles import profile_of
 from paper_lib.settings import BitsPlan, DropoutPlan
 from paper_lib.studies import ModelRecords, explore, federated_dropout, signatures
@@ -111,12 +111,22 @@ def check_layer(figure: Locator, model: ModelRecords, kind: str, layer: int) -> 
         assert set(modules) == set(MODULES)
 
 
+def most_critical(records: list[ModelRecords]) -> tuple[ModelRecords, Kind, int]:
+    """Returns where the page opens: the first model of the last size, and its layer whose reset costs most."""
+    sizes = list(dict.fromkeys(model.size for model in records))
+    model = next(model for model in records if model.size == sizes[-1])
+    effects = [e for e in layer_effects(Sweeps.of([model.reset.result])) if e.kind == KINDS[0]]
+    # As the page prints them; of equal ones the first.
+    return model, KINDS[0], max(effects, key=lambda e: (round(100 * e.wer.value, 1), -e.layer)).layer
+
+
 def test_the_layer_explorer_by_mouse(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
     figure = explorer(book, built_book, "explore", "layer-explorer")
-    check_layer(figure, records[0], KINDS[0], 1)
+    check_layer(figure, *most_critical(records))
     for model in records:
-        # The norm comes first: the size moves to one that was trained with it.
-        for label, value in (("Norm", model.norm), ("Size", model.size), ("Training, seed", str(model.seed))):
+        # Through what was trained of all sizes: a menu offers nothing else.
+        plain = (("Training, seed", "0"), ("Norm", most_critical(records)[0].norm))
+        for label, value in (*plain, ("Size", model.size), ("Norm", model.norm), ("Training, seed", str(model.seed))):
             menu(figure, label).select_option(label=value)
         for kind in KINDS:
             menu(figure, "Reset").select_option(label=kind)
@@ -146,18 +156,45 @@ def test_the_layer_explorer_by_keyboard(book: Page, built_book: Path, records: l
     menu(figure, "Size").focus()
     for key in ("Tab", "Tab", "Tab", "ArrowDown", "Tab", "ArrowRight"):  # past norm and seed, to kind, to the columns
         book.keyboard.press(key)
-    check_layer(figure, records[0], KINDS[1], 2)
+    model, _, layer = most_critical(records)
+    layers = figure.locator(".plot label").count()
+    check_layer(figure, model, KINDS[1], layer % layers + 1)
     book.keyboard.press("ArrowLeft")
-    check_layer(figure, records[0], KINDS[1], 1)
+    check_layer(figure, model, KINDS[1], layer)
 
 
-def test_the_menus_move_to_a_model_that_was_trained(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
+def test_the_menus_offer_what_was_trained(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
     figure = explorer(book, built_book, "explore", "layer-explorer")
-    menu(figure, "Size").select_option(label="S")
-    menu(figure, "Norm").select_option(label="BatchNorm")
-    (model,) = [model for model in records if model.norm == "BatchNorm" and model.seed == 0]
-    assert menu(figure, "Size").locator("option:checked").inner_text() == model.size
-    check_layer(figure, model, KINDS[0], 1)
+    trained = {(model.size, model.norm, str(model.seed)) for model in records}
+    labels = ("Size", "Norm", "Training, seed")
+    for size, norm, seed in sorted(trained):
+        book.reload()
+        for label, value in zip(labels, (size, norm, seed), strict=True):
+            menu(figure, label).select_option(label=value)
+        for place, label in enumerate(labels):
+            offered = menu(figure, label).locator("option:not([disabled])").all_inner_texts()
+            others = [one for one in trained if all(one[k] == (size, norm, seed)[k] for k in range(3) if k != place)]
+            assert set(offered) == {one[place] for one in others}
+
+
+def test_the_explorers_of_a_page_choose_alike_and_a_link_leads_back(
+    book: Page, built_book: Path, records: list[ModelRecords]
+) -> None:
+    layers, transcripts = (explorer(book, built_book, "explore", name) for name in ("layer-explorer", "hearing"))
+    menu(transcripts, "Size").select_option(label="S")
+    menu(transcripts, "Reset").select_option(label=KINDS[1])
+    menu(transcripts, "Layer").select_option(label="2")
+    model = next(model for model in records if model.size == "S")
+    check_layer(layers, model, KINDS[1], 2)
+    layers.locator(".plot label").first.click()
+    assert menu(transcripts, "Layer").locator("option:checked").inner_text() == "1"
+    address = book.url
+    assert "size=S" in address
+    explorer(book, built_book, "explore", "layer-explorer")  # opens on another case
+    book.goto("about:blank")
+    book.goto(address)
+    check_layer(layers, model, KINDS[1], 1)
+    assert menu(transcripts, "Size").locator("option:checked").inner_text() == "S"
 
 
 def heard(figure: Locator) -> dict[str, str]:
@@ -192,7 +229,8 @@ def test_what_the_model_hears_by_mouse(book: Page, built_book: Path, records: li
                     "reset": " ".join(spoken.hypotheses(reset["misheard"])[place].split()),
                 }
             (shown,) = figure.locator(".utterance:visible").all()
-            assert shown.locator("img").get_attribute("alt") == f"Spectrogram of “{spoken.references[place]}”."
+            drawn = shown.locator(".wide svg")
+            assert drawn.get_attribute("aria-label") == f"Spectrogram of “{spoken.references[place]}”."
             seconds = shown.locator("audio").evaluate("sound => sound.duration")
             said = open_corpus(SMOKE.corpus).waveform(spoken.ids[place])
             assert seconds == pytest.approx(len(said) / SAMPLE_RATE, abs=0.05)
@@ -206,7 +244,8 @@ def shown_places(spoken: Spoken) -> list[int]:
 def test_what_the_model_hears_by_keyboard(book: Page, built_book: Path, records: list[ModelRecords]) -> None:
     figure = explorer(book, built_book, "explore", "hearing")
     menu(figure, "Utterance").focus()
-    for key in ("ArrowDown", "Tab", "Tab", "Tab", "ArrowDown"):  # the second utterance, past size and kind, layer 2
+    # The second utterance, size S, past the kind, layer 2.
+    for key in ("Home", "ArrowDown", "Tab", "Home", "Tab", "Tab", "Home", "ArrowDown"):
         book.keyboard.press(key)
     result = records[0].reset.result
     spoken = Spoken.read(result)

@@ -70,6 +70,7 @@ def hearing(
     kinds = [kind for kind in ALL_KINDS if any(kind in heard.resets for heard in transcripts.values())]
     data = {
         "kinds": kinds,
+        "sizes": list(transcripts),
         "models": [
             {
                 "intact": _marked(utterances, heard.intact),
@@ -106,7 +107,7 @@ def hearing(
             for layer, kind, texts in told
             for utterance, text in zip(utterances, texts, strict=True)
         ]
-    return explorer("hearing", body, data, caption, name, rows)
+    return explorer("hearing", body, data, caption, name, rows, shares=True)
 
 
 def _marked(utterances: Sequence[HeardUtterance], texts: Sequence[str]) -> list[str]:

@@ -10,8 +10,12 @@
   const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
   const interval = ([value, low, high], write) => `${write(value)} [${write(low)}, ${write(high)}]`;
   const plain = (value) => value.toFixed(1);
+  // One scale for all models, so that their columns can be compared.
+  const scale = Math.max(
+    ...data.models.flatMap((one) => [one.intact[2], ...data.kinds.flatMap((kind) => one.effects[kind].map((e) => e.wer[2]))]),
+  );
   let model;
-  let layer = 0;
+  let layer;
 
   const element = (tag, properties = {}, ...children) => {
     const made = Object.assign(document.createElement(tag), properties);
@@ -19,25 +23,47 @@
     return made;
   };
 
-  // Not every combination was trained: `changed` holds, and the rest moves to the nearest model that was.
-  const choose = (changed) => {
-    const fits = (one) => keys.filter((key) => one[key] === chosen(key)).length;
-    const candidates = data.models.filter((one) => !changed || one[changed] === chosen(changed));
-    model = candidates.reduce((best, one) => (fits(one) > fits(best) ? one : best));
+  // Not every combination was trained: a menu offers what was, with what the other menus say.
+  const choose = () => {
+    model = data.models.find((one) => keys.every((key) => one[key] === chosen(key)));
     keys.forEach((key) => {
-      menus[key].value = data.choices[key].indexOf(model[key]);
+      [...menus[key].options].forEach((option, place) => {
+        const wanted = (one) => keys.every((other) => one[other] === (other === key ? data.choices[key][place] : model[other]));
+        option.disabled = !data.models.some(wanted);
+      });
     });
     layer = Math.min(layer, model.signature.length - 1);
     draw();
   };
 
-  const column = (effect, place, scale) => {
+  // What the page has chosen, as far as a model of it was trained; else the layer of the last size that costs most.
+  const follow = () => {
+    const size = data.choices.size.includes(window.choices.get("size")) ? window.choices.get("size") : data.choices.size.at(-1);
+    const fits = (one) => keys.filter((key) => one[key] === (window.choices.get(key) ?? (model ?? {})[key])).length;
+    const start = data.models.filter((one) => one.size === size).reduce((best, one) => (fits(one) > fits(best) ? one : best));
+    keys.forEach((key) => {
+      menus[key].value = data.choices[key].indexOf(start[key]);
+    });
+    menus.kind.value = Math.max(0, data.kinds.indexOf(window.choices.get("reset")));
+    const wers = start.effects[data.kinds[menus.kind.value]].map((effect) => effect.wer[0]);
+    const wanted = Number(window.choices.get("layer"));
+    layer = wanted >= 1 && wanted <= wers.length ? wanted - 1 : wers.indexOf(Math.max(...wers));
+    choose();
+  };
+
+  const share = () => {
+    const values = Object.fromEntries(keys.map((key) => [key, model[key]]));
+    window.choices.set({ ...values, reset: data.kinds[menus.kind.value], layer: layer + 1 }, follow);
+  };
+
+  const column = (effect, place) => {
     const [value, low, high] = effect.wer;
     const input = element("input", { type: "radio", name: `${figure.id}-layer`, checked: place === layer });
     input.setAttribute("aria-label", `layer ${place + 1}: WER ${plain(value)} %, ${effect.class}`);
     input.addEventListener("change", () => {
       layer = place;
       detail();
+      share();
     });
     const bar = element("span", { className: `bar ${effect.class}` });
     bar.style.height = `${(100 * value) / scale}%`;
@@ -50,8 +76,7 @@
 
   const draw = () => {
     const effects = model.effects[data.kinds[menus.kind.value]];
-    const scale = Math.max(...effects.map((effect) => effect.wer[2]), model.intact[2]) || 1;
-    plot.replaceChildren(...effects.map((effect, place) => column(effect, place, scale)));
+    plot.replaceChildren(...effects.map(column));
     plot.style.setProperty("--intact", model.intact[0] / scale);
     detail();
   };
@@ -87,7 +112,11 @@
     );
   };
 
-  keys.forEach((key) => menus[key].addEventListener("change", () => choose(key)));
-  menus.kind.addEventListener("change", draw);
-  choose();
+  const changed = () => {
+    choose();
+    share();
+  };
+  Object.values(menus).forEach((menu) => menu.addEventListener("change", changed));
+  window.choices.follow(follow);
+  follow();
 })();

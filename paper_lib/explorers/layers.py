@@ -32,7 +32,7 @@ class ExploredModel:
 
 
 def layer_explorer(models: Sequence[ExploredModel], *, caption: str, name: str = "layer-explorer") -> Markup:
-    """Returns the explorer, which shows the first model first; all of it takes JavaScript."""
+    """Returns the explorer; it opens on the layer of the last size that costs most. All of it takes JavaScript."""
     menus = {
         "size": ("Size", [model.size for model in models]),
         "norm": ("Norm", [model.norm for model in models]),
@@ -60,7 +60,9 @@ def layer_explorer(models: Sequence[ExploredModel], *, caption: str, name: str =
         '<tbody data-part="signature"></tbody></table></div>'
         "<noscript><p>This explorer needs JavaScript; the other chapters have its numbers as tables.</p></noscript>"
     )
-    return explorer("layers", body, data, caption, name, [row for model in models for row in _rows_of(model)])
+    return explorer(
+        "layers", body, data, caption, name, [row for model in models for row in _rows_of(model)], shares=True
+    )
 
 
 def _rows_of(model: ExploredModel) -> list[Row]:

@@ -14,13 +14,23 @@ from paper_lib.inference import Estimate
 
 
 def explorer(
-    script: str, body: str, data: Any, caption: str, name: str, rows: Sequence[Row], package: str = __package__
+    script: str,
+    body: str,
+    data: Any,
+    caption: str,
+    name: str,
+    rows: Sequence[Row],
+    *,
+    shares: bool = False,
+    package: str = __package__,
 ) -> Markup:
     """Returns the explorer that `script`.js of `package` operates: the controls in `body`, over `data`.
 
-    A reader can save the same data as a table of `rows`.
+    A reader can save the same data as a table of `rows`. With `shares` its script may share its choices with other
+    explorers of the page, and with the page's address.
     """
-    code = resources.files(package).joinpath(f"{script}.js").read_text(encoding="utf-8")
+    parts = (*([(__package__, "choices")] if shares else []), (package, script))
+    code = "".join(resources.files(of).joinpath(f"{part}.js").read_text(encoding="utf-8") for of, part in parts)
     # A closing tag within the data would end the script.
     embedded = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
     below = f"<figcaption>{html.escape(caption)} {csv_link(rows, name)}</figcaption>"
