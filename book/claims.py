@@ -72,6 +72,43 @@ table(
 )
 
 # %% [markdown]
+# ## Where profiles disagree, and why
+#
+# Other models, other speech, fewer trainings: a verdict may change with each. Most often it is not that two
+# {term}`profiles <profile>` find the opposite, but that one of them cannot tell.
+
+# %% tags=["hide-input"]
+from itertools import combinations
+
+from paper_lib.claims.comparing import differences
+from paper_lib.figures.markup import paragraph
+
+compared = [
+    (one, other, difference)
+    for one, other in combinations(measured, 2)
+    for difference in differences(one, found[one], other, found[other])
+]
+table(
+    [
+        (
+            difference.one.claim.statement,
+            f"{one}, {other}",
+            verdict_cell(difference.one),
+            verdict_cell(difference.other),
+            difference.why,
+            f"{one}: {difference.one.evidence}. {other}: {difference.other.evidence}",
+        )
+        for one, other, difference in compared
+    ],
+    ["The paper says", "Profiles", "The first", "The second", "Why", "Measured"],
+    "Claims on which two profiles have different verdicts.",
+) if compared else paragraph(
+    "All profiles that have measured a claim have the same verdict on it."
+    if len(measured) > 1
+    else "Only one profile is measured."
+)
+
+# %% [markdown]
 # ## Beyond the paper
 #
 # The paper says none of what follows: these are questions that its findings raise, and that this book asks. No verdict
