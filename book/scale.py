@@ -60,7 +60,7 @@ table(
 # on them, by what they cost beside a training. Hours need a speed. We *assume* that a GPU does 30 · 10¹² operations a
 # second on these models, about a tenth of what large ones of 2020 to 2023 do in a dense product in bf16. Small models
 # stay below that, because a GPU waits for their many small steps; large ones in large batches go above it. A third of
-# the speed means three times the hours. With your own GPU's speed $v$ the hours are operations / ($v$ · 3600).
+# the speed means three times the hours. With your own GPU's speed *v* the hours are operations / (*v* · 3600).
 
 # %%
 SPEED = 30e12  # operations a second of one GPU: an assumption

@@ -118,7 +118,7 @@ def test_a_figure_has_room_and_the_colours_of_the_theme(page: Page) -> None:
     set_theme(page, "dark")
     for viewport, shown in ((DESKTOP, "wide"), (PHONE, "narrow")):
         page.set_viewport_size(viewport)
-        for drawing in page.locator("figure.drawing > div:visible").evaluate_all(DRAWINGS):
+        for drawing in page.locator("figure.drawing > :is(.wide, .narrow):visible").evaluate_all(DRAWINGS):
             assert drawing["shown"] == shown, drawing
             assert drawing["beyond"] <= 1, drawing
             assert drawing["scale"] > 0.9, drawing
