@@ -162,11 +162,12 @@ def test_layers_are_measured(notebook: Page) -> None:
 
 
 def test_the_signature_moves_with_the_slider(notebook: Page) -> None:
-    image = notebook.get_by_alt_text("Heat map of the signature")
-    before = image.get_attribute("src")
+    image = notebook.get_by_role("img", name="Heat map of the signature")
+    before = image.inner_html()
     notebook.locator(".widget-inline-hbox", has_text="Step").get_by_role("slider").focus()
     notebook.keyboard.press("Home")
-    expect(image).not_to_have_attribute("src", str(before))
+    expect(image).not_to_have_js_property("innerHTML", before)
+    expect(image).to_be_visible()
 
 
 def test_a_federated_run_is_stopped(notebook: Page) -> None:
