@@ -80,25 +80,25 @@ table(
 # %% tags=["hide-input"]
 from itertools import combinations
 
-from paper_lib.claims.comparing import differences
+from paper_lib.claims.disagreements import disagreements
 from paper_lib.figures.markup import paragraph
 
 compared = [
-    (one, other, difference)
+    (one, other, found_apart)
     for one, other in combinations(measured, 2)
-    for difference in differences(one, found[one], other, found[other])
+    for found_apart in disagreements(one, found[one], other, found[other])
 ]
 table(
     [
         (
-            difference.one.claim.statement,
+            found_apart.one.claim.statement,
             f"{one}, {other}",
-            verdict_cell(difference.one),
-            verdict_cell(difference.other),
-            difference.why,
-            f"{one}: {difference.one.evidence}. {other}: {difference.other.evidence}",
+            verdict_cell(found_apart.one),
+            verdict_cell(found_apart.other),
+            found_apart.why,
+            f"{one}: {found_apart.one.evidence}. {other}: {found_apart.other.evidence}",
         )
-        for one, other, difference in compared
+        for one, other, found_apart in compared
     ],
     ["The paper says", "Profiles", "The first", "The second", "Why", "Measured"],
     "Claims on which two profiles have different verdicts.",

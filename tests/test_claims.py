@@ -27,7 +27,7 @@ from paper_lib.claims import (
     verdict,
 )
 from paper_lib.claims import tested as judged
-from paper_lib.claims.comparing import differences
+from paper_lib.claims.disagreements import disagreements
 from paper_lib.claims.federated_dropout import crit_less_amb, dips_at_least_critical, dips_by_layer
 from paper_lib.claims.findings import BEYOND, CLAIMS
 from paper_lib.claims.model_size import judge, larger_is_more_robust, layers_differ, resets_are_similar, within
@@ -609,7 +609,7 @@ def test_the_signature_peaks_at_the_least_critical_layer() -> None:
     )
 
 
-def test_profiles_differ_where_verdicts_do_and_it_is_said_why() -> None:
+def test_profiles_disagree_where_verdicts_do_and_it_is_said_why() -> None:
     def found(parts: dict[str, Part]) -> dict[str, Finding]:
         return {CLAIMS[0].id: conclude(CLAIMS[0], ["+1.0 points"], parts)}
 
@@ -617,10 +617,10 @@ def test_profiles_differ_where_verdicts_do_and_it_is_said_why() -> None:
     told, contradicted = found({"S": holds}), found({"S": fails})
     unknown = found({"S": Part(None, 0.3, "about 7 trainings")})
     partly = found({"S": holds, "M": fails})
-    assert differences("quick", told, "laptop", told) == []
-    assert differences("quick", told, "laptop", {}) == []
+    assert disagreements("quick", told, "laptop", told) == []
+    assert disagreements("quick", told, "laptop", {}) == []
     reasons = [
-        differences("quick", one, "laptop", other)[0].why
+        disagreements("quick", one, "laptop", other)[0].why
         for one, other in ((unknown, told), (partly, told), (contradicted, told), (contradicted, unknown))
     ]
     assert reasons[0] == "quick cannot tell; it would take: S: about 7 trainings"
