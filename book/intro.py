@@ -69,6 +69,43 @@ show(
 )
 
 # %% [markdown]
+# ## Reset a layer and read
+#
+# Choose a layer of the largest model, and read what it makes of a sentence without what that layer has learnt. Words
+# that were said and not heard are struck out, words that were heard and not said are underlined. {doc}`explore` has the
+# sound and the other numbers, and in {doc}`speak` you say the sentence yourself.
+
+# %% tags=["hide-input"]
+from paper_lib.evaluation import Spoken
+from paper_lib.explorers.hearing import HeardUtterance, Transcripts, hearing
+
+SENTENCES = 4
+
+
+def largest_of(profile):
+    """Returns what was measured of the profile's largest model, in its first training."""
+    return max(
+        (record for record in model_size(profile).records() if record.seed == 0),
+        key=lambda record: profile.models[record.size].encoder.dim,
+    )
+
+
+deepest = largest_of(published)
+spoken = Spoken.read(deepest.reset.result)
+names = sorted(spoken.ids)[:SENTENCES]
+places = [spoken.ids.index(name) for name in names]
+hearing(
+    [
+        HeardUtterance(spoken.references[place], spoken.speakers[place])
+        for place in places
+    ],
+    {deepest.size: Transcripts.of(deepest.reset.result, names)},
+    caption=f"Transcripts by Conformer{deepest.size}, profile {published.name}, of the first {SENTENCES} test "
+    "sentences by name. It opens on the layer that costs most words. Re-randomised: the first draw.",
+    name="read-a-reset",
+)
+
+# %% [markdown]
 # ## What is asked
 #
 # A neural network is a stack of layers, all trained alike. Do all of them need it? In 2022 five researchers at Google
@@ -91,10 +128,7 @@ show(
 from paper_lib.layers.sweeps import Sweeps
 
 profile = profile_of(chapter.parameters.profile)
-largest = max(
-    (record for record in model_size(profile).records() if record.seed == 0),
-    key=lambda record: profile.models[record.size].encoder.dim,
-)
+largest = largest_of(profile)
 sweep = Sweeps.of([largest.reset.result])
 if profile.name == published.name:
     here = paragraph("The figure above is of this book's own profile.")

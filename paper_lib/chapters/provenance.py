@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -170,10 +170,9 @@ def page_facts(page: PageProvenance) -> dict[str, str]:
     return {name: " ".join(fact.split()) for name, fact in facts.items()}
 
 
-def provenance_list(page: PageProvenance) -> str:
-    """Returns the facts of a page as HTML."""
-    facts = page_facts(page).items()
-    rows = "\n".join(f"<div><dt>{name}</dt><dd>{html.escape(fact)}</dd></div>" for name, fact in facts)
+def provenance_list(facts: Mapping[str, str]) -> str:
+    """Returns facts by their names as HTML."""
+    rows = "\n".join(f"<div><dt>{name}</dt><dd>{html.escape(fact)}</dd></div>" for name, fact in facts.items())
     return f'<dl class="provenance">\n{rows}\n</dl>'
 
 
@@ -185,7 +184,7 @@ def _header(page: PageProvenance, minutes: int) -> str:
     return (
         f'<details class="made">\n<summary>Profile <strong>{profile}</strong>'
         f" · {minutes} min to read · {told}how this page was made, and how to run it yourself</summary>\n"
-        f'<div id="made">{provenance_list(page)}\n{_rerun(page)}\n{_records(page)}</div>\n</details>'
+        f'<div id="made">{provenance_list(page_facts(page))}\n{_rerun(page)}\n{_records(page)}</div>\n</details>'
     )
 
 

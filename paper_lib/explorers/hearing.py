@@ -24,11 +24,11 @@ from paper_lib.layers.variants import ALL_KINDS, Kind
 
 @dataclass(frozen=True)
 class HeardUtterance:
-    """One test utterance, to listen to."""
+    """One test utterance, to listen to where its sound is given."""
 
     reference: str
     speaker: str
-    waveform: NDArray[np.float32]  # [samples] at 16 kHz
+    waveform: NDArray[np.float32] | None = None  # [samples] at 16 kHz
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def hearing(
 ) -> Markup:
     """Returns the explorer; `transcripts` are by model size, of these utterances in order.
 
-    Without JavaScript the page plays the sounds and shows the references.
+    Without JavaScript the page plays the sounds that are given and shows the references.
     """
     kinds = [kind for kind in ALL_KINDS if any(kind in heard.resets for heard in transcripts.values())]
     data = {
@@ -80,19 +80,11 @@ def hearing(
             for heard in transcripts.values()
         ],
     }
-    features = [log_mel(utterance.waveform) for utterance in utterances]
-    limits = float(np.quantile(np.concatenate(features), 0.02)), float(np.max([f.max() for f in features]))
-    cards = "".join(
-        f'<div class="utterance"{"" if place == 0 else " hidden"}>'
-        f"{show(spectrogram(f, limits, width=6), caption='', alt=f'Spectrogram of “{u.reference}”.').html}"
-        f"{player(u.waveform, f'“{u.reference}”, speaker {u.speaker}').html}</div>"
-        for place, (u, f) in enumerate(zip(utterances, features, strict=True))
-    )
     layers = max(len(of_kind) for heard in transcripts.values() for of_kind in heard.resets.values())
     body = (
         f'<div class="controls">{select("Utterance", "utterance", [u.reference for u in utterances])}'
         f"{select('Size', 'size', list(transcripts))}{select('Reset', 'kind', kinds)}"
-        f"{select('Layer', 'layer', [str(layer + 1) for layer in range(layers)])}</div>{cards}"
+        f"{select('Layer', 'layer', [str(layer + 1) for layer in range(layers)])}</div>{_cards(utterances)}"
         '<dl class="provenance transcripts" aria-live="polite">'
         f'<div><dt>Said</dt><dd data-fact="said">{html.escape(utterances[0].reference)}</dd></div>'
         '<div><dt>Intact</dt><dd data-fact="intact"></dd></div>'
@@ -108,6 +100,21 @@ def hearing(
             for utterance, text in zip(utterances, texts, strict=True)
         ]
     return explorer("hearing", body, data, caption, name, rows, shares=True)
+
+
+def _cards(utterances: Sequence[HeardUtterance]) -> str:
+    """Returns the spectrogram and the sound of every utterance as HTML, the first one's in sight."""
+    heard = [(u, u.waveform, log_mel(u.waveform)) for u in utterances if u.waveform is not None]
+    if not heard:
+        return ""
+    features = [mel for _, _, mel in heard]
+    limits = float(np.quantile(np.concatenate(features), 0.02)), float(np.max([mel.max() for mel in features]))
+    return "".join(
+        f'<div class="utterance"{"" if place == 0 else " hidden"}>'
+        f"{show(spectrogram(mel, limits, width=6), caption='', alt=f'Spectrogram of “{u.reference}”.').html}"
+        f"{player(waveform, f'“{u.reference}”, speaker {u.speaker}').html}</div>"
+        for place, (u, waveform, mel) in enumerate(heard)
+    )
 
 
 def _marked(utterances: Sequence[HeardUtterance], texts: Sequence[str]) -> list[str]:
