@@ -24,6 +24,7 @@ chapter = begin("speak", globals())
 # %% tags=["hide-input"]
 from paper_lib.browser.export import PLACES, recogniser_script
 from paper_lib.browser.sentences import prepare, sentences_for
+from paper_lib.browser.synthesis import synthesiser_script
 from paper_lib.figures.markup import paragraph
 from paper_lib.figures.tables import percent
 from paper_lib.layers.variants import KINDS
@@ -36,7 +37,7 @@ prepared = {
     name: prepare(shipped, sentences_for(shipped, SENTENCES, seed=0))
     for name, shipped in models.items()
 }
-size = len(recogniser_script().encode())
+sizes = len(recogniser_script().encode()), len(synthesiser_script().encode())
 encoder = models["sentences"].run.model.encoder
 weights = sum(weight.numel() for weight in models["sentences"].model.parameters())
 everything = prepared["sentences"]
@@ -53,7 +54,8 @@ for spoken in prepared.values():
 card = models["words"].card
 paragraph(
     f"A recogniser of {encoder.layers} Conformer layers and {weights:,} weights runs in this page, in your "
-    f"browser; nothing that you say leaves your machine. It is {size / 1e6:.1f} MB and is loaded when you ask for it. "
+    f"browser; nothing that you say leaves your machine. It is {sizes[0] / 1e6:.1f} MB and is loaded when you ask for "
+    "it. "
     f"Of the {words} words of its prepared sentences it makes {intact} errors; with layer {worst} put back to its "
     f"first weights {errors[worst - 1]}, with layer {least} {errors[least - 1]}. A second model understands people who "
     f"say one of {len(card.words)} words: on people it never heard its WER is {percent(card.test_wer)} %.",
@@ -67,7 +69,9 @@ paragraph(
 #    with one layer reset.
 # 2. Choose another layer, or *each in turn*. Which reset hurts most, which not at all?
 # 3. Choose another voice. Of each sentence one voice is *known*, heard in training, and one is *new*.
-# 4. Choose the model of *single words*, press *Speak yourself*, say two or three of its words with short pauses, and
+# 4. Type a sentence of your own, of the same kind or of another one, and press *Say it*: the synthesiser that spoke the
+#    training speech says it in the page. Which words has the model learnt as words, which does it only spell?
+# 5. Choose the model of *single words*, press *Speak yourself*, say two or three of its words with short pauses, and
 #    press *Stop*. A recording from a file works, too. Does the layer that you can do without differ from your
 #    neighbour's?
 #
@@ -79,13 +83,13 @@ from paper_lib.browser.panel import speak_panel
 
 speak_panel(
     prepared,
+    models,
     {
         "sentences": "sentences, by synthetic voices",
         "words": "single words, by people",
     },
-    encoder.layers,
     worst,
-    size,
+    sizes,
     caption=f"The models that come with the library. The first sentence is the one that the reset of layer {worst} "
     "harms most; seed 0 drew all of them. Re-initialised: a layer's weights of step 0 of the synthetic "
     "training. Re-randomised: weights drawn anew, the first draw of the sweeps.",
@@ -110,6 +114,10 @@ paragraph(
 # has the trained ones, those of step 0 and the redrawn ones. onnxruntime-web, compiled to WebAssembly, runs the graphs
 # on one thread. Log-mel features are computed in JavaScript. A test compares features and
 # transcripts with the library's, for every reset.
+#
+# What you type is spoken by espeak-ng, compiled to JavaScript, with the voices of the corpus: the same samples, as a
+# test shows, that the library's synthesiser gives for the same sentence. Its licence is the
+# [GNU GPL, version 3](https://www.gnu.org/licenses/gpl-3.0.html); the rest of the page is under the MIT licence.
 #
 # ## What this does not show
 #

@@ -21,6 +21,7 @@ from paper_lib.browser.export import PLACES, runtime
 from paper_lib.browser.graphs import layer_graph
 from paper_lib.browser.panel import speak_panel
 from paper_lib.browser.sentences import Prepared, prepare, sentences_for, spoken
+from paper_lib.browser.synthesis import typing_of
 from paper_lib.chapters.book import publish_recogniser
 from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.corpus import open_corpus
@@ -31,7 +32,7 @@ from paper_lib.layers.variants import KINDS
 from paper_lib.settings import ResetSettings
 from paper_lib.widgets.layers import spoken_tests
 from paper_lib.widgets.shipped import ShippedModel, load_shipped
-from paper_lib.widgets.speech import recorded, voices
+from paper_lib.widgets.speech import SpeechError, recorded, typed, voices
 
 PATIENCE = 90_000  # ms; machines are slow when they are shared
 Waveform = NDArray[np.float32]
@@ -52,12 +53,17 @@ def prepared(models: dict[str, ShippedModel]) -> dict[str, list[Prepared]]:
 
 
 @pytest.fixture(scope="module")
-def directory(prepared: dict[str, list[Prepared]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(
+    models: dict[str, ShippedModel], prepared: dict[str, list[Prepared]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The part of a built book that the recogniser is: a page with the panel, and the script beside it."""
     root = tmp_path_factory.mktemp("book")
     publish_recogniser(root / "recogniser")
-    size = (root / "recogniser" / "recogniser.js").stat().st_size
-    panel = speak_panel(prepared, {"sentences": "sentences", "words": "words"}, 6, 2, size, caption="Try it.")
+    of_recogniser, of_synthesiser = (
+        (root / "recogniser" / f"{name}.js").stat().st_size for name in ("recogniser", "synthesiser")
+    )
+    labels = {"sentences": "sentences", "words": "words"}
+    panel = speak_panel(prepared, models, labels, 2, (of_recogniser, of_synthesiser), caption="Try it.")
     (root / "book").mkdir()
     html = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Speak</title>{panel.html}'
     (root / "book" / "speak.html").write_text(html, encoding="utf-8")
@@ -227,7 +233,7 @@ def expected_of(prepared: Prepared, kind: Any, *layers: int) -> dict[str, str]:
 
 def test_nothing_is_loaded_before_the_reader_asks_and_the_size_is_told(page: Page, directory: Path) -> None:
     scripts = "performance.getEntriesByType('resource').map((entry) => entry.name).join()"
-    assert "recogniser.js" not in page.evaluate(scripts)
+    assert ".js" not in page.evaluate(scripts)
     assert page.evaluate("typeof Recogniser") == "undefined"
     size = (directory / "recogniser" / "recogniser.js").stat().st_size
     assert page.get_by_role("button", name=f"Load the recogniser ({size / 1e6:.1f} MB)").is_visible()
@@ -310,6 +316,102 @@ def test_a_recording_from_a_file(page: Page, prepared: dict[str, list[Prepared]]
     assert recorded(content, "mine.wav").seconds == pytest.approx(len(p.waveform) / SAMPLE_RATE, abs=0.01)
     menu(page, "Voice").select_option(index=1)
     assert "Said" in settle(page)
+
+
+# What is typed.
+
+SENTENCES = (
+    "turn the kitchen lights to seven",
+    "i can't hear you",
+    "a",
+    "play the long song by the old band again now",
+)
+
+
+def test_the_page_speaks_the_librarys_samples(
+    browser: Browser, directory: Path, models: dict[str, ShippedModel]
+) -> None:
+    """By every voice: the synthesiser's own samples are the same, and those that the model hears to the last bits."""
+    context = browser.new_context(offline=True)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.goto((directory / "book" / "speak.html").as_uri())
+    page.add_script_tag(url=(directory / "recogniser" / "synthesiser.js").as_uri())
+    page.evaluate("async () => { globalThis.synthesiser = await Synthesiser.load(); }")
+    for shipped in models.values():
+        typing = typing_of(shipped)
+        speakers = voices(shipped)
+        assert len(typing["voices"]) == len(speakers) == 16
+        for place, (voice, (label, speaker)) in enumerate(zip(typing["voices"], speakers, strict=True)):
+            assert voice["label"] == label
+            text = " ".join(typing["words"][place % 5 : place % 5 + 2]) if typing["words"] else SENTENCES[place % 4]
+            spoken_there = page.evaluate(
+                "async ([text, voice, apart]) => Array.from(await synthesiser.speak(text, voice, apart))",
+                [text, voice, bool(typing["words"])],
+            )
+            expected = typed(text, speaker, typing["words"]).waveform
+            np.testing.assert_allclose(np.array(spoken_there, np.float32), expected, rtol=0, atol=1e-6)
+    context.close()
+
+
+def say(page: Page, text: str) -> dict[str, str]:
+    page.get_by_label("Type a sentence").fill(text)
+    page.get_by_label("Type a sentence").press("Enter")
+    page.wait_for_function("() => !document.querySelector('form [type=submit]').disabled")
+    return settle(page)
+
+
+def test_a_sentence_that_is_typed(page: Page, models: dict[str, ShippedModel], directory: Path) -> None:
+    size = (directory / "recogniser" / "synthesiser.js").stat().st_size
+    assert page.get_by_role("button", name=f"Say it (loads {size / 1e6:.1f} MB once)").is_disabled()
+    load(page)
+    settle(page)
+    for name, text, wanted in (
+        ("sentences", "Turn the kitchen lights to seven!", "turn the kitchen lights to seven"),
+        ("words", "go left", "go left"),
+    ):
+        menu(page, "Model").select_option(label=name)
+        label, speaker = voices(models[name])[1]
+        menu(page, "By").select_option(label=label)
+        shown = say(page, text)
+        heard = heard_by_library(models[name], [typed(text, speaker, typing_of(models[name])["words"]).waveform])
+        assert shown == {"Said": wanted, "Intact": heard[0][0], "Layer 2 reset": heard[0][2]}
+        sound = page.locator(".utterance:visible audio")
+        assert sound.get_attribute("aria-label") == f"“{wanted}”, {label}"
+        sound.evaluate("audio => audio.readyState || new Promise((done) => { audio.onloadedmetadata = done; })")
+        seconds = len(typed(text, speaker, typing_of(models[name])["words"]).waveform) / SAMPLE_RATE
+        assert sound.evaluate("audio => audio.duration") == pytest.approx(seconds, abs=1e-3)
+    assert page.get_by_role("button", name="Say it", exact=True).is_enabled()
+    page.get_by_label("Type a sentence").fill("stop")
+    menu(page, "Sentence").select_option(index=0)
+    assert settle(page)["Said"] != "go left"
+
+
+@pytest.mark.parametrize("text", ["", " ' ", "seven is 7", "señor", "a" * 121])
+def test_text_that_cannot_be_spoken_is_refused_as_by_the_library(
+    page: Page, models: dict[str, ShippedModel], text: str
+) -> None:
+    load(page)
+    before = settle(page)
+    with pytest.raises(SpeechError) as refused:
+        typed(text, voices(models["sentences"])[0][1])
+    page.get_by_label("Type a sentence").fill(text)
+    page.get_by_label("Type a sentence").press("Enter")
+    told = "text => document.querySelector('[role=status]').textContent === text"
+    page.wait_for_function(told, arg=str(refused.value))
+    assert settle(page) == before
+
+
+def test_a_word_that_the_model_does_not_know_is_refused(page: Page, models: dict[str, ShippedModel]) -> None:
+    load(page)
+    menu(page, "Model").select_option(label="words")
+    settle(page)
+    with pytest.raises(SpeechError) as refused:
+        typed("go home", voices(models["words"])[0][1], typing_of(models["words"])["words"])
+    page.get_by_label("Type a sentence").fill("go home")
+    page.get_by_role("button", name="Say it").click()
+    told = "text => document.querySelector('[role=status]').textContent === text"
+    page.wait_for_function(told, arg=str(refused.value))
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,11 @@ from paper_lib.browser.graphs import layer_graph, step_graph, subsampling_graph
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus.features import FFT, FLOOR, HOP, SAMPLE_RATE, WINDOW, mel_filters
 from paper_lib.corpus.recordings import SILENCE
+from paper_lib.corpus.speakers import LEVEL
 from paper_lib.layers.reset_sweep import replacements
 from paper_lib.settings import MEL_BINS, ResetSettings
 from paper_lib.widgets.shipped import PEOPLE_PLACE, PLACE, ShippedModel, load_shipped
-from paper_lib.widgets.speech import LEVEL, LONGEST
+from paper_lib.widgets.speech import LONGEST
 
 # By the name that the page knows each by.
 PLACES = {"sentences": PLACE, "words": PEOPLE_PLACE}

@@ -3,6 +3,8 @@
   const figure = document.currentScript.closest("figure");
   const data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
   const menus = Object.fromEntries([...figure.querySelectorAll("select")].map((menu) => [menu.dataset.key, menu]));
+  const typing = figure.querySelector("form");
+  const [sentence, sayIt] = typing.querySelectorAll("input, button");
   const [load, record] = ["load", "record"].map((name) => figure.querySelector(`[data-do="${name}"]`));
   const upload = figure.querySelector("input[type=file]");
   const status = figure.querySelector("[role=status]");
@@ -12,18 +14,19 @@
   const names = Object.keys(data.models);
 
   let recogniser; // once it is loaded
-  let own; // a recording of the reader's: { label, samples }
+  let synthesiser; // once a sentence was typed
+  let own; // what the reader brought: { label, samples }, and what was `said` where that is known
   let turn = 0; // counts what was asked: an answer that comes late is not shown
 
   const model = () => names[menus.model.value];
-  const sentences = () => data.models[model()];
+  const sentences = () => data.models[model()].sentences;
   const texts = () => [...new Set(sentences().map(({ text }) => text))];
   const chosen = () =>
     sentences().findIndex(
       ({ text, voice }) => text === menus.sentence.value && voice === menus.voice.value,
     );
   const card = () => {
-    const before = names.slice(0, names.indexOf(model())).reduce((sum, name) => sum + data.models[name].length, 0);
+    const before = names.slice(0, names.indexOf(model())).reduce((sum, name) => sum + data.models[name].sentences.length, 0);
     return own ? ownCard : cards[before + chosen()];
   };
 
@@ -39,6 +42,9 @@
     );
   };
   const offerSentences = () => {
+    data.models[model()].voices.forEach(({ label }, place) => {
+      menus.speaker[place] = new Option(label, place);
+    });
     fill(menus.sentence, texts());
     offerVoices();
   };
@@ -110,7 +116,7 @@
       ? [layer + 1]
       : Array.from({ length: layer }, (_, place) => place + 1);
     const samples = own ? own.samples : await samplesOf(await (await fetch(card().querySelector("audio").src)).arrayBuffer());
-    const said = own ? undefined : sentences()[chosen()].text;
+    const said = own ? own.said : sentences()[chosen()].text;
     const began = performance.now();
     const { intact, resets } = await recogniser.recognise(samples, name, data.kinds[menus.kind.value], layers);
     if (mine !== turn) return;
@@ -143,12 +149,65 @@
       tell(error instanceof RangeError ? `${label} ${error.message}` : `${label} is no sound that this browser reads.`);
       return;
     }
+    play(blob);
+  };
+
+  // Shows what the reader brought, and recognises it.
+  const play = (blob) => {
     const sound = ownCard.querySelector("audio");
     URL.revokeObjectURL(sound.src);
     sound.src = URL.createObjectURL(blob);
-    sound.setAttribute("aria-label", label);
+    sound.setAttribute("aria-label", own.label);
     show();
   };
+
+  // Returns what is typed as the model writes it. Throws a RangeError for what it cannot write, or does not know.
+  const plain = (typed) => {
+    const { alphabet, longest, words } = data.models[model()];
+    const spaced = typed.toLowerCase().replaceAll("’", "'").replace(/[-–—/]/g, " ");
+    const text = spaced.replace(/[.,;:!?…"“”()]/g, "").split(/\s+/).filter(Boolean).join(" ");
+    if (!text.replaceAll("'", "").trim()) throw new RangeError("There is nothing to say: type a sentence.");
+    if (text.length > longest) throw new RangeError(`The sentence has ${text.length} characters; at most ${longest} can be spoken.`);
+    const foreign = [...new Set(text)].filter((character) => !alphabet.includes(character)).sort();
+    if (foreign.length) {
+      const digits = foreign.some((character) => /\d/.test(character)) ? " (write numbers as words)" : "";
+      throw new RangeError(`The models write English letters and the apostrophe, not ${foreign.join(" ")}${digits}.`);
+    }
+    const unknown = words ? [...new Set(text.split(" "))].filter((word) => !words.includes(word)) : [];
+    if (unknown.length) throw new RangeError(`The model knows the words ${words.join(", ")}, not ${unknown.join(", ")}.`);
+    return text;
+  };
+
+  const say = async (event) => {
+    event.preventDefault();
+    try {
+      const text = plain(sentence.value);
+      const { voices, words } = data.models[model()];
+      const voice = voices[menus.speaker.value];
+      sayIt.disabled = true;
+      if (!synthesiser) {
+        tell("Loading the synthesiser …");
+        await scriptAt(data.synthesiser);
+        synthesiser = await globalThis.Synthesiser.load();
+        sayIt.textContent = "Say it";
+      }
+      const samples = await synthesiser.speak(text, voice, Boolean(words));
+      own = { label: `“${text}”, ${voice.label}`, samples, said: text };
+      play(globalThis.Synthesiser.file(samples));
+    } catch (error) {
+      tell(error instanceof RangeError ? error.message : `The synthesiser cannot be run on this page: ${error.message}`);
+    }
+    sayIt.disabled = false;
+  };
+
+  const scriptAt = (address) =>
+    new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = address;
+      script.addEventListener("load", resolve);
+      script.addEventListener("error", () => reject(new Error("it is not beside this page. It is part of the built book.")));
+      document.head.append(script);
+    });
 
   let recorder;
   const listen = async () => {
@@ -182,39 +241,34 @@
     tell("Listening. Say a few words, then press Stop.");
   };
 
-  const fetchRecogniser = () => {
+  const fetchRecogniser = async () => {
     load.disabled = true;
     tell("Loading the recogniser …");
-    const script = document.createElement("script");
-    script.src = data.script;
-    script.addEventListener("error", () => {
+    try {
+      await scriptAt(data.script);
+      recogniser = await globalThis.Recogniser.load();
+    } catch (error) {
       load.disabled = false;
-      tell("The recogniser is not beside this page. It is part of the built book.");
-    });
-    script.addEventListener("load", async () => {
-      try {
-        recogniser = await globalThis.Recogniser.load();
-      } catch (error) {
-        load.disabled = false;
-        tell(`This browser cannot run the recogniser: ${error.message}`);
-        return;
-      }
-      menus.model.focus();
-      load.parentElement.hidden = true;
-      for (const control of [record, upload]) control.disabled = false;
-      if (!navigator.mediaDevices?.getUserMedia || !globalThis.MediaRecorder) {
-        record.disabled = true;
-        record.textContent = "No microphone on this page";
-      }
-      show();
-    });
-    document.head.append(script);
+      tell(`The recogniser cannot be run on this page: ${error.message}`);
+      return;
+    }
+    menus.model.focus();
+    load.parentElement.hidden = true;
+    for (const control of controls) control.disabled = false;
+    if (!navigator.mediaDevices?.getUserMedia || !globalThis.MediaRecorder) {
+      record.disabled = true;
+      record.textContent = "No microphone on this page";
+    }
+    show();
   };
 
   load.addEventListener("click", fetchRecogniser);
   record.addEventListener("click", listen);
   upload.addEventListener("change", () => upload.files.length && take(upload.files[0], upload.files[0].name));
-  for (const control of [record, upload]) control.disabled = true;
+  const controls = [record, upload, sentence, sayIt];
+  for (const control of controls) control.disabled = true;
+  sayIt.textContent += ` (loads ${sayIt.dataset.size} once)`;
+  typing.addEventListener("submit", say);
   for (const key of ["kind", "layer"]) menus[key].addEventListener("change", answer);
   menus.model.addEventListener("change", () => {
     offerSentences();

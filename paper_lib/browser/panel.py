@@ -5,38 +5,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from paper_lib.browser.sentences import Prepared
+from paper_lib.browser.synthesis import typing_of
 from paper_lib.explorers.parts import explorer, select
 from paper_lib.figures.download import Row
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.sound import player
 from paper_lib.layers.variants import KINDS
+from paper_lib.widgets.shipped import ShippedModel
 
-# Where the script lies, seen from the pages of the book.
-SCRIPT = "../recogniser/recogniser.js"
+# Where the scripts lie, seen from the pages of the book.
+SCRIPT, SYNTHESISER = "../recogniser/recogniser.js", "../recogniser/synthesiser.js"
 EACH = "each in turn"
 
 
 def speak_panel(
     prepared: Mapping[str, Sequence[Prepared]],
+    models: Mapping[str, ShippedModel],
     labels: Mapping[str, str],
-    layers: int,
     layer: int,
-    size: int,
+    sizes: tuple[int, int],
     *,
     caption: str,
     name: str = "speak-to-it",
 ) -> Markup:
-    """Returns the panel; `prepared` are by the model's name in the script, `labels` tell a reader what they are.
+    """Returns the panel; `prepared` are by the model's name in the script, `labels` tell a reader what the models are.
 
-    It begins with `layer`, from 1, of `layers`. `size` is that of the script in bytes, which the page tells before it
-    loads it. Without JavaScript the page plays the first sentence.
+    It begins with `layer`, from 1. `sizes` are those of the recogniser's and the synthesiser's scripts in bytes, which
+    the page tells before it loads them. Without JavaScript the page plays the first sentence.
     """
+    size, of_synthesiser = (f"{bytes_ / 1e6:.1f} MB" for bytes_ in sizes)
+    layers = next(iter(models.values())).run.model.encoder.layers
     data = {
         "script": SCRIPT,
+        "synthesiser": SYNTHESISER,
         "kinds": KINDS,
         "layer": layer - 1,
         "models": {
-            model: [{"text": p.text, "voice": p.voice} for p in of_model] for model, of_model in prepared.items()
+            model: {"sentences": [{"text": p.text, "voice": p.voice} for p in of_model], **typing_of(models[model])}
+            for model, of_model in prepared.items()
         },
     }
     sounds = "".join(
@@ -52,11 +58,14 @@ def speak_panel(
         "model": select("Model", "model", list(labels.values())),
         "sentence": select("Sentence", "sentence", []),
         "voice": select("Voice", "voice", []),
+        "speaker": select("By", "speaker", []),
     }
     body = (
-        f'<p><button type="button" data-do="load">Load the recogniser ({size / 1e6:.1f} MB)</button></p>'
+        f'<p><button type="button" data-do="load">Load the recogniser ({size})</button></p>'
         f'<div class="controls">{menus["model"]}{menus["sentence"]}{menus["voice"]}</div>{sounds}'
         '<div class="utterance own" hidden><audio controls style="width: 100%"></audio></div>'
+        '<form class="controls"><label class="typed">Type a sentence <input type="text" autocomplete="off"></label>'
+        f'{menus["speaker"]}<button type="submit" data-size="{of_synthesiser}">Say it</button></form>'
         '<div class="controls"><button type="button" data-do="record" aria-pressed="false">Speak yourself</button>'
         '<label>A recording <input type="file" accept="audio/*,.flac,.ogg,.wav,.mp3"></label></div>'
         f'<div class="controls">{menus["kind"]}{menus["layer"]}</div>'

@@ -1,7 +1,6 @@
 """Sentences with sound that come with the page: of the kinds that each model has learnt, by voices known to it and new.
 
-There are packages of espeak-ng for browsers, but the smallest has 18.5 MB, and its licence (GPL 3) is not the book's.
-So a reader chooses among what was spoken when the page was made, or speaks.
+A reader who wants others types them (`paper_lib/browser/synthesis.py`), or speaks.
 """
 
 from __future__ import annotations

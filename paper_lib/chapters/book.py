@@ -200,13 +200,17 @@ def publish_notebooks(notebooks: Sequence[Path], root: Path, directory: Path) ->
 
 
 def publish_recogniser(directory: Path) -> None:
-    """Puts the script that the recogniser in the page is into `directory`, with the licence of its runtime."""
+    """Puts the recogniser and the synthesiser of the page into `directory`, with the licences of what they run."""
     # Takes torch, and onnx, which whoever renders other pages does without.
     from paper_lib.browser.export import recogniser_script, runtime
+    from paper_lib.browser.synthesis import licensed, synthesiser_script
 
     directory.mkdir()
     (directory / "recogniser.js").write_text(recogniser_script(), encoding="utf-8")
     (directory / "LICENSE").write_bytes(runtime("LICENSE"))
+    (directory / "synthesiser.js").write_text(synthesiser_script(), encoding="utf-8")
+    for name in ("COPYING", "README.md"):
+        (directory / f"synthesiser-{name}").write_bytes(licensed(name))
 
 
 def gather(notebooks: Sequence[Path], root: Path, pages: Path) -> None:

@@ -37,10 +37,9 @@ _BY_CHARACTER, _UTF8 = 1, 1
 # Bytes of the path of its data; espeak-ng cuts off the rest (N_PATH_HOME in speech.h) and looks there, or elsewhere.
 _LONGEST_PATH = 159
 
-_VARIANTS = "voices/!v"  # where it looks for a voice variant
+VARIANTS = "voices/!v"  # where it looks for a voice variant
 
-# At 100 the loudest voices clip.
-_QUIET = 50
+VOLUME = 50  # at 100 the loudest voices clip
 
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 _one_at_a_time = threading.Lock()
@@ -94,11 +93,11 @@ def _data(voice: Voice) -> str:
     It is made again if a link or a directory is gone, for temporary files are cleaned away. Raises SynthesiserError.
     """
     english = _english()
-    if not all(os.path.exists(f"{english.name}/{name}") for name in (*_links(), _VARIANTS)):
+    if not all(os.path.exists(f"{english.name}/{name}") for name in (*english_data(), VARIANTS)):
         english.cleanup()
         _english.cache_clear()
         english = _english()
-    Path(english.name, _VARIANTS, voice.variant).write_text(voice.tract)
+    Path(english.name, VARIANTS, voice.variant).write_text(voice.tract)
     return english.name
 
 
@@ -110,9 +109,9 @@ def _english() -> TemporaryDirectory[str]:
         try:
             directory = temporary_directory("espeak", parent)
             (Path(directory.name) / "lang").mkdir()
-            for name, target in _links().items():
+            for name, target in english_data().items():
                 (Path(directory.name) / name).symlink_to(target)
-            (Path(directory.name) / _VARIANTS).mkdir(parents=True)
+            (Path(directory.name) / VARIANTS).mkdir(parents=True)
         except OSError as error:
             reason = str(error)
             continue
@@ -124,8 +123,8 @@ def _english() -> TemporaryDirectory[str]:
 
 
 @cache
-def _links() -> dict[str, Path]:
-    """Returns the data for English by their links, each accent under the lower-case name that it goes by."""
+def english_data() -> dict[str, Path]:
+    """Returns the files of data for English by their places, each accent under the lower-case name that it goes by."""
     whole = Path(espeakng_loader.get_data_path())
     links = {name: whole / name for name in ("phontab", "phonindex", "phondata", "intonations", "en_dict")}
     return links | {f"lang/{accent.name.lower()}": accent for accent in (whole / "lang" / "gmw").glob("en*")}
@@ -147,7 +146,7 @@ def _synthesise(library: ctypes.CDLL, text: str, voice: Voice, rate: int) -> NDA
 
     callback = _Callback(collect)  # held here, for the library keeps no reference
     library.espeak_SetSynthCallback(callback)
-    for parameter, value in ((_RATE, rate), (_VOLUME, _QUIET)):
+    for parameter, value in ((_RATE, rate), (_VOLUME, VOLUME)):
         library.espeak_SetParameter(parameter, value, 0)
     library.espeak_ng_SetRandSeed(ctypes.c_long(1))
     encoded = text.encode()

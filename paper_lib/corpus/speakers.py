@@ -23,9 +23,10 @@ RATES = (165, 235)  # words a minute
 _TRACTS = (1.13, 0.98)  # mean scale of all formants: a shorter tract has higher ones
 _MEDIAN_PITCHES = (190.0, 110.0)  # Hz
 
-_UP, _DOWN = Fraction(SAMPLE_RATE, espeak.SAMPLE_RATE).as_integer_ratio()
-_MARGIN = 800  # samples, 50 ms
-_SILENCE = 0.01  # of the peak
+UP, DOWN = Fraction(SAMPLE_RATE, espeak.SAMPLE_RATE).as_integer_ratio()  # from its rate of samples to the models'
+MARGIN = 800  # samples, 50 ms, of silence at both ends
+QUIET = 0.01  # of the peak: no louder is silence
+LEVEL = 0.5  # the peak of every utterance, the only level that the models have heard
 
 
 class Speaker(Protocol):
@@ -55,7 +56,7 @@ class Person:
 
     def say(self, text: str) -> NDArray[np.float32]:
         spoken = espeak.synthesise(text, self.voice, self.rate).astype(np.float32)
-        return resample_poly(spoken, _UP, _DOWN, window=_low_pass())
+        return resample_poly(spoken, UP, DOWN, window=low_pass())
 
 
 def split_of(person: Person) -> Split:
@@ -104,18 +105,18 @@ def _vocal_tract(rng: np.random.Generator) -> str:
 
 
 def speak(text: str, speaker: Speaker) -> NDArray[np.float32]:
-    """Returns `text` spoken at 16 kHz, [samples], with a peak of 0.5 and 50 ms of silence at both ends.
+    """Returns `text` spoken at 16 kHz, [samples], with a peak of `LEVEL` and 50 ms of silence at both ends.
 
     The level is set because the loudest voice is several times as loud as the quietest. Raises SynthesiserError.
     """
     waveform = speaker.say(text)
     level = np.abs(waveform)
-    loud = np.flatnonzero(level > _SILENCE * level.max())
-    scaled = waveform[loud[0] : loud[-1] + 1] * np.float32(0.5 / level.max())
-    return np.pad(scaled, _MARGIN).astype(np.float32, copy=False)
+    loud = np.flatnonzero(level > QUIET * level.max())
+    scaled = waveform[loud[0] : loud[-1] + 1] * np.float32(LEVEL / level.max())
+    return np.pad(scaled, MARGIN).astype(np.float32, copy=False)
 
 
 @cache
-def _low_pass() -> NDArray[np.float32]:
-    """Returns the filter that scipy would design again for every utterance."""
-    return firwin(20 * _DOWN + 1, 1 / _DOWN, window=("kaiser", 5.0)).astype(np.float32)
+def low_pass() -> NDArray[np.float32]:
+    """Returns the filter that scipy would design again for every utterance: half of its taps on each side of one."""
+    return firwin(20 * DOWN + 1, 1 / DOWN, window=("kaiser", 5.0)).astype(np.float32)

@@ -19,7 +19,7 @@ from paper_lib.corpus.recordings import (
     resampled,
     samples_of,
 )
-from paper_lib.corpus.speakers import ACCENTS, Speaker, all_speakers, speak
+from paper_lib.corpus.speakers import ACCENTS, LEVEL, Speaker, all_speakers, speak
 from paper_lib.corpus.synthetic import speakers_of
 from paper_lib.settings import ALPHABET, SyntheticSettings
 from paper_lib.widgets.shipped import ShippedModel
@@ -27,7 +27,6 @@ from paper_lib.widgets.shipped import ShippedModel
 MOST_CHARACTERS = 120
 LONGEST = 20  # seconds; a mini model has heard nothing half as long
 PAUSE = 0.15  # seconds between words that are said one by one
-LEVEL = 0.5  # peak of every synthetic utterance, the only level that the models have heard
 
 
 class SpeechError(ValueError):
