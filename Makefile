@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PROFILE ?= quick
 UV_VERSION := 0.13.9
+AUDIT_VERSION := 2.10.1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,7 +27,7 @@ EXTRAS := $(foreach extra,book pdf lab tables dev,--extra $(extra))
 # A file of tests stays in one process, so that its book is built once.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help setup book lab pdf links bench test test-fast test-engines lint format lock clean
+.PHONY: help setup book lab pdf links bench test test-fast test-engines lint format lock audit clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -72,6 +73,9 @@ format: $(INSTALLED) ## let ruff mend what it can
 lock: $(UV) ## pin requirements.lock to what pyproject.toml asks for; pins that still fit stay
 	$(UV) pip compile --quiet --universal --python-version 3.11 $(EXTRAS) --custom-compile-command "make lock" \
 		pyproject.toml --output-file requirements.lock
+
+audit: $(INSTALLED) ## ask PyPI which of the locked packages have known vulnerabilities (needs the network)
+	$(UV) tool run pip-audit@$(AUDIT_VERSION) --requirement requirements.lock --no-deps --disable-pip --strict
 
 clean: ## remove what was built; .venv and the cache of corpora, models and records stay
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache

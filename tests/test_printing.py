@@ -25,8 +25,28 @@ def test_the_bookmarks_are_the_pages_in_the_order_of_the_contents(built_book: Pa
     assert titles[-3:] == ["API reference", "Glossary", "Bibliography"]
     places = [pdf.get_destination_page_number(entry) for entry in pdf.outline]
     assert places == sorted(set(places))
+    assert places[0] == 2  # after the cover and the contents
     for title, place in zip(titles, places, strict=True):
         assert title in " ".join(pdf.pages[place].extract_text().split())
+
+
+@pytest.mark.book
+def test_the_cover_the_contents_and_the_foot_of_every_sheet(pdf: PdfReader) -> None:
+    cover, contents, *sheets = (" ".join(page.extract_text().split()) for page in pdf.pages)
+    assert "Layers of a speech recogniser" in cover
+    assert "profile smoke" in cover
+    assert "Findings" in contents
+    ends = [pdf.get_destination_page_number(entry) for entry in pdf.outline]
+    for entry, place in zip(pdf.outline, ends, strict=True):
+        assert f"{' '.join(entry.title.split())} {place + 1}" in contents
+    for number, text in enumerate(sheets, 3):
+        title = next(entry.title for entry, place in zip(pdf.outline[::-1], ends[::-1], strict=True) if place < number)
+        assert text.endswith(f"{title} {number}")
+    links = [link.get_object() for link in pdf.pages[1]["/Annots"]]
+    assert [pdf.get_page_number(link["/Dest"][0].get_object()) for link in links] == ends
+    heights = [float(link["/Rect"][1]) for link in links]
+    assert heights == sorted(heights, reverse=True)
+    assert all(50 < height < 800 for height in heights)
 
 
 @pytest.mark.book
