@@ -158,6 +158,7 @@ here
 # - {doc}`federated_dropout`: the use of it all. Phones that train a smaller model, and which units they can spare.
 # - {doc}`human_speech`: all of it again with recordings of people, who are the federated clients, too.
 # - {doc}`claims`: each of the paper's claims beside what was measured, with a verdict.
+# - {doc}`slides`: the talk's slides in their order, and beside each what was measured.
 #
 # *Beyond the paper*
 #

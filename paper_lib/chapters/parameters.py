@@ -213,6 +213,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "layer_sets": ChapterParameters,
     "uses": ChapterParameters,
     "claims": ChapterParameters,
+    "slides": ChapterParameters,
     "sure": ChapterParameters,
     "costs": ChapterParameters,
     "scale": ChapterParameters,
