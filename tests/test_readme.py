@@ -1,0 +1,125 @@
+"""The README's numbers are those of the published records."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from tiny_book import CHECKOUT
+
+from paper_lib.claims import points
+from paper_lib.claims.findings import adapted_by_plan, findings, sweeps_by
+from paper_lib.figures.tables import percent
+from paper_lib.inference import rate
+from paper_lib.layers.ranking import ambient_by_margin, intact_wer, reinitialised
+from paper_lib.layers.sweeps import Sweeps
+from paper_lib.layers.variants import KINDS
+from paper_lib.profiles import profile_of
+from paper_lib.studies import federated_dropout, model_size
+
+COUNTS = {1: "one training", 2: "two trainings", 3: "three trainings", 4: "four trainings", 5: "five trainings"}
+
+
+@pytest.fixture(scope="module")
+def readme() -> str:
+    return " ".join((CHECKOUT / "README.md").read_text(encoding="utf-8").split())
+
+
+@pytest.fixture(scope="module")
+def sizes() -> dict[str, Sweeps]:
+    return sweeps_by(model_size(profile_of("laptop")).records(), "size")
+
+
+def or_more(pair: tuple[int, int]) -> str:
+    """Returns a number of layers, and in brackets how many it may be."""
+    return f"{pair[0]} (to {pair[1]})"
+
+
+def test_the_table_of_sizes(readme: str, sizes: dict[str, Sweeps]) -> None:
+    def row(name: str, cells: list[str]) -> str:
+        return f"| {name} | {' | '.join(cells)} |"
+
+    effects = {size: reinitialised(sweeps) for size, sweeps in sizes.items()}
+    margins = {size: ambient_by_margin(sweeps, (0.02, 0.01, 0.05)) for size, sweeps in sizes.items()}
+    changes = {kind: [rate(s.added(kind).mean(1), s.words).estimate() for s in sizes.values()] for kind in KINDS}
+    critical = [[str(e.layer) for e in of_size if e.classification == "critical"] for of_size in effects.values()]
+    for expected in (
+        row("", [f"{size}, {COUNTS[sweeps.trainings]}" for size, sweeps in sizes.items()]),
+        row("WER of the intact model, %", [percent(intact_wer(sweeps)) for sweeps in sizes.values()]),
+        row(
+            "mean WER change by a reset to the initial weights, points",
+            [percent(c, sign=True) for c in changes[KINDS[0]]],
+        ),
+        row("by a reset to random weights", [percent(c, sign=True) for c in changes[KINDS[1]]]),
+        row("layers", [str(len(of_size)) for of_size in effects.values()]),
+        row("ambient at a margin of 2 points (and those that may be)", [or_more(m[0]) for m in margins.values()]),
+        row("the same at 1 point; at 5 points", [f"{or_more(m[1])}; {or_more(m[2])}" for m in margins.values()]),
+        row("critical layers", [", ".join(layers) for layers in critical]),
+    ):
+        assert expected.replace("|  |", "| |") in readme
+
+
+def test_the_harm_of_single_layers(readme: str, sizes: dict[str, Sweeps]) -> None:
+    each = [f"{100 * harm:+.0f}" for harm in sizes["S"].harm()[:, -1]]
+    worst = [f"{100 * sizes[size].harm()[:, -1].mean():+.0f} in {size}" for size in ("M", "L")]
+    assert f"that of the last layer {', '.join(each[:-1])} and {each[-1]} points in S, {' and '.join(worst)}" in readme
+    first = {size: reinitialised(sizes[size])[0] for size in ("M", "L")}
+    assert (
+        f"critical in M ({points(first['M'].change).replace(' [', ' points [', 1).removesuffix(' points')})" in readme
+    )
+    assert f"ambient in L ({points(first['L'].change).removesuffix(' points')})" in readme
+    assert f"in S ({', '.join(f'{100 * harm:+.1f}' for harm in sizes['S'].harm()[:, 0])})" in readme
+    assert (first["M"].classification, first["L"].classification) == ("critical", "ambient")
+
+
+def test_what_is_said_of_claims(readme: str) -> None:
+    """The README says of claims what their evidence says, in other words."""
+    evidence = {
+        finding.claim.id: finding.evidence for name in ("laptop", "human") for finding in findings(profile_of(name))
+    }
+    number = r"([−+]?[\d.]+)"
+    interval = rf"{number} \[{number}, {number}\] points"
+    for claim, pattern, sentence in (
+        (
+            "signature-shares-features-with-wer",
+            rf"S: ρ {number}, p = {number}; at fixed depth {number}, p = {number}; depth alone {number}",
+            "at ρ {0} (p = {1:.4f}), depth alone at {4}, and at fixed depth ρ {2} is left (p = {3})",
+        ),
+        ("layers-can-be-ranked", rf"S: ρ {number}, (p < 0.0001)", "they agree at ρ {0} ({1})"),
+        ("ambient-costs-less", f"crit − amb: {interval}", "critical less ambient {0} points [{1}, {2}]"),
+        (
+            "group-norm-suits-clients",
+            f"BatchNorm: {interval}; .*GroupNorm, 8 groups: {interval}; .*GroupNorm, 8 groups: {interval}",
+            "BatchNorm loses {0} points [{1}, {2}] against the same training on their pooled speech, GroupNorm {3} "
+            "[{4}, {5}]; the difference is {6} [{7}, {8}]",
+        ),
+    ):
+        found = re.search(pattern, evidence[claim])
+        assert found, evidence[claim]
+        unsigned = claim == "group-norm-suits-clients"
+        values = [value.removeprefix("+") if unsigned else value for value in found.groups()]
+        if "{1:.4f}" in sentence:
+            values[1] = f"{float(values[1]):.4f}"
+            sentence = sentence.replace(":.4f", "")
+        assert sentence.format(*values) in readme
+
+
+def test_federated_dropout(readme: str) -> None:
+    records = federated_dropout(profile_of("laptop")).records()
+    adapted = adapted_by_plan(records, (records.held_out,))
+    wers = {plan: 100 * of_plan.mean.value for plan, of_plan in adapted.items()}
+    crit, amb = ([wers[f"{kind}-{count}"] for count in (2, 3, 4)] for kind in ("crit", "amb"))
+    told = f"it is {min(crit):.1f} to {max(crit):.1f} % with the critical layers and {min(amb):.1f} to {max(amb):.1f} %"
+    assert told in readme
+    assert f"{percent(adapted['none'].mean.estimate()).replace(' [', ' % [', 1)} after" in readme
+
+
+def test_people(readme: str) -> None:
+    (people,) = sweeps_by(model_size(profile_of("human")).records(), "size").values()
+    wer = percent(intact_wer(people)).replace(" [", " % [", 1)
+    assert f"S mishears {wer} of what {people.words.shape[-1]} others say" in readme
+    ambient, may_be = ambient_by_margin(people, (0.02,))[0]
+    assert f"{ambient} of {may_be} layers are ambient, none is shown to be critical" in readme
+    assert people.trainings == 1
+    assert np.isfinite(people.harm()).all()
