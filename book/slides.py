@@ -53,32 +53,35 @@ in_short(
 )
 
 # %% tags=["hide-input"]
-from paper_lib.figures.claims import link, verdict_cell
+from paper_lib.figures.claims import judged_cell, link
 from paper_lib.figures.tables import percent, table
 
 
-def measured(name, claim):
-    return (
-        (verdict_cell(found[name][claim.id]), found[name][claim.id].evidence)
-        if claim.id in found[name]
-        else ("not measured", "–")
-    )
-
-
 def slide(title):
-    """Shows what the slide called `title` says, and what was measured."""
+    """Shows what the slide called `title` says, and what was measured, and of which speech."""
     claims = [claim for claim in CLAIMS if claim.slide == title]
+    measured = [
+        name for name in SPEECH if any(claim.id in found[name] for claim in claims)
+    ]
     return table(
         [
             (
                 claim.statement,
                 link(claim, claim.chapter.replace("_", " ")),
-                *measured("laptop", claim),
-                *measured("human", claim),
+                *(
+                    judged_cell(found[name][claim.id])
+                    if claim.id in found[name]
+                    else "not measured"
+                    for name in measured
+                ),
             )
             for claim in claims
         ],
-        ["The slide says", "Page", "laptop", "Measured", "human", "Measured"],
+        [
+            "The slide says",
+            "Page",
+            *(f"On {SPEECH[name]} ({name})" for name in measured),
+        ],
         f"The slide “{title}”. Brackets are 95 % intervals.",
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -74,6 +76,13 @@ def test_every_claim_links_to_its_figure(built_book: Path) -> None:
 
 def test_every_link_inside_the_book_leads_somewhere(built_book: Path) -> None:
     assert broken_links(built_book / "_build" / "html") == []
+
+
+def test_an_address_within_a_page_leads_to_one_place(built_book: Path) -> None:
+    for path in (built_book / "_build" / "html" / "book").glob("*.html"):
+        markup = re.sub(r"<script.*?</script>", "", path.read_text(), flags=re.DOTALL)
+        ids = Counter(re.findall(r'\sid="([^"]+)"', markup))
+        assert [name for name, count in ids.items() if count > 1] == [], path.name
 
 
 def test_a_chapter_links_to_every_term_of_the_glossary(built_book: Path) -> None:

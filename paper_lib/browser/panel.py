@@ -26,7 +26,7 @@ def speak_panel(
     sizes: tuple[int, int],
     *,
     caption: str,
-    name: str = "speak-to-it",
+    name: str = "recogniser",
 ) -> Markup:
     """Returns the panel; `prepared` are by the model's name in the script, `labels` tell a reader what the models are.
 

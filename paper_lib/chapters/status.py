@@ -31,7 +31,7 @@ def status_page(pages: Iterable[PageProvenance]) -> str:
     rows = [
         (
             Markup(link.format(page.chapter, html.escape(page.title)), page.title),
-            f"{page.started:%Y-%m-%d %H:%M}",
+            Markup(f"<time>{page.started:%Y-%m-%d %H:%M}</time>", f"{page.started:%Y-%m-%d %H:%M}"),
             duration(page.page_seconds),
             page.computed,
             page.stored,
@@ -47,4 +47,4 @@ def status_page(pages: Iterable[PageProvenance]) -> str:
         for page in pages
         for line in page.mixed
     )
-    return f"{HEADING}\n{provenance_list(shared)}\n{mixed}\n{whole.html}\n"
+    return f'{HEADING}\n{provenance_list(shared)}\n{mixed}\n<div class="cell_output">{whole.html}</div>\n'

@@ -68,6 +68,12 @@ def verdict_cell(finding: Finding, survives: bool = False, words: Mapping[Verdic
     )
 
 
+def judged_cell(finding: Finding) -> Markup:
+    """Returns a verdict and the numbers that it rests on."""
+    chip = _chip(finding.verdict, finding.verdict)
+    return Markup(f"{chip} {html.escape(finding.evidence)}", text=f"{finding.verdict}: {finding.evidence}")
+
+
 def verdict_strip(findings: Sequence[Finding], caption: str) -> Markup:
     """Returns how many claims came out which way, as a row of chips that leads to the page of claims."""
     counts = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in ICONS}
