@@ -18,8 +18,8 @@ from paper_lib.files import scratch_directory
 
 # What a reader of paper cannot use, and what the theme leaves open or shut.
 _PRINT_STYLE = """
-div.rerun, p.records, #jb-print-toc, details.made > summary, details.hide > summary, .toggle-details__container { display: none !important }
-.bd-header-article, .prev-next-footer, .controls, button, audio { display: none !important }
+div.rerun, p.records, #jb-print-toc, details.made > summary, details.hide > summary { display: none !important }
+.toggle-details__container, .bd-header-article, .prev-next-footer, .controls, button, audio { display: none !important }
 .scroll { overflow: visible !important }
 div.cell_input, figure, tr { break-inside: avoid }
 h2, h3 { break-after: avoid }
