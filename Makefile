@@ -27,7 +27,7 @@ EXTRAS := $(foreach extra,book pdf lab tables dev,--extra $(extra))
 # A file of tests stays in one process, so that its book is built once.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help setup book lab pdf links bench test test-fast test-engines lint format lock audit clean
+.PHONY: help setup book lab pdf links bench test test-fast test-engines bench-engines lint format lock audit clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -60,6 +60,9 @@ test-fast: lint ## the same without the whole book and other slow tests
 
 test-engines: $(ENGINES)/installed ## run the tests on a Ray cluster of two nodes (installs 0.3 GB once; wants a machine that is free)
 	$(ENGINES)/bin/python -m pytest -p no:xdist tests/test_cluster.py
+
+bench-engines: $(ENGINES)/installed ## time trainings on Ray against the pool of this machine (ten minutes, on two free cores)
+	$(ENGINES)/bin/python -m benchmarks.engines compare
 
 lint: $(INSTALLED) ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .
