@@ -375,7 +375,7 @@ beyond_table(
 # - All choices share the rates that were chosen for FedAvg. A client that trains four layers may do with a larger one.
 # - One choice at a time: bits, frozen layers and dropout can be combined, and here they are not.
 #
-# The planner in {doc}`federated_dropout` adds up what any mixture of the three saves.
+# The planner in {doc}`comparable_plans` adds up what any mixture of the three saves.
 #
 # ## Ask yourself
 
