@@ -353,7 +353,7 @@ show(
 # %% tags=["hide-input"]
 from paper_lib.claims import points
 from paper_lib.figures.differences import PRIMARY, Difference, forest
-from paper_lib.summaries.words import counted, worse_of
+from paper_lib.summaries.words import counted, sentence, worse_of
 
 if adapted:
     plans = {plan.name: adapted_by(plan, SF) for plan in adapted.plans}
@@ -370,7 +370,9 @@ if adapted:
             else ""
         )
     )
-    found = f"{asked.name} is {points(asked.estimate)}, {worse_of(asked.estimate, *pairs[0])}."
+    found = sentence(
+        f"{asked.name} is {points(asked.estimate)}, {worse_of(asked.estimate, *pairs[0])}."
+    )
 show(
     forest({PRIMARY: [asked], "other": others}),
     caption=f"{found} That is the paper's question; to the right of 0 it would have its answer. Differences of the WER "
@@ -435,7 +437,7 @@ show(
     norms_by_round(curves),
     caption="WER on the dev speech of people by rounds, with either norm"
     + (f"; thick: mean over {seeds} seeds, thin: each." if seeds > 1 else ", one seed.")
-    + " Both panels have the same people in the same rounds.",
+    + " Both panels have the same people in the same rounds. Beyond 5 % the scale is logarithmic.",
     alt="Two panels of falling curves: the word error rate with BatchNorm and with GroupNorm by rounds of federated "
     "learning, and by rounds of pooled training.",
     name="norms-by-round",
