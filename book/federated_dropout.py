@@ -170,8 +170,8 @@ show(
     ),
     caption=f"{found} "
     "WER on the held-out domain over the share of parameters that a client does without: here with 95 % "
-    "intervals, and the slide's seven points, which have none. The intervals of single plans are wider than those of "
-    "their differences, which are paired.",
+    "intervals, and the slide's seven points, which have none. Here plans of one N drop as much, and "
+    "stand side by side. The intervals of single plans are wider than those of their differences, which are paired.",
     alt=f"{found} "
     "Two scatter plots of word error rate by parameters dropped, our plans and the slide's.",
     name="plan-wers",
