@@ -16,7 +16,6 @@
 # You will know what each plan of {doc}`federated_dropout` drops, to the last parameter, what all plans have in common,
 # and what hangs on choices that the paper does not tell.
 
-
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
 seeds = None
@@ -72,7 +71,6 @@ records = study.records()
 # answers that if nothing else differs. So here is all that could: the speech, the {term}`clients <client>`, the model,
 # the number of parameters dropped, and two choices that the paper leaves open. Both pages read the same
 # {term}`records <record>`. MD is the speech of all domains, SF the short-form speech that clients bring.
-
 
 # %% [markdown]
 # ## The same speech and the same rounds
@@ -161,11 +159,11 @@ table(
 # %% [markdown]
 # ## One model, and it streams
 #
-# All plans begin with one trained model, and rank its layers by the same resets. The recogniser must answer while one
-# speaks: convolutions see the past alone, attention looks back over a bounded {term}`left context`, normalisation takes
-# its statistics from the frame, and the convolution comes before the attention (Li et al. 2021). So it can be fed 100
-# ms at a time, with the state of every layer carried along, and gives the same numbers as all at once. Below, one test
-# sentence arrives in pieces.
+# From one seed all plans begin with one trained model, whose layers are ranked by the same resets. It must answer while
+# one speaks: convolutions see the past alone, attention looks back over a bounded {term}`left context`, normalisation
+# takes its statistics from the frame, and the convolution comes before the attention (Li et al. 2021). So it can be fed
+# 100 ms at a time, with the state of every layer carried along, and gives the same numbers as all at once. Below, one
+# test sentence arrives in pieces.
 
 # %% tags=["hide-input"]
 from IPython.display import display
@@ -228,7 +226,6 @@ show(
 #
 # A smaller feed-forward module saves bytes, time and memory. How large a share of each that is depends on what else the
 # client has to send, to compute and to hold.
-
 
 # %% tags=["hide-input"]
 from paper_lib.federated.accounting import SHORT, account
@@ -389,7 +386,6 @@ table(
 # The paper does not say how much is dropped in the layers that are *not* chosen. A base rate of 0 leaves them whole;
 # one of 20 % is the paper's flat plan with *N* layers at 50 %. Does the comparison hang on it?
 
-
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import adapted_by_value
 from paper_lib.claims.sentences import not_varied
@@ -510,7 +506,6 @@ planner(
 # - Operations and memory are counted, not timed on a phone.
 #
 # ## Ask yourself
-
 
 # %% tags=["remove-input"]
 summary.questions

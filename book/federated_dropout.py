@@ -214,7 +214,6 @@ show(
     "No two plans of one N were asked for here.", name="plan-differences"
 )
 
-
 # %% tags=["hide-input"]
 from paper_lib.federated.plans import COUNTS
 from paper_lib.figures.tables import p_value
@@ -334,13 +333,11 @@ table(
 # The answer may hang on choices that the paper does not tell: how much is dropped in the layers that are *not* chosen,
 # and whether a client scales the units that it keeps. {doc}`comparable_plans` varies both.
 
-
 # %% [markdown]
 # ## What it forgets
 #
 # Clients bring one domain alone, and nothing in the rounds keeps what the model knew of the others. This is what the
 # new domain is paid with, by every plan.
-
 
 # %% tags=["hide-input"]
 from paper_lib.figures.forgetting import slopes
@@ -368,7 +365,6 @@ show(
     alt=f"{found} A slope chart: a line for each plan from the word error rate before to that after.",
     name="forgetting-by-plan",
 )
-
 
 # %% tags=["hide-input"]
 table(
@@ -467,7 +463,6 @@ paragraph(
 # The recogniser must answer while one speaks; {doc}`comparable_plans` shows it at work. Each layer of the model that
 # was trained on MD − SF is {term}`re-initialised <re-initialisation>` in turn, and *dev* speech of MD − SF is
 # recognised: the test speech chooses nothing. The WER change ranks the layers from ambient to critical.
-
 
 # %% tags=["hide-input"]
 from paper_lib.claims.model_size import tally
