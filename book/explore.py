@@ -15,7 +15,7 @@
 #
 # All the other chapters chose what to show. Here you do. Both explorers below hold what the models of this book did,
 # and nothing else: every number was measured, none is interpolated. They need no network. Two more stand where they
-# belong: the *signature through training* in {doc}`signatures`, and the *planner* of {doc}`federated_dropout`.
+# belong: the *signature through training* in {doc}`signatures`, and the *planner* of {doc}`comparable_plans`.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"

@@ -351,33 +351,51 @@ show(
 # harm than dropping in the four most *critical* ones, or in all layers alike (*flat*)?
 
 # %% tags=["hide-input"]
+from paper_lib.claims import points
+from paper_lib.figures.differences import PRIMARY, Difference, forest
+from paper_lib.summaries.words import counted, sentence, worse_of
+
 if adapted:
     plans = {plan.name: adapted_by(plan, SF) for plan in adapted.plans}
     pairs = [("crit-4", "amb-4"), ("flat-4", "amb-4"), ("amb-4", "none")]
+    asked, *others = (
+        Difference.of(f"{worse} − {better}", plans[worse].less(plans[better]))
+        for worse, better in pairs
+    )
+    rests_on = (
+        f"Intervals are over {counted(len(adapted.before), 'seed')} and {len(models['before'].words)} people."
+        + (
+            " With one seed they say nothing of other trainings."
+            if len(adapted.before) == 1
+            else ""
+        )
+    )
+    found = sentence(
+        f"{asked.name} is {points(asked.estimate)}, {worse_of(asked.estimate, *pairs[0])}."
+    )
+show(
+    forest({PRIMARY: [asked], "other": others}),
+    caption=f"{found} That is the paper's question; to the right of 0 it would have its answer. Differences of the WER "
+    f"of people after federated learning, paired by person, 95 % intervals. {rests_on}",
+    alt=f"{found} A forest plot: three differences between plans with their intervals beside a line at 0.",
+    name="people-differences",
+) if adapted else not_yet
+
+# %% tags=["hide-input"]
 table(
     [
         *((name, percent(one.mean.estimate())) for name, one in plans.items()),
         *(
-            (
-                f"{worse} − {better}, points",
-                percent(plans[worse].less(plans[better]).mean.estimate(), sign=True),
-            )
-            for worse, better in pairs
+            (f"{one.name}, points", percent(one.estimate, sign=True))
+            for one in (asked, *others)
         ),
     ],
     ["Plan", "WER of people, % [95 %]"],
-    "WER of people after federated learning by plan, and differences, paired by person: the first of them is the "
-    "paper's question, and above 0 it would have its answer. The ranking is that of the first model on synthetic dev "
-    "speech: "
+    "WER of people after federated learning by plan, and the differences of the figure. The ranking is that of the "
+    "first model on synthetic dev speech: "
     f"{', '.join(map(str, adapted.rankings[0][:4]))} are its most ambient layers, "
     f"{', '.join(map(str, sorted(adapted.rankings[0][-4:])))} its most critical ones"
-    f"{' (first seed)' if len(adapted.before) > 1 else ''}. Intervals are over {len(adapted.before)} "
-    f"seed{'s' if len(adapted.before) > 1 else ''} and {len(models['before'].words)} people."
-    + (
-        " With one seed they say nothing of other trainings."
-        if len(adapted.before) == 1
-        else ""
-    ),
+    f"{' (first seed)' if len(adapted.before) > 1 else ''}. {rests_on}",
 ) if adapted else not_yet
 
 # %% [markdown]
@@ -419,7 +437,7 @@ show(
     norms_by_round(curves),
     caption="WER on the dev speech of people by rounds, with either norm"
     + (f"; thick: mean over {seeds} seeds, thin: each." if seeds > 1 else ", one seed.")
-    + " Both panels have the same people in the same rounds.",
+    + " Both panels have the same people in the same rounds. Beyond 5 % the scale is logarithmic.",
     alt="Two panels of falling curves: the word error rate with BatchNorm and with GroupNorm by rounds of federated "
     "learning, and by rounds of pooled training.",
     name="norms-by-round",

@@ -120,8 +120,8 @@ schedule = profile_settings.training[records[0].size]
 latest = round((1 - schedule.decay_fraction) * schedule.steps)
 show(
     dev_wer_curves(trained),
-    caption="WER of dev speech on the way, %, on a logarithmic scale; one line per training, a dot where it ends. The "
-    "learning rate begins to fall "
+    caption="WER of dev speech on the way, %; one line per training, a dot where it ends. Beyond 1 % the scale is "
+    "logarithmic. The learning rate begins to fall "
     + (
         f"after {schedule.patience} measurements without a new lowest WER, at the latest after {latest:,} steps. "
         if schedule.patience

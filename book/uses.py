@@ -39,7 +39,8 @@ records = uses(beyond).records()
 
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import heard_by_use, judge_uses
-from paper_lib.summaries.uses import SECONDS, label, mean_cost
+from paper_lib.federated.accounting import SHORT
+from paper_lib.summaries.uses import label, mean_cost
 
 model = beyond.adaptation.model
 heard = heard_by_use(records)
@@ -127,7 +128,7 @@ show(
     caption=f"{close_to_fedavg(pairs)} "
     "WER on the held-out domain after the adaptation, with 95 % intervals "
     f"({varied}), and what a client pays for it: bytes received and sent in a round, and the memory of a training step "
-    f"on {SECONDS} s of speech. Dashed: FedAvg of the whole model in float32. Intervals of differences, which are "
+    f"on {SHORT[0]} s of speech. Dashed: FedAvg of the whole model in float32. Intervals of differences, which are "
     "paired, are narrower; they stand in the tables below.",
     alt=f"{close_to_fedavg(pairs)} "
     "A row for each choice: its word error rate with an interval, and bars of bytes down, bytes up and memory.",
@@ -253,7 +254,7 @@ def columns(better):
 
 PAIRED = (
     "Differences are paired by seed and speaker; bytes are of a client and a round, memory and operations of a step on "
-    f"{SECONDS} s of speech. Each interval stands for itself."
+    f"{SHORT[0]} s of speech. Each interval stands for itself."
 )
 table(
     compared("bits", "amb-low"),
@@ -375,7 +376,7 @@ beyond_table(
 # - All choices share the rates that were chosen for FedAvg. A client that trains four layers may do with a larger one.
 # - One choice at a time: bits, frozen layers and dropout can be combined, and here they are not.
 #
-# The planner in {doc}`federated_dropout` adds up what any mixture of the three saves.
+# The planner in {doc}`comparable_plans` adds up what any mixture of the three saves.
 #
 # ## Ask yourself
 

@@ -299,7 +299,7 @@ def check_plan(figure: Locator, rates: dict[int, float], elsewhere: float = 0.0)
 
 
 def test_the_planner_by_keyboard(book: Page, built_book: Path) -> None:
-    figure = explorer(book, built_book, "federated_dropout", "planner")
+    figure = explorer(book, built_book, "comparable_plans", "planner")
     check_plan(figure, {})
     figure.get_by_label("layer 3, per cent dropped").focus()
     for _ in range(5):
@@ -311,7 +311,7 @@ def test_the_planner_by_keyboard(book: Page, built_book: Path) -> None:
 
 
 def test_the_planner_by_mouse(book: Page, built_book: Path) -> None:
-    figure = explorer(book, built_book, "federated_dropout", "planner")
+    figure = explorer(book, built_book, "comparable_plans", "planner")
     figure.get_by_role("button", name="flat 20 %").click()
     check_plan(figure, {}, 0.2)
     slider = figure.get_by_label("layer 17, per cent dropped")
@@ -324,7 +324,7 @@ def test_the_planner_by_mouse(book: Page, built_book: Path) -> None:
 
 
 def test_the_planner_of_bits_and_of_layers_that_are_trained(book: Page, built_book: Path) -> None:
-    figure = explorer(book, built_book, "federated_dropout", "planner")
+    figure = explorer(book, built_book, "comparable_plans", "planner")
     figure.get_by_label("layer 2, bits").select_option("4")
     for layer in (1, 2, 17):
         figure.get_by_label(f"layer {layer}, trained").uncheck()
@@ -342,7 +342,7 @@ def test_the_planner_of_bits_and_of_layers_that_are_trained(book: Page, built_bo
 
 
 def test_the_planner_names_the_nearest_measured_plans_with_their_wer(book: Page, built_book: Path, store: None) -> None:
-    figure = explorer(book, built_book, "federated_dropout", "planner")
+    figure = explorer(book, built_book, "comparable_plans", "planner")
     adaptations = federated_dropout(SMOKE).records()
     adapted = adapted_by_plan(adaptations, (adaptations.held_out,))
     nearest = facts(figure)["Nearest measured"].split("; ")

@@ -23,7 +23,8 @@ from paper_lib.claims.sentences import (
     updates_by_layer,
 )
 from paper_lib.federated.comparison import Adapted
-from paper_lib.figures.federated import forgetting, update_curves
+from paper_lib.figures.federated import update_curves
+from paper_lib.figures.forgetting import forgetting
 from paper_lib.figures.markup import paragraph
 from paper_lib.figures.style import show
 from paper_lib.inference import Component, Estimate, Mean, survives_holm

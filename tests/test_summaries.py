@@ -11,11 +11,14 @@ from bs4 import BeautifulSoup
 from made_up import SPEAKERS, sweeps, training
 from made_up_sets import additive, searched
 
+from paper_lib.claims.federated_dropout import secondary_comparisons
 from paper_lib.claims.use_sentences import harmless
 from paper_lib.conformer.sizes import count_parameters
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.survey import survey
+from paper_lib.federated.accounting import SHORT, account
 from paper_lib.federated.comparison import Adapted
+from paper_lib.federated.plans import named_plan
 from paper_lib.figures.markup import folded_answers, in_short, paragraph
 from paper_lib.figures.tables import table
 from paper_lib.inference import Estimate
@@ -24,6 +27,7 @@ from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
 from paper_lib.settings import SyntheticSettings
 from paper_lib.summaries import (
+    comparable_plans,
     federated_dropout,
     group_norm,
     human_speech,
@@ -38,10 +42,13 @@ from paper_lib.summaries.captions import (
     at_the_line,
     best_and_worst,
     close_to_fedavg,
+    differences_found,
     ends_of_ranks,
     farthest_moved,
+    forgotten,
     trainings_apart,
 )
+from paper_lib.summaries.comparable_plans import readings_of_slide
 from paper_lib.summaries.making import corpus_in_short, costs_in_short, coverage_in_short, model_in_short
 from paper_lib.summaries.summary import Summary
 from paper_lib.summaries.words import counted, layers_named, listed, share_of_layers, worse_of
@@ -196,6 +203,61 @@ def test_dropout_is_told_by_its_primary_comparison(seeds: int, ambient: int, tol
     worse = federated_dropout.summarise({"flat": adapted(0.6)}, adapted(0.5), effects, forgot)
     assert "Crit-N against Amb-N, was not asked here" in check(worse)
     assert "by the plan flat does not lower the WER" in worse.sentences[1]
+
+
+def test_plans_are_comparable_where_they_drop_as_much() -> None:
+    smoke = profile_of("smoke").adaptation.model
+    ranking = range(1, smoke.encoder.layers + 1)
+    accounts = {
+        name: account(named_plan(name, ranking), smoke, *SHORT) for name in ("none", "crit-2", "amb-2", "flat-2")
+    }
+    rounded = accounts | {"flat-2": replace(accounts["flat-2"], dropped=accounts["crit-2"].dropped - 7)}
+    full = readings_of_slide(profile_of("gpu").adaptation.model)
+    wers = {"crit-3": adapted(0.4, 1), "amb-3": adapted(0.2, 1, 7), "flat-3": adapted(0.3, 1)}
+    lower = {name: adapted(0.1, 1) for name in wers}
+    found = comparable_plans.summarise(rounded, full, {0.0: wers, 0.2: lower}, {False: wers, True: lower})
+    said = check(found)
+    assert f"{100 * accounts['crit-2'].dropped_share:.1f} % with N = 2" in said
+    assert f"up to 7 of {accounts['none'].parameters:,} parameters" in said
+    assert "Of the 320 readings of the slide's column" in said
+    assert "none gives all of its 7 values; the best gives 5." in said
+    assert re.search(r"crit-3 less amb-3 is \+2\d\.\d .* at 0 % and \+0\.0 .* at 20 % \(1 seed\)\.", said)
+    by_rate, by_scale = (question.answer for question in found.questions)
+    assert re.match(r"At 0 % crit-3 − amb-3 is \+.* points, so crit-3 did worse\. At 20 % ", by_rate)
+    assert re.match(
+        r"The WER with scaling less that without: crit-3 −3\d.* points, so leaving them as they are did worse; amb-3 −",
+        by_scale,
+    )
+    alone = comparable_plans.summarise({"none": accounts["none"], "crit-2": accounts["crit-2"]}, full, {}, {})
+    said = check(alone)
+    assert said.startswith("No two plans of one N")
+    assert said.endswith("Base rates and rescaling were not varied here.")
+    exact = comparable_plans.summarise({name: accounts[name] for name in ("crit-2", "amb-2")}, full, {}, {})
+    assert exact.sentences[0].startswith("Plans of one N drop exactly the same number of parameters:")
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_differences_are_told_by_themselves_and_together(seeds: int) -> None:
+    wers = {"crit-2": 0.4, "amb-2": 0.2, "flat-2": 0.2}
+    plans = {name: adapted(wer, seeds, place) for place, (name, wer) in enumerate(wers.items())}
+    plans["high-2"] = plans["crit-2"]
+    secondary = secondary_comparisons(plans)
+    said = differences_found(None, secondary)
+    assert "Of 3 secondary differences, each by itself, 1 excludes 0 (crit-2 − amb-2); " in said
+    assert ("with one seed they cannot be tested together" in said) is (seeds == 1)
+    assert ("tested together (Holm), 1." in said) is (seeds == 3)
+    assert said.endswith("Not one error differs between high-2 and crit-2.")
+    told = differences_found(plans["crit-2"].less(plans["amb-2"]), [])
+    assert re.fullmatch(r"Crit-N less Amb-N is \+(19|20|21)\.\d \[.*\] points, so critical layers did worse\.", told)
+    assert differences_found(None, []) == ""
+
+
+def test_what_is_forgotten_is_told_by_its_ends() -> None:
+    after = {name: Estimate(wer, 0.0, 1.0) for name, wer in (("none", 0.14), ("crit-2", 0.12), ("flat", 0.2))}
+    assert forgotten(Estimate(0.06, 0.05, 0.07), after) == (
+        "The WER on the other domains goes from 6.0 % to between 12.0 % (crit-2) and 20.0 % (flat), 14.0 % without "
+        "dropout."
+    )
 
 
 def test_people_are_told_beside_the_synthesiser_and_what_is_missing_is_said() -> None:

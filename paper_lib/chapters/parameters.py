@@ -156,7 +156,7 @@ class SignaturesParameters(ChapterParameters):
 
 
 class FederatedDropoutParameters(ChapterParameters):
-    """Parameters of the chapter on Federated Dropout."""
+    """Parameters of the chapter on Federated Dropout, and of its appendix on how plans were made comparable."""
 
     seeds: int | None = Field(default=None, ge=1, le=20, description="adaptations by every plan; None: the profile's")
     plans: Plans = Field(default=PLANS, description="plans that are compared; N counts the layers at 50 %")
@@ -208,6 +208,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "stability": StabilityParameters,
     "signatures": SignaturesParameters,
     "federated_dropout": FederatedDropoutParameters,
+    "comparable_plans": FederatedDropoutParameters,  # of the same records
     "human_speech": ChapterParameters,
     "cheaper_ranks": ChapterParameters,
     "layer_sets": ChapterParameters,

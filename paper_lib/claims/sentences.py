@@ -135,6 +135,11 @@ def learnt_and_forgotten(before: tuple[Adapted, Adapted], after: Mapping[float, 
     )
 
 
+def not_varied(profile: str, wanted: bool) -> str:
+    """Says that `profile` has not varied what the paper does not tell; `wanted`: it is to do so."""
+    return f"Profile {profile} {'has not measured this yet.' if wanted else 'does not measure this; laptop does.'}"
+
+
 def clients_by_norm(federated: Mapping[str, Adapted], centralised: Mapping[str, Adapted]) -> str:
     """Says which of two norms loses more by clients, of models after FedAvg and after pooled training, by norm."""
     added = {norm: one.less(centralised[norm]) for norm, one in federated.items()}

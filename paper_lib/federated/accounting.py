@@ -25,6 +25,8 @@ from paper_lib.settings import MEL_BINS, BitsPlan, DropoutPlan, TransducerSettin
 
 # A backward pass multiplies by every weight twice: for the gradient of the input and of the weight.
 PASSES = 3
+# A short utterance: its seconds, and its characters.
+SHORT = (1.5, 25)
 
 
 @dataclass(frozen=True)

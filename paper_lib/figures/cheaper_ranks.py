@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
-from paper_lib.figures.drawing import add_legend, drawing, is_narrow, new_figure, new_panels
+from paper_lib.figures.drawing import add_legend, drawing, is_narrow, linear_then_log, new_figure, new_panels, spread
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, GROUND, ORANGE, PALETTE, PURPLE
 from paper_lib.figures.tables import table
@@ -115,7 +115,7 @@ def rank_against_cost(ranked: Sequence[Ranked], significance: float = SIGNIFICAN
 def _column(axes: Axes, column: int, points: Sequence[tuple[float, float, Quantity]], significance: float) -> None:
     """Draws the quantities of one cost, with labels beside them that do not touch."""
     ordered = sorted(points, key=lambda point: point[0])
-    heights = _spread([rho for rho, _, _ in ordered])
+    heights = spread([rho for rho, _, _ in ordered], _APART, 1.0)
     for (rho, p, quantity), height in zip(ordered, heights, strict=True):
         axes.plot([column, column + 0.1], [rho, height], color=_COLOURS[quantity.source], linewidth=0.6)
         _mark(axes, column, rho, quantity, p < significance)
@@ -136,18 +136,6 @@ def _rows(axes: Axes, points: Sequence[tuple[float, float, Quantity]], significa
 def _mark(axes: Axes, x: float, y: float, quantity: Quantity, significant: bool) -> None:
     colour, marker = _COLOURS[quantity.source], "s" if quantity.source == "clients" else "o"
     axes.plot(x, y, marker, color=colour, markerfacecolor=colour if significant else GROUND, markersize=6)
-
-
-def _spread(heights: Sequence[float]) -> list[float]:
-    """Returns rising `heights`, moved as little as need be to stand at least _APART from each other, within ±1."""
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + _APART) if moved else height)
-    ceiling = 1.0
-    for place in range(len(moved) - 1, -1, -1):
-        moved[place] = min(moved[place], ceiling)
-        ceiling = moved[place] - _APART
-    return moved
 
 
 @drawing
@@ -211,9 +199,7 @@ def harm_by_rank(quantity: Quantity, harm: Floats, margin: float = MARGIN) -> Fi
 def _scale(axes: Axes, margin: float) -> None:
     """Makes y, in points of WER, linear up to the margin and logarithmic beyond it, and marks the margin."""
     axes.axhline(100 * margin, color=BLACK, linewidth=0.8, linestyle=":")
-    axes.set_yscale("symlog", linthresh=100 * margin, linscale=0.8)
-    axes.set_yticks([0, 2, 10, 50], ["0", "2", "10", "50"])
-    axes.minorticks_off()
+    linear_then_log(axes, 100 * margin, [2, 10, 50])
     axes.grid(axis="y")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from paper_lib.figures.drawing import drawing, new_panels
+from paper_lib.figures.drawing import drawing, linear_then_log, new_panels
 from paper_lib.figures.style import PALETTE
 from paper_lib.results import by_step
 
@@ -16,7 +16,7 @@ from paper_lib.results import by_step
 def dev_wer_curves(trainings: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """Returns the dev WER, %, against the step, a panel per size, from the results of trainings' records by size.
 
-    A line per training; a dot ends it. The scale is logarithmic.
+    A line per training; a dot ends it. The scale is linear up to 1 % and logarithmic beyond it.
     """
     figure, panels = new_panels(height=2.7, columns=len(trainings), sharey=True)
     for axes, (size, results) in zip(panels[0], trainings.items(), strict=True):
@@ -24,15 +24,12 @@ def dev_wer_curves(trainings: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figu
             curve = {step: 100 * wer for step, wer in by_step(result["dev_wer"]).items()}
             for step, wer in curve.items():
                 figure.note(size=size, seed=seed, step=step, dev_wer_percent=wer)
-            # Nothing wrong at all cannot stand on a logarithmic scale.
-            shown = [max(wer, 0.1) for wer in curve.values()]
-            axes.plot(list(curve), shown, color=PALETTE[seed % len(PALETTE)], linewidth=1.1)
-            axes.plot(list(curve)[-1], shown[-1], "o", color=PALETTE[seed % len(PALETTE)], markersize=4)
+            steps, wers = list(curve), list(curve.values())
+            axes.plot(steps, wers, color=PALETTE[seed % len(PALETTE)], linewidth=1.1)
+            axes.plot(steps[-1], wers[-1], "o", color=PALETTE[seed % len(PALETTE)], markersize=4)
         axes.set_title(size)
         axes.set_xlabel("step")
-        axes.set_yscale("log")
-        axes.set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
-        axes.minorticks_off()
+        linear_then_log(axes, 1, [1, 3, 10, 30, 100])
         axes.grid(axis="y")
     panels[0, 0].set_ylabel("dev WER, %")
     return figure

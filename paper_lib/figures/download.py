@@ -6,7 +6,11 @@ import csv
 import html
 import io
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from paper_lib.inference import Estimate
 
 # How every link to numbers ends: a page has more to say behind it.
 CSV_LINK_END = "Data (CSV)</a>"
@@ -34,3 +38,9 @@ def csv_link(rows: Sequence[Row], name: str) -> str:
 def _written(value: str | int | float) -> str:
     # numpy's numbers are no Python floats.
     return f"{value:.6g}" if not isinstance(value, str | int) else str(value)
+
+
+def hundredfold(name: str, estimate: Estimate) -> dict[str, float]:
+    """Returns a fraction in per cent or in points as columns: `name`, and with _low and _high its interval's ends."""
+    ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
+    return {f"{name}{end}": 100 * value for end, value in ends.items()}

@@ -7,6 +7,8 @@ def learning_curves(losses: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 show(learning_curves(losses), caption="Loss of the trainings, nats an utterance.", alt="Falling curves, ...")
+
+A y axis named in per cent or in points (of WER) shows its 0: what is twice as high is twice as much.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, cast
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
 from paper_lib.figures.style import NARROW, WIDTH, DataFigure, book_style
@@ -29,6 +32,8 @@ from paper_lib.figures.style import NARROW, WIDTH, DataFigure, book_style
 _P = ParamSpec("_P")
 _F = TypeVar("_F", bound=Figure)
 
+# How the name of an axis ends whose 0 is to be seen.
+_IN_POINTS = ("%", "points")
 # On a phone: inches that axes are high at least, and letters that fit beside them.
 _LEAST_HEIGHT, _LONG_NAME = 1.1, 20
 # The widest that a figure may be, while one is drawn for a phone.
@@ -45,6 +50,7 @@ def drawing(function: Callable[_P, _F]) -> Callable[_P, _F]:
             figure = function(*args, **kwargs)
         finally:
             _widest.reset(token)
+        _show_zero(figure)
         _fit(figure)
         return figure
 
@@ -52,6 +58,7 @@ def drawing(function: Callable[_P, _F]) -> Callable[_P, _F]:
     @book_style()
     def wide(*args: _P.args, **kwargs: _P.kwargs) -> _F:
         figure = function(*args, **kwargs)
+        _show_zero(figure)
         if isinstance(figure, DataFigure):
             figure.narrow = partial(narrow, *args, **kwargs)
         return figure
@@ -114,6 +121,34 @@ def add_legend(figure: Figure, handles: Sequence[Artist] | None = None, title: s
     figure.legend(
         handles=list(handles), loc="outside upper left", ncols=columns, columnspacing=1.4, title=title, alignment="left"
     )
+
+
+def linear_then_log(axes: Axes, linear: float, ticks: Sequence[float], of: Literal["x", "y"] = "y") -> None:
+    """Makes an axis linear up to `linear` and logarithmic beyond it, with ticks at 0 and at `ticks`, and no others."""
+    marks = [0, *ticks]
+    set_scale, set_ticks = (axes.set_xscale, axes.set_xticks) if of == "x" else (axes.set_yscale, axes.set_yticks)
+    set_scale("symlog", linthresh=linear, linscale=0.8)
+    set_ticks(marks, [f"{mark:g}" for mark in marks])
+    (axes.xaxis if of == "x" else axes.yaxis).set_minor_locator(NullLocator())
+
+
+def spread(heights: Sequence[float], apart: float, ceiling: float) -> list[float]:
+    """Returns rising `heights` of labels, moved to stand at least `apart` from each other and below `ceiling`."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + apart) if moved else height)
+    for place in range(len(moved) - 1, -1, -1):
+        moved[place] = min(moved[place], ceiling)
+        ceiling = moved[place] - apart
+    return moved
+
+
+def _show_zero(figure: Figure) -> None:
+    """Lets y axes in per cent or in points reach 0, where ticks then have one."""
+    for axes in figure.axes:
+        if axes.get_subplotspec() and axes.get_ylabel().endswith(_IN_POINTS):  # the bar of a colour map has no place
+            low, high = axes.get_ylim()
+            axes.set_ylim(min(low, 0), max(high, 0))
 
 
 def _labelled(figure: Figure) -> list[Artist]:

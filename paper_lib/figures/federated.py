@@ -7,54 +7,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from paper_lib.figures.download import hundredfold
 from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
-from paper_lib.figures.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    LIGHT,
-    OLIVE,
-    ON_DARK,
-    ON_LIGHT,
-    ORANGE,
-    PALETTE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    WIDTH,
-)
+from paper_lib.figures.plans import COLOURS, MARKERS, PANELS, family, in_panel, line_marks, line_style, point_marks
+from paper_lib.figures.style import BLUE, LIGHT, ON_DARK, ON_LIGHT, PALETTE
 from paper_lib.inference import Estimate, Floats
 from paper_lib.settings import DropoutPlan
 
-_COLOURS = {
-    "none": BLACK,
-    "flat": GREEN,
-    "crit": VERMILION,
-    "amb": BLUE,
-    "low": SKY,
-    "high": OLIVE,
-    "random": PURPLE,
-    "own": ORANGE,
-    "centralised": GREY,
-}
 # Plans of one N drop the same: side by side, in points of per cent.
 _ASIDE = {"crit": 0.2, "amb": -0.2, "low": -0.4, "high": 0.4, "random": 0.6}
-_MARKERS = {"none": "D", "flat": "^", "crit": "s", "amb": "o", "low": "<", "high": ">", "random": "v", "own": "*"}
-# Plans side by side in a panel of `adaptation_curves`; FedAvg without dropout stands in all of them.
-_PANELS = {
-    "critical layers": ("crit",),
-    "ambient layers": ("amb",),
-    "layers by depth": ("low", "high"),
-    "other plans": ("flat", "random", "own", "centralised"),
-}
-
-
-def _family(plan: str) -> str:
-    return plan.partition("-")[0]
 
 
 @drawing
@@ -96,18 +59,17 @@ def adaptation_curves(curves: Mapping[str, Sequence[Mapping[int, float]]]) -> Fi
         for run, values in enumerate(runs):
             for rounds, value in values.items():
                 figure.note(plan=plan, run=run, rounds=rounds, wer_percent=100 * value)
-    for axes, (title, families) in zip(panels.flat, _PANELS.items(), strict=True):
-        for plan in curves:
-            if plan == "none" or _family(plan) in families:
-                _curve(axes, plan, curves[plan])
+    for axes, (title, families) in zip(panels.flat, PANELS.items(), strict=True):
+        for plan in in_panel(curves, families):
+            _curve(axes, plan, curves[plan])
         axes.set_title(title)
         axes.grid(axis="y")
-        axes.legend(ncols=2)
     for axes in panels[-1]:
         axes.set_xlabel("rounds")
     for axes in panels[:, 0]:
         axes.set_ylabel("WER on dev, %")
         axes.set_ylim(bottom=0)
+    add_legend(figure, line_marks(curves))
     return figure
 
 
@@ -133,37 +95,31 @@ def own_curves(runs: Mapping[str, Mapping[int, float]]) -> Figure:
 def _curve(axes: Axes, plan: str, runs: Sequence[Mapping[int, float]]) -> None:
     rounds = list(runs[0])
     values = 100 * np.array([[run[at] for at in rounds] for run in runs])
-    colour = _COLOURS[_family(plan)]
-    style = {"2": "-", "3": "--", "4": ":"}.get(plan[-1], "-.") if "-" in plan else "-"
+    colour, style = COLOURS[family(plan)], line_style(plan)
     if len(runs) > 1:
         axes.plot(rounds, values.T, style, color=colour, linewidth=0.6, alpha=0.5)
-    axes.plot(rounds, values.mean(0), style, color=colour, label=plan)
+    axes.plot(rounds, values.mean(0), style, color=colour)
 
 
 @drawing
 def wer_by_dropped(ours: Mapping[str, tuple[float, Estimate]], slide: Mapping[str, tuple[float, float]]) -> Figure:
     """Returns the slide's table as a picture, ours beside it: WER over the share of parameters dropped.
 
-    Values are by plan: the share (a fraction) and the WER, ours with its interval, the slide's in per cent.
+    Values are by plan: the share (a fraction) and the WER, ours with its interval, the slide's in per cent. Of ours,
+    plans of one N stand side by side, at about one share.
     """
     figure, panels = new_panels(height=3.8, columns=2, width_ratios=(3, 2))
     left, right = panels[0]
     for plan, (share, wer) in ours.items():
-        percents = {"wer_percent": wer.value, "wer_percent_low": wer.low, "wer_percent_high": wer.high}
-        shares = {"dropped_percent": 100 * share} | {name: 100 * value for name, value in percents.items()}
-        figure.note(measured="here", plan=plan, **shares)
-        _point(left, plan, 100 * share + _ASIDE.get(_family(plan), 0), 100 * wer.value, (100 * wer.low, 100 * wer.high))
+        figure.note(measured="here", plan=plan, dropped_percent=100 * share, **hundredfold("wer_percent", wer))
+        _point(left, plan, 100 * share + _ASIDE.get(family(plan), 0), 100 * wer.value, (100 * wer.low, 100 * wer.high))
     for plan, (printed_share, printed_wer) in slide.items():
         figure.note(measured="slide", plan=plan, dropped_percent=printed_share, wer_percent=printed_wer)
         _point(right, plan, printed_share, printed_wer, None)
+        _name(right, plan, printed_share, printed_wer)
     left.set_title("here")
     right.set_title("slide")
-    families = dict.fromkeys(map(_family, ours))
-    marks = [
-        Line2D([], [], color=_COLOURS[family], marker=_MARKERS[family], linestyle="", label=family)
-        for family in families
-    ]
-    add_legend(figure, marks)
+    add_legend(figure, point_marks(ours))
     for axes in (left, right):
         axes.set_xlabel("parameters dropped, %")
         axes.set_ylabel("WER on the held-out domain, %")
@@ -193,54 +149,14 @@ def update_curves(norms: Floats, disagreements: Floats) -> Figure:
     return figure
 
 
-@drawing
-def forgetting(points: Mapping[str, tuple[Estimate, Estimate]]) -> Figure:
-    """Returns the WER on the held-out domain over that on the others, with the intervals of both, a point per model.
-
-    `points` hold both WERs (fractions) by label, the model before the adaptation first; a line leads through them.
-    """
-    figure = new_figure(height=3.4, width=0.75 * WIDTH)
-    axes = figure.subplots()
-    for label, (held_out, others) in points.items():
-        values = {"held_out": held_out, "others": others}
-        figure.note(
-            model=label,
-            **{
-                f"{name}_wer_percent{end}": 100 * value
-                for name, wer in values.items()
-                for end, value in (("", wer.value), ("_low", wer.low), ("_high", wer.high))
-            },
-        )
-    axes.plot(
-        *([100 * pair[k].value for pair in points.values()] for k in (1, 0)), color=LIGHT, linewidth=1.2, zorder=1
-    )
-    for place, (label, (held_out, others)) in enumerate(points.items()):
-        colour = BLACK if place == 0 else PALETTE[(place - 1) % len(PALETTE)]
-        x, y = 100 * others.value, 100 * held_out.value
-        axes.hlines(y, 100 * others.low, 100 * others.high, color=colour, linewidth=1, alpha=0.6)
-        axes.vlines(x, 100 * held_out.low, 100 * held_out.high, color=colour, linewidth=1, alpha=0.6)
-        axes.plot(x, y, "D" if place == 0 else "o", color=colour, markersize=6, label=label)
-    axes.set_xlabel("WER on the other domains, %")
-    axes.set_ylabel("WER on the held-out domain, %")
-    axes.grid(color=LIGHT)
-    axes.margins(0.12)
-    add_legend(figure)
-    return figure
-
-
 def _point(axes: Axes, plan: str, x: float, y: float, interval: tuple[float, float] | None) -> None:
-    family = _family(plan)
+    colour = COLOURS[family(plan)]
     if interval:
-        axes.vlines(x, *interval, color=_COLOURS[family], linewidth=1, alpha=0.6)
-    axes.plot(x, y, _MARKERS[family], color=_COLOURS[family], markersize=6)
-    if family not in ("none", "crit", "amb"):  # their labels would cover each other; the legend has them
-        return
-    below = family == "amb"
-    axes.annotate(
-        plan,
-        (x, y),
-        xytext=(4, -12 if below else 4),
-        textcoords="offset points",
-        fontsize=8,
-        color=_COLOURS[family],
-    )
+        axes.vlines(x, *interval, color=colour, linewidth=1, alpha=0.6)
+    axes.plot(x, y, MARKERS[family(plan)], color=colour, markersize=6)
+
+
+def _name(axes: Axes, plan: str, x: float, y: float) -> None:
+    below = family(plan) == "amb"
+    place = (4, -12 if below else 4)
+    axes.annotate(plan, (x, y), place, textcoords="offset points", fontsize=8, color=COLOURS[family(plan)])

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
+from paper_lib.figures.download import hundredfold
+from paper_lib.figures.drawing import add_legend, drawing, linear_then_log, new_figure, new_panels
 from paper_lib.figures.style import BAND, BLACK, BLUE, GREY, ON_LIGHT, ORANGE, VERMILION
 from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import MARGIN
 from paper_lib.layers.sets import ExchangeEffect, LayerSet
 
-_TICKS = [0, 2, 10, 50]
+_TICKS = [2, 10, 50]  # points, beside 0
 
 
 @drawing
@@ -73,7 +74,7 @@ def _map(
     axes.set_xlabel("other layer")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    marks = [mark for mark in (*(-tick for tick in _TICKS[:0:-1]), *_TICKS) if limits[0] <= mark <= limits[1]]
+    marks = [mark for mark in (*(-tick for tick in _TICKS[::-1]), 0, *_TICKS) if limits[0] <= mark <= limits[1]]
     bar = axes.figure.colorbar(image, ax=axes, location="bottom", label="points", fraction=0.05, aspect=25)
     bar.set_ticks(marks, labels=[f"{mark:g}".replace("-", "−") for mark in marks])
     bar.minorticks_off()
@@ -93,17 +94,15 @@ def nested_sets(curves: Mapping[str, Mapping[str, Sequence[Estimate]]], margin: 
         for place, (order, changes) in enumerate(by_order.items()):
             sizes = np.arange(1, len(changes) + 1)
             for size, change in zip(sizes, changes, strict=True):
-                figure.note(training=training, order=order, layers=int(size), **_points("change", change))
+                figure.note(training=training, order=order, layers=int(size), **hundredfold("change_points", change))
             x = sizes + 0.12 * (place - (len(by_order) - 1) / 2)  # whiskers of equal sizes stand side by side
             low, high = (np.array([100 * getattr(change, end) for change in changes]) for end in ("low", "high"))
             axes.vlines(x, low, high, color=colours[order], linewidth=1.2)
             values = [100 * change.value for change in changes]
             axes.plot(x, values, "o-", color=colours[order], markersize=3.5, linewidth=1.2)
         axes.set_title(training)
-        axes.set_yscale("symlog", linthresh=100 * margin, linscale=0.8)
-        axes.set_yticks([*_TICKS, 100], [*map(str, _TICKS), "100"])
+        linear_then_log(axes, 100 * margin, [*_TICKS, 100])
         axes.set_ylim(bottom=-100 * margin)
-        axes.minorticks_off()
         axes.grid(axis="y")
         axes.set_xlabel("layers reset together")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -124,7 +123,7 @@ def exchange_columns(effects: Sequence[ExchangeEffect], margin: float = MARGIN) 
     axes.axhspan(-100 * margin, 100 * margin, color=BAND, linewidth=0)
     axes.axhline(0, color=BLACK, linewidth=0.8)
     for effect in effects:
-        numbers = _points("exchanged", effect.change) | _points("reset", effect.reset)
+        numbers = hundredfold("exchanged_points", effect.change) | hundredfold("reset_points", effect.reset)
         figure.note(layer=effect.layer, **numbers, **{"class": effect.classification})
     for name, colour, offset, changes in (
         ("exchanged", BLUE, -0.2, [effect.change for effect in effects]),
@@ -135,17 +134,9 @@ def exchange_columns(effects: Sequence[ExchangeEffect], margin: float = MARGIN) 
         low, high = (np.array([100 * getattr(change, end) for change in changes]) for end in ("low", "high"))
         axes.vlines(x, low, high, color=BLACK, linewidth=1.2)
     axes.set_xticks([effect.layer for effect in effects], [f"{e.layer}↔{e.layer + 1}" for e in effects], fontsize=7.5)
-    axes.set_yscale("symlog", linthresh=100 * margin, linscale=0.8)
-    axes.set_yticks(_TICKS, [*map(str, _TICKS)])
-    axes.minorticks_off()
+    linear_then_log(axes, 100 * margin, _TICKS)
     axes.grid(axis="y")
     axes.set_xlabel("layers, from the input")
     axes.set_ylabel("WER change, points")
     add_legend(figure)
     return figure
-
-
-def _points(name: str, estimate: Estimate) -> dict[str, float]:
-    """Returns an estimate as the columns of a file: its value and its ends, in points."""
-    ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
-    return {f"{name}_points{end}": 100 * value for end, value in ends.items()}

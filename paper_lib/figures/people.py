@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
+from paper_lib.figures.download import hundredfold
+from paper_lib.figures.drawing import add_legend, drawing, linear_then_log, new_figure, new_panels
 from paper_lib.figures.resets import CLASS_MARKERS
 from paper_lib.figures.style import BLACK, PALETTE
 from paper_lib.inference import Floats
@@ -28,16 +29,13 @@ def changes_by_layer(series: Mapping[str, Sequence[LayerEffect]], margin: float 
         axes.axhline(100 * margin, color=BLACK, linewidth=1, linestyle=":")
         for effect in effects:
             change = effect.change
-            numbers = {"": change.value, "_low": change.low, "_high": change.high}
-            points = {f"change_points{end}": 100 * value for end, value in numbers.items()}
+            points = hundredfold("change_points", change)
             figure.note(series=name, layer=effect.layer, **points, **{"class": effect.classification})
             colour = PALETTE[place % len(PALETTE)]
             axes.vlines(effect.layer, 100 * change.low, 100 * change.high, color=colour, linewidth=1.6)
             marker = CLASS_MARKERS[effect.classification]
             axes.plot(effect.layer, 100 * change.value, marker, color=colour, markersize=5)
-        axes.set_yscale("symlog", linthresh=100 * margin, linscale=0.8)
-        axes.set_yticks([0, 2, 10, 50], ["0", "2", "10", "50"])
-        axes.minorticks_off()
+        linear_then_log(axes, 100 * margin, [2, 10, 50])
         axes.set_title(name)
         axes.set_ylabel("points")
         axes.grid(axis="y")
@@ -76,7 +74,7 @@ def norms_by_round(curves: Mapping[str, Mapping[str, Sequence[Mapping[int, float
     """Returns the dev WER, %, by rounds: a panel for each way to learn, a colour for each norm.
 
     `curves` hold by way and by norm, one per seed, WERs (fractions) by the number of rounds. Thin: every seed; thick:
-    their mean. The scale is logarithmic.
+    their mean. The scale is linear up to 5 % and logarithmic beyond it.
     """
     figure, panels = new_panels(height=2.9, columns=len(curves), sharey=True)
     for axes, (way, by_norm) in zip(panels[0], curves.items(), strict=True):
@@ -86,15 +84,12 @@ def norms_by_round(curves: Mapping[str, Mapping[str, Sequence[Mapping[int, float
                     figure.note(learning=way, norm=norm, seed=seed, rounds=rounds, dev_wer_percent=100 * wer)
             rounds_of_all = list(runs[0])
             wers = 100 * np.array([[run[rounds] for rounds in rounds_of_all] for run in runs])
-            shown = np.maximum(wers, 0.1)  # nothing wrong at all cannot stand on a logarithmic scale
             if len(runs) > 1:
-                axes.plot(rounds_of_all, shown.T, color=PALETTE[place], linewidth=0.6, alpha=0.5)
-            axes.plot(rounds_of_all, shown.mean(0), color=PALETTE[place], label=norm)
+                axes.plot(rounds_of_all, wers.T, color=PALETTE[place], linewidth=0.6, alpha=0.5)
+            axes.plot(rounds_of_all, wers.mean(0), color=PALETTE[place], label=norm)
         axes.set_title(way)
         axes.set_xlabel("rounds")
-        axes.set_yscale("log")
-        axes.set_yticks([5, 10, 20, 50, 100, 200], ["5", "10", "20", "50", "100", "200"])
-        axes.minorticks_off()
+        linear_then_log(axes, 5, [5, 10, 20, 50, 100, 200])
         axes.grid(axis="y")
     panels[0, 0].set_ylabel("dev WER, %")
     add_legend(figure)

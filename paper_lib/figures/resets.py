@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from paper_lib.figures.drawing import add_legend, drawing, new_panels
+from paper_lib.figures.download import hundredfold
+from paper_lib.figures.drawing import add_legend, drawing, linear_then_log, new_panels
 from paper_lib.figures.style import BAND, BLACK, BLUE, GREEN, GREY, GROUND, HARMLESS, ORANGE, VERMILION, DataFigure
 from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import MARGIN, Class, LayerEffect
@@ -61,12 +62,7 @@ def _offsets(effects: Mapping[str, Sequence[LayerEffect]], room: float) -> dict[
 
 
 def _note(figure: DataFigure, size: str, effect: LayerEffect) -> None:
-    estimates = {"wer_percent": effect.wer, "change_points": effect.change}
-    numbers = {
-        f"{name}{end}": 100 * value
-        for name, estimate in estimates.items()
-        for end, value in (("", estimate.value), ("_low", estimate.low), ("_high", estimate.high))
-    }
+    numbers = hundredfold("wer_percent", effect.wer) | hundredfold("change_points", effect.change)
     figure.note(size=size, layer=effect.layer, reset=effect.kind, **numbers, **{"class": str(effect.classification)})
 
 
@@ -112,8 +108,7 @@ def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float
         count = max(effect.layer for effect in layers)
         axes.set_yticks(range(1, count + 1))
         axes.set_ylim(count + 0.5, 0.5)
-        axes.set_xscale("symlog", linthresh=100 * margin, linscale=0.7)
-        axes.set_xticks([0, 2, 10, 50], ["0", "2", "10", "50"])
+        linear_then_log(axes, 100 * margin, [2, 10, 50], of="x")
         axes.set_title(size)
         axes.set_xlabel("WER change, points")
     panels[0, 0].set_ylabel("layer")

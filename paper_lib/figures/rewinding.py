@@ -9,6 +9,7 @@ from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from paper_lib.figures.download import hundredfold
 from paper_lib.figures.drawing import drawing, new_panels
 from paper_lib.figures.style import ON_DARK, ON_LIGHT, VERMILION
 from paper_lib.layers.ranking import MARGIN, LayerEffect
@@ -32,8 +33,7 @@ def rewinding_maps(effects: Mapping[str, Mapping[int, Sequence[LayerEffect]]], m
         steps = sorted(of_size)
         for step in steps:
             for effect in of_size[step]:
-                numbers = {"": effect.change.value, "_low": effect.change.low, "_high": effect.change.high}
-                note = {f"change_points{end}": 100 * value for end, value in numbers.items()}
+                note = hundredfold("change_points", effect.change)
                 figure.note(size=size, layer=effect.layer, rewound_to=step, **note, **{"class": effect.classification})
         rises = [[100 * of_size[step][layer].change.value for step in steps] for layer in range(len(of_size[steps[0]]))]
         image = axes.imshow(rises, cmap="cividis", norm=norm, aspect="auto")

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_lib.figures.drawing import add_legend, drawing, new_figure, new_panels
+from paper_lib.figures.download import hundredfold
+from paper_lib.figures.drawing import add_legend, drawing, linear_then_log, new_figure, new_panels
 from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, LIGHT, VERMILION, WIDTH
 from paper_lib.inference import Estimate, Floats
 
@@ -49,9 +50,7 @@ def costs_and_wers(choices: Mapping[str, Cost]) -> Figure:
         figure.note(
             choice=name,
             kind=one.kind,
-            wer_percent=100 * one.wer.value,
-            wer_percent_low=100 * one.wer.low,
-            wer_percent_high=100 * one.wer.high,
+            **hundredfold("wer_percent", one.wer),
             down_bytes=one.down,
             up_bytes=one.up,
             memory_bytes=one.memory,
@@ -100,12 +99,7 @@ def wers_of_bits(wers: Mapping[str, Estimate], draws: Mapping[str, Sequence[floa
     figure = new_figure(height=0.9 + 0.3 * len(wers), width=0.8 * WIDTH)
     axes = figure.subplots()
     for row, (name, wer) in enumerate(wers.items()):
-        figure.note(
-            plan=name,
-            wer_percent=100 * wer.value,
-            wer_percent_low=100 * wer.low,
-            wer_percent_high=100 * wer.high,
-        )
+        figure.note(plan=name, **hundredfold("wer_percent", wer))
         axes.plot([100 * value for value in draws.get(name, ())], [row] * len(draws.get(name, ())), ".", color=GREY)
         _interval(axes, wer, row, BLACK if row == 0 else BLUE, "D" if row == 0 else "o")
     axes.axvline(100 * next(iter(wers.values())).value, color=GREY, linewidth=0.8, linestyle="--", zorder=0)
@@ -127,10 +121,8 @@ def alone_by_harm(harm: Floats, alone: Floats) -> Figure:
         axes.plot(reset, bits, "o", color=BLUE, markersize=5)
         axes.annotate(str(layer), (reset, bits), xytext=(4, 3), textcoords="offset points", fontsize=8)
     # Harm is small in most layers and large in a few.
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_yscale("symlog", linthresh=1)
-    axes.set_xticks([0, 1, 10], ["0", "1", "10"])
-    axes.set_yticks([0, 1, 10], ["0", "1", "10"])
+    linear_then_log(axes, 1, [1, 10], of="x")
+    linear_then_log(axes, 1, [1, 10])
     axes.set_xlabel("WER added by the layer's reset, points, dev")
     axes.set_ylabel("by its 2 bits, points, test")
     axes.grid(color=LIGHT)

@@ -248,7 +248,7 @@ def explore(profile: Profile) -> Study:
     return Study(profile, [*layers, *(model for model in group_norm(profile).models if model.run not in known)])
 
 
-# By the chapter whose records they are; parameters as the chapter's.
+# By the chapter whose records they are; parameters as the chapter's. Other chapters read what these have measured.
 STUDIES: dict[str, Callable[..., StudyPlan]] = {
     "model_size": model_size,
     "group_norm": group_norm,

@@ -62,6 +62,12 @@ class AdaptationRecords:
     # where that has not been measured.
     sensitivity: Mapping[Varied, Mapping[float, tuple[PlanRecords, ...]]]
 
+    @property
+    def varied_seeds(self) -> int:
+        """From how many seeds, the first ones, what the paper does not tell was varied; 0 where it was not."""
+        groups = self.sensitivity.get("server rate")
+        return len(groups[1.0][0].adaptations) if groups else 0
+
 
 @dataclass(frozen=True)
 class _Planned:

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from paper_lib.claims.federated_dropout import SAME
+from paper_lib.claims import points
+from paper_lib.claims.federated_dropout import SAME, Comparison
 from paper_lib.claims.use_sentences import harmless
 from paper_lib.federated.choices import LOW
 from paper_lib.federated.comparison import Adapted
-from paper_lib.inference import Floats
+from paper_lib.inference import Estimate, Floats
 from paper_lib.layers.cheap_ranks import Ranked
 from paper_lib.layers.ranking import CLASSES, MARGIN, LayerEffect
 from paper_lib.studies.use_records import QuantisedRecords
-from paper_lib.summaries.words import layers_named, listed, sentence
+from paper_lib.summaries.words import counted, layers_named, listed, sentence, worse_of
 
 _LINE = f"within {100 * MARGIN:g} points of the intact line"
 
@@ -97,6 +98,44 @@ def best_and_worst(plans: Mapping[str, Adapted]) -> str:
         ends.append(f"lowest with {min(wers, key=lambda name: wers[name])}, {min(wers.values()):.1f} %")
     whole = f"; without dropout it is {100 * plans['none'].mean.value:.1f} %" if "none" in plans else ""
     return sentence(f"of plans that drop units, the WER is {listed(ends)}{whole}.")
+
+
+def differences_found(primary: Adapted | None, secondary: Sequence[Comparison]) -> str:
+    """Says what the paired differences of plans show: the primary one, and how many others, alone and together."""
+    told = []
+    if primary:
+        estimate = primary.mean.estimate()
+        told.append(
+            f"Crit-N less Amb-N is {points(estimate)}, {worse_of(estimate, 'critical layers', 'ambient layers')}."
+        )
+    if secondary:
+        estimates = {(one.worse, one.better): one.difference.mean.estimate() for one in secondary}
+        apart = [f"{worse} − {better}" for (worse, better), one in estimates.items() if one.low > 0 or one.high < 0]
+        verb = "excludes" if len(apart) == 1 else "exclude"
+        together = (
+            f"tested together (Holm), {sum(one.survives for one in secondary) or 'none'}"
+            if any(one.p is not None for one in secondary)
+            else "with one seed they cannot be tested together"
+        )
+        told.append(
+            f"Of {counted(len(secondary), 'secondary difference')}, each by itself, "
+            f"{f'{len(apart)} {verb} 0 ({listed(apart)})' if apart else 'none excludes 0'}; {together}."
+        )
+        same = [f"{one.worse} and {one.better}" for one in secondary if not one.difference.errors.any()]
+        if same:
+            told.append(f"Not one error differs between {listed(same)}.")
+    return " ".join(told)
+
+
+def forgotten(before: Estimate, after: Mapping[str, Estimate]) -> str:
+    """Says how the WER on the other domains goes from that before the adaptation to those after it, by plan."""
+    wers = {name: 100 * one.value for name, one in after.items()}
+    least, most = (end(wers, key=lambda name: wers[name]) for end in (min, max))
+    whole = f", {wers['none']:.1f} % without dropout" if "none" in wers else ""
+    return (
+        f"The WER on the other domains goes from {100 * before.value:.1f} % to between {wers[least]:.1f} % ({least}) "
+        f"and {wers[most]:.1f} % ({most}){whole}."
+    )
 
 
 def highest_at_depth(ranked: Sequence[Ranked]) -> str:

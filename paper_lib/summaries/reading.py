@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from paper_lib.claims.findings import adapted_by_plan, heard_by_use, sweeps_by
+from paper_lib.claims.findings import adapted_by_plan, adapted_by_value, heard_by_use, sweeps_by
 from paper_lib.federated.comparison import Adapted
 from paper_lib.figures.markup import Markup, folded_answers, in_short
 from paper_lib.layers.cheap_ranks import quantities, ranked
@@ -20,6 +20,7 @@ from paper_lib.studies.beyond import SIZE, profile_beyond
 from paper_lib.studies.federated import federated_dropout
 from paper_lib.studies.measurements import NotMeasuredError, not_measured
 from paper_lib.summaries import cheaper_ranks as of_ranks
+from paper_lib.summaries import comparable_plans as of_accounts
 from paper_lib.summaries import federated_dropout as of_plans
 from paper_lib.summaries import group_norm as of_norms
 from paper_lib.summaries import human_speech as of_people
@@ -113,6 +114,17 @@ def _federated_dropout(profile: Profile, given: Given) -> Summary:
     )
 
 
+def _comparable_plans(profile: Profile, given: Given) -> Summary:
+    records = _records("federated_dropout", profile, given)
+    held_out = (records.held_out,)
+    return of_accounts.summarise(
+        of_accounts.accounts_of(records, profile.adaptation.model),
+        of_accounts.readings_of_slide(profile_of("gpu").adaptation.model),
+        adapted_by_value(records, "base rate", held_out),
+        adapted_by_value(records, "rescaling", held_out),
+    )
+
+
 def _human_speech(profile: Profile, given: Given) -> Summary:
     human = profile_of("human")
     bases = {record.seed: record for record in model_size(profile_of(PUBLISHED), sizes=(SIZE,)).records()}
@@ -167,6 +179,7 @@ _SUMMARIES: Mapping[str, Callable[[Profile, Given], Summary]] = {
     "stability": _stability,
     "signatures": _signatures,
     "federated_dropout": _federated_dropout,
+    "comparable_plans": _comparable_plans,
     "human_speech": _human_speech,
     "cheaper_ranks": _cheaper_ranks,
     "layer_sets": _layer_sets,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from paper_lib.claims.use_sentences import after_training, against, cheapest
-from paper_lib.federated.accounting import account
+from paper_lib.federated.accounting import SHORT, account
 from paper_lib.federated.comparison import Adapted
 from paper_lib.settings import TransducerSettings
 from paper_lib.studies.use_records import KINDS, QuantisedRecords, Use, UsesRecords
 from paper_lib.summaries.summary import Question, Summary
 from paper_lib.summaries.words import counted, listed
 
-SECONDS, LABELS = 1.5, 25  # a short utterance
 _CALLED: Mapping[str, str] = {
     "bits": "few bits in the rounds",
     "trained": "some layers trained alone",
@@ -27,7 +26,7 @@ def label(kind: str, name: str) -> str:
 
 def mean_cost(use: Use, model: TransducerSettings) -> dict[str, int]:
     """Returns what a choice costs a client, mean over its draws by the first seed: bytes, and operations of a step."""
-    accounts = [account(one.plan, model, SECONDS, LABELS, one.bits, one.trained) for one in use.choices[: use.draws]]
+    accounts = [account(one.plan, model, *SHORT, one.bits, one.trained) for one in use.choices[: use.draws]]
     return {
         field: round(sum(getattr(one, field) for one in accounts) / len(accounts))
         for field in ("down", "up", "memory", "flops")
