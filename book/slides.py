@@ -192,14 +192,14 @@ slide("Applications: Federated Dropout")
 
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import adapted_by_plan
-from paper_lib.federated.accounting import account
+from paper_lib.federated.accounting import SHORT, account
 from paper_lib.federated.readings import SLIDE_DROPPED, SLIDE_WER
 from paper_lib.studies import federated_dropout
 from paper_lib.studies.measurements import NotMeasuredError
 
 
 def dropped(plan, model):
-    return account(plan.plans[0], model, seconds=1.5, labels=25).dropped_share
+    return account(plan.plans[0], model, *SHORT).dropped_share
 
 
 def adapted(name):

@@ -144,11 +144,13 @@ def test_a_page_is_light_but_for_its_sounds(built_book: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["intro"], indirect=True)
-def test_the_search_finds_a_term(page: Page) -> None:
-    """Opened from a file, Sphinx's search names the pages and may not fetch their words."""
+def test_the_search_finds_a_term_and_shows_the_words_around_it(page: Page) -> None:
     page.keyboard.press("Control+k")
     page.keyboard.type("ambient")
     page.keyboard.press("Enter")
     page.wait_for_selector("#search-results li a")
     found = page.locator("#search-results li a").evaluate_all("links => links.map((link) => link.textContent)")
     assert "Glossary" in found
+    shown = page.locator("#search-results li", has=page.get_by_role("link", name="Glossary", exact=True)).last
+    shown.locator(".context").wait_for()
+    assert "ambient" in shown.locator(".context").inner_text().lower()

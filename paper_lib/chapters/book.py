@@ -24,6 +24,7 @@ from paper_lib.chapters.crate import publish_metadata
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.chapters.provenance import page_provenance
 from paper_lib.chapters.runner import fresh
+from paper_lib.chapters.search import publish_texts
 from paper_lib.chapters.sources import source_of
 from paper_lib.chapters.status import status_page
 from paper_lib.files import scratch_directory
@@ -120,6 +121,7 @@ def _render(notebooks: Sequence[Path], root: Path) -> Path:
         publish_metadata(made, [cache_root() / "records", *map(published_records, PUBLISHED)], built)
         if any(path.stem == RECOGNISING for path in notebooks):
             publish_recogniser(built / "recogniser")
+        publish_texts(built)
         _replace(html, built)
     return html / "index.html"
 
