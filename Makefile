@@ -13,6 +13,8 @@ INSTALLED := $(VENV)/installed
 PEERS := .venv-peers
 # Ray lives apart too: nobody needs it on one machine.
 ENGINES := .venv-engines
+# So does Flower, which wants other versions of some packages than the book.
+DEVICES := .venv-devices
 # What is installed names the directory of the checkout: in one that was moved or copied, it is installed again.
 PLACE := $(shell cat $(INSTALLED) 2>/dev/null)
 ifneq ($(PLACE),$(CURDIR))
@@ -27,7 +29,7 @@ EXTRAS := $(foreach extra,book pdf lab tables dev,--extra $(extra))
 # A file of tests stays in one process, so that its book is built once.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: help setup book lab pdf links bench test test-fast test-engines bench-engines lint format lock audit clean
+.PHONY: help setup book lab pdf links bench test test-fast test-engines test-devices bench-engines lint format lock audit clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -60,6 +62,9 @@ test-fast: lint ## the same without the whole book and other slow tests
 
 test-engines: $(ENGINES)/installed ## run the tests on a Ray cluster of two nodes (installs 0.3 GB once; wants a machine that is free)
 	$(ENGINES)/bin/python -m pytest -p no:xdist tests/test_cluster.py
+
+test-devices: $(DEVICES)/installed ## run Flower on loopback, a SuperLink with two devices (installs 0.1 GB once; seven minutes)
+	$(DEVICES)/bin/python -m pytest -p no:xdist tests/test_flower.py
 
 bench-engines: $(ENGINES)/installed ## time trainings on Ray against the pool of this machine (ten minutes, on two free cores)
 	$(ENGINES)/bin/python -m benchmarks.engines compare
@@ -107,6 +112,14 @@ $(PEERS)/installed: $(INSTALLED) benchmarks/peers.txt
 		> "$$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/book.pth"
 	$(PEERS)/bin/python -m pip install --no-user --quiet --disable-pip-version-check --no-deps \
 		--requirement benchmarks/peers.txt
+	@touch $@
+
+# What both have is Flower's first.
+$(DEVICES)/installed: $(INSTALLED) tests/devices.txt
+	$(BIN)/python -m venv --clear $(DEVICES)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(DEVICES)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/book.pth"
+	$(DEVICES)/bin/python -m pip install --no-user --quiet --disable-pip-version-check --requirement tests/devices.txt
 	@touch $@
 
 $(ENGINES)/installed: $(INSTALLED) tests/engines.txt

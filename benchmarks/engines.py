@@ -31,7 +31,7 @@ from paper_lib.profiles import profile_of
 from paper_lib.settings import TrainingRun
 from paper_lib.training import fit
 
-TRAININGS, STEPS, TURNS = 4, 80, 3
+TRAININGS, STEPS, TURNS = 4, 50, 3
 CPU = torch.device("cpu")
 # The nodes, of one core each, of a cluster that is made for it; 0: Ray on this machine as `--engine ray` starts it.
 NODES: dict[str, int | None] = {
@@ -125,6 +125,7 @@ def _engine(nodes: int | None) -> Iterator[Engine]:
         yield LOCAL if nodes is None else Engine("ray")
         return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
     from ray.cluster_utils import Cluster
 
     memory = {"object_store_memory": 100 * 2**20}
@@ -135,6 +136,7 @@ def _engine(nodes: int | None) -> Iterator[Engine]:
     try:
         yield Engine("ray", cluster.address)
     finally:
+        ray.shutdown()
         cluster.shutdown()
 
 

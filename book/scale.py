@@ -153,6 +153,66 @@ table(
 # The records have the bits of those of one machine, whatever was lost, if the processors are of one kind. That is
 # tested on a cluster of two nodes on one machine, one of which is killed; on several machines nobody has tried it yet.
 #
+# What does the cluster cost where none is needed? The same trainings ran by turns on the pool of one machine, on Ray on
+# that machine, and on clusters of one and of two nodes with one core each (`make bench-engines`).
+
+# %% tags=["hide-input"]
+import json
+
+from paper_lib.paths import published_records
+
+engines = json.loads((published_records(".") / "engines.json").read_text())
+(row,) = engines["rows"]
+medians = {one["name"]: one["median"] for one in row["seconds"]}
+twice = medians["ray, one node of one core"] / medians["ray, two nodes of one core"]
+table(
+    [
+        (
+            {"ours": "the pool of this machine, two processes"}.get(
+                one["name"], one["name"]
+            ),
+            f"{one['median']:.1f}",
+            f"{one['ratio']:.2f}" if "ratio" in one else "1",
+            one["calls"],
+        )
+        for one in row["seconds"]
+    ],
+    ["Where", "Seconds, median", "Times the pool's, in the same turn", "Turns"],
+    f"{row['what']}, on {engines['cores']} cores of an {engines['processor']}; all ended with the same bits. "
+    f"Two nodes are {twice:.1f} times as fast as one. Starting processes and clusters is not counted.",
+)
+
+# %% [markdown]
+# ## On devices of their own: Flower
+#
+# So far clients were simulated. [Flower](https://flower.ai) carries the same algorithm to devices that hold their own
+# speech: a server process, the SuperLink, and on every device a SuperNode. The server cuts a client's sub-model, sends
+# that alone, and gets its update back; of the speech it learns names and lengths.
+#
+# 1. On every machine: the book's environment and, in one of its own, Flower (`make .venv-devices/installed`). Set
+#    `FLWR_TELEMETRY_ENABLED=0`, or Flower tells its makers that it runs.
+# 2. On the server: `flower-superlink --insecure --host 0.0.0.0 --port 9091`.
+# 3. On device 0 of 2: `flower-supernode --insecure --superlink SERVER:9091 --node-config 'partition="0/2"'`. It has the
+#    first half of the clients of the profile's corpus; for speech of its own change `_clients_here` in
+#    `paper_lib/flower.py`.
+# 4. In `~/.flwr/config.toml` name the server:
+#
+# ```
+# [superlink.here]
+# address = "SERVER:9091"
+# insecure = true
+# ```
+#
+# 5. `flwr run flower here --run-config 'profile="quick" plan="2:0.5 3:0.5 rest:0.1" rounds=22'`. The settings that a
+#    run can have stand in `flower/pyproject.toml`. The weights after the last round are written to `output`.
+#
+# `make test-devices` runs a SuperLink and two SuperNodes on one machine. After three rounds the weights are those of
+# the simulation to 10⁻⁶, with the same clients and counts. A plan that drops half of the feed-forward units sends less:
+# the bytes that pass the socket fall by what the accounting of {doc}`comparable_plans` says, to a tenth (the test
+# demands that; 1 and 3 % were seen). Not tried: phones, several machines, encryption (`--insecure` says so) and devices
+# that prove who they are, both of which Flower has. Few bits a weight would be sent as floats, so a run does not offer
+# them.
+#
 # ## One training on several GPUs
 #
 # `torchrun`, which comes with PyTorch, begins a process for each GPU (or each core):

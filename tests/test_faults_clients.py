@@ -11,7 +11,7 @@ from tiny_runs import Words
 from torch import Tensor
 
 from paper_lib.conformer.transducer import Transducer
-from paper_lib.federated import algorithm
+from paper_lib.federated import clients as of_clients
 from paper_lib.federated.algorithm import RoundReport, federated_dropout
 from paper_lib.federated.averaging import ServerState
 from paper_lib.federated.clients import Client, clipped
@@ -45,13 +45,13 @@ def moved(start: ServerState, end: ServerState) -> float:
 
 def spoil(monkeypatch: pytest.MonkeyPatch, name: str, spoilt: Any) -> None:
     """Lets the client `name` send what `spoilt` makes of its update."""
-    honest = algorithm._train_client
+    honest = of_clients._train_client
 
     def train(*arguments: Any) -> dict[str, Tensor]:
         update = honest(*arguments)
         return spoilt(update) if arguments[4].name == name else update
 
-    monkeypatch.setattr(algorithm, "_train_client", train)
+    monkeypatch.setattr(of_clients, "_train_client", train)
 
 
 def not_a_number(update: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -106,7 +106,7 @@ def test_a_client_whose_answer_cannot_be_used_is_named_and_the_others_count(
 def test_a_round_in_which_all_fail_leaves_the_model_as_it_was(
     model: Transducer, clients: list[Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(algorithm, "_train_client", lambda *_: fails({}))
+    monkeypatch.setattr(of_clients, "_train_client", lambda *_: fails({}))
     start, end, report = one_round(model, clients[:2])
     assert report.clients == ()
     assert len(report.refused) == 2

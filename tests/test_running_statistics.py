@@ -21,8 +21,8 @@ from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import evaluation_batches
 from paper_lib.evaluation import Spoken, wer
 from paper_lib.federated.adaptation import adapt
-from paper_lib.federated.algorithm import FederatedAlgorithm, centralised, client_seed, federated_dropout
-from paper_lib.federated.clients import Client, compute_gradient, local_batches, refusal, sample, trainable
+from paper_lib.federated.algorithm import FederatedAlgorithm, centralised, federated_dropout
+from paper_lib.federated.clients import Client, client_seed, compute_gradient, local_batches, refusal, sample, trainable
 from paper_lib.federated.plans import named_plan
 from paper_lib.results import Store
 from paper_lib.settings import DropoutPlan, FederatedSettings, ServerOptimizerSettings

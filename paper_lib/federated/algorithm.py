@@ -15,13 +15,11 @@ plans with one seed meet the same clients, batches and masks.
 from __future__ import annotations
 
 import logging
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,9 +28,11 @@ from paper_lib.corpus.tokens import Tokenizer
 from paper_lib.federated.averaging import CoordinateMean, ServerState, Weights, server_init, server_step
 from paper_lib.federated.clients import (
     Client,
+    Participant,
     absence,
     alone,
-    client_update,
+    answer,
+    client_seed,
     clipped,
     compute_gradient,
     local_batches,
@@ -78,7 +78,20 @@ class FederatedAlgorithm(NamedTuple):
     """`init` makes the server's state from a model; `apply` is one round with the clients that answer."""
 
     init: Callable[[Transducer], ServerState]
-    apply: Callable[[ServerState, Sequence[Client]], tuple[ServerState, RoundReport]]
+    apply: Callable[[ServerState, Sequence[Any]], tuple[ServerState, RoundReport]]
+
+
+class Asked(NamedTuple):
+    """What the server asks of a client in a round, from 0."""
+
+    client: Any  # a `Client`; of devices that hold their speech themselves, a `Participant`
+    mask: Mask
+    round_: int
+
+
+# Maps the full model, rounded as it is sent, and what is asked to the answers in the same order: by how much the
+# weights of a client's sub-model have moved, or why it gives none.
+Ask = Callable[[Weights, Sequence[Asked]], Iterator[dict[str, Tensor] | str]]
 
 
 def federated_dropout(
@@ -90,6 +103,7 @@ def federated_dropout(
     bits: BitsPlan | None = None,
     trained: tuple[int, ...] | None = None,
     engine: Engine = LOCAL,
+    ask: Ask | None = None,
 ) -> FederatedAlgorithm:
     """Returns FedAvg in which each client trains the sub-model that `plan` leaves it.
 
@@ -99,35 +113,27 @@ def federated_dropout(
     clients side by side, on this machine or by another `engine` on a cluster, each node of which receives the weights
     once a round; updates are added in the order of the clients as they come, and no list of them is kept. A client
     without utterances, that is late or fails, or whose update cannot be used, is refused and reported, and the round
-    goes on. Raises PlanError and ClusterError.
+    goes on. With `ask` the clients are no simulation: it asks devices, which `answer`. Raises PlanError and
+    ClusterError.
     """
+    ask = ask or partial(_ask_here, settings, model_settings, tokenizer, trained, workers, engine)
     check_plan(plan, model_settings.encoder.layers)
     check_layers("bits", bits.bits if bits else (), model_settings.encoder.layers)
     check_layers("trained", trained or (), model_settings.encoder.layers)
 
-    def apply(state: ServerState, clients: Sequence[Client]) -> tuple[ServerState, RoundReport]:
+    def apply(state: ServerState, clients: Sequence[Participant]) -> tuple[ServerState, RoundReport]:
         full = rounded(state.model, bits)
         absent = {client.name: reason for client in clients if (reason := absence(settings, client))}
         refused = [f"{name}: {reason}" for name, reason in absent.items()]
         training = [client for client in clients if client.name not in absent]
-        masks = [client_mask(settings, plan, model_settings, state.rounds, client) for client in training]
-        jobs = (
-            (
-                settings,
-                model_settings,
-                mask,
-                client if engine.is_here else alone(client),
-                tokenizer,
-                state.rounds,
-                trained,
-            )
-            for client, mask in zip(training, masks, strict=True)
-        )
+        asked = [
+            Asked(client, client_mask(settings, plan, model_settings, state.rounds, client), state.rounds)
+            for client in training
+        ]
         mean, statistics, accepted = CoordinateMean(), CoordinateMean(), []
         updates = LayerUpdates(model_settings.encoder.layers)
         owed, down, up = dict(state.owed), 0, 0
-        answers = run_in_order(_answer, full, jobs, workers, engine)
-        for client, mask, moved in zip(training, masks, answers, strict=True):
+        for (client, mask, _), moved in zip(asked, ask(full, asked), strict=True):
             shapes = shapes_of(state.learnt, mask)
             down += transfer_bytes(shapes, bits)
             if isinstance(moved, str):
@@ -147,11 +153,11 @@ def federated_dropout(
                 )
                 of_weights = clipped(of_weights, settings.update_clip_norm)
                 covered = coverage(mask, state.learnt)
-                mean.add(scatter(of_weights, mask, state.weights), covered, len(client.items))
-                statistics.add(of_statistics, covered, len(client.items))
+                mean.add(scatter(of_weights, mask, state.weights), covered, client.utterances)
+                statistics.add(of_statistics, covered, client.utterances)
                 if bits and bits.error_feedback:
                     owed[client.name] = _owed(before, lost, mask, state.weights)
-                updates.add(of_weights, len(client.items))
+                updates.add(of_weights, client.utterances)
                 accepted.append(client)
         stepped = server_step(settings.server, state, mean, rate_scale(settings, state.rounds))
         stepped = replace(stepped, statistics=state.statistics | statistics.mean()[0], owed=owed)
@@ -203,17 +209,17 @@ def _init(settings: FederatedSettings, model: Transducer) -> ServerState:
     return server_init(settings.server, weights, fixed, statistics)
 
 
-def _report(round_: int, accepted: Sequence[Client], refused: Sequence[str], down: int, up: int) -> RoundReport:
+def _report(round_: int, accepted: Sequence[Participant], refused: Sequence[str], down: int, up: int) -> RoundReport:
     for line in refused:
         logger.warning("round %d refuses client %s", round_, line)
     if not accepted:
         logger.warning("round %d is skipped, the model stays as it is: no client answered with an update", round_)
-    names, utterances = tuple(client.name for client in accepted), sum(len(client.items) for client in accepted)
+    names, utterances = tuple(client.name for client in accepted), sum(client.utterances for client in accepted)
     return RoundReport(names, tuple(refused), utterances, down, up)
 
 
 def client_mask(
-    settings: FederatedSettings, plan: DropoutPlan, model: TransducerSettings, round_: int, client: Client
+    settings: FederatedSettings, plan: DropoutPlan, model: TransducerSettings, round_: int, client: Participant
 ) -> Mask:
     """Returns the units that `client` keeps in round `round_`: its own, or those of all in the round."""
     name = client.name if settings.masks == "client" else ""
@@ -230,32 +236,25 @@ def _owed(before: Weights, lost: Weights, mask: Mask, full: Weights) -> dict[str
     return held | {name: torch.where(sent[name] > 0, tensor, held[name]) for name, tensor in now.items()}
 
 
-def _answer(*arguments: Any) -> dict[str, Tensor] | str:
-    """Returns the update of a client, or why there is none: a device may fail, and the round goes on."""
-    try:
-        return _train_client(*arguments)
-    except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
-        return " ".join(f"it failed: {type(error).__name__}: {error}".split())
-
-
-def _train_client(
-    full: dict[str, Tensor],
+def _ask_here(
     settings: FederatedSettings,
     model_settings: TransducerSettings,
-    mask: Mask,
-    client: Client,
     tokenizer: Tokenizer,
-    round_: int,
     trained: tuple[int, ...] | None,
-) -> dict[str, Tensor]:
-    with one_thread():
-        seed = client_seed(settings, round_, client.name)
-        batches = local_batches(settings, client, (seed,))
-        received = extract(full, mask)
-        return client_update(settings, model_settings, received, mask, batches, tokenizer, seed, trained)
+    workers: int,
+    engine: Engine,
+    full: Weights,
+    asked: Sequence[Asked],
+) -> Iterator[dict[str, Tensor] | str]:
+    """Trains the clients here, or each machine of a cluster some of them; it cuts their sub-models itself."""
+    jobs = (
+        (mask, settings, model_settings, client if engine.is_here else alone(client), tokenizer, round_, trained)
+        for client, mask, round_ in asked
+    )
+    return run_in_order(_cut_and_answer, full, jobs, workers, engine)
 
 
-def client_seed(settings: FederatedSettings, round_: int, name: str) -> int:
-    """Returns the seed of all that is random in what the client `name` does in round `round_`."""
-    place = (settings.seed, round_, zlib.crc32(name.encode()))
-    return int(np.random.SeedSequence(place).generate_state(1)[0])
+def _cut_and_answer(
+    full: Weights, mask: Mask, settings: FederatedSettings, model_settings: TransducerSettings, *others: Any
+) -> dict[str, Tensor] | str:
+    return answer(settings, model_settings, extract(full, mask), mask, *others)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from paper_lib.corpus.batches import Item, bucket, collate
 from paper_lib.corpus.tokens import Tokenizer
 from paper_lib.federated.dropout import Mask, is_trained, reused_sub_model
 from paper_lib.settings import FederatedSettings, Split, TransducerSettings
+from paper_lib.threads import one_thread
 
 
 class ClientError(ValueError):
@@ -31,6 +34,28 @@ class Client:
 
     name: str
     items: tuple[Item, ...]
+
+    @property
+    def utterances(self) -> int:
+        return len(self.items)
+
+    @property
+    def frames(self) -> int:
+        """Of all its utterances."""
+        return sum(shard.utterances[index].frames for shard, index in self.items)
+
+
+class Participant(Protocol):
+    """What a server knows of a client, wherever its speech is."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def utterances(self) -> int: ...
+
+    @property
+    def frames(self) -> int: ...
 
 
 def clients_of(corpus: Corpus, split: Split) -> list[Client]:
@@ -89,6 +114,42 @@ def running_statistics(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor for prefix, norm in norms for name, tensor in norm.named_buffers(prefix)}
 
 
+def answer(
+    settings: FederatedSettings,
+    model_settings: TransducerSettings,
+    received: dict[str, Tensor],
+    mask: Mask,
+    client: Client,
+    tokenizer: Tokenizer,
+    round_: int,
+    trained: tuple[int, ...] | None,
+) -> dict[str, Tensor] | str:
+    """Returns the update of a client, or why there is none: a device may fail, and the round goes on.
+
+    `received` and `trained` as in `client_update`; of `mask` only the numbers of units matter.
+    """
+    try:
+        return _train_client(settings, model_settings, received, mask, client, tokenizer, round_, trained)
+    except (ArithmeticError, LookupError, RuntimeError, ValueError) as error:
+        return " ".join(f"it failed: {type(error).__name__}: {error}".split())
+
+
+def _train_client(
+    settings: FederatedSettings,
+    model_settings: TransducerSettings,
+    received: dict[str, Tensor],
+    mask: Mask,
+    client: Client,
+    tokenizer: Tokenizer,
+    round_: int,
+    trained: tuple[int, ...] | None,
+) -> dict[str, Tensor]:
+    with one_thread():
+        seed = client_seed(settings, round_, client.name)
+        batches = local_batches(settings, client, (seed,))
+        return client_update(settings, model_settings, received, mask, batches, tokenizer, seed, trained)
+
+
 def client_update(
     settings: FederatedSettings,
     model_settings: TransducerSettings,
@@ -135,11 +196,11 @@ def compute_gradient(
     nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
 
 
-def absence(settings: FederatedSettings, client: Client) -> str | None:
+def absence(settings: FederatedSettings, client: Participant) -> str | None:
     """Returns why a client has no part in a round, or nothing where it trains."""
-    if not client.items:
+    if not client.utterances:
         return "it has no utterances"
-    frames = settings.local_epochs * sum(shard.utterances[index].frames for shard, index in client.items)
+    frames = settings.local_epochs * client.frames
     if settings.deadline_frames is not None and frames > settings.deadline_frames:
         return f"it is late: it has {frames} frames to train on, and {settings.deadline_frames} are before the deadline"
     return None
@@ -167,3 +228,9 @@ def refusal(update: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> s
         return None
     broken = next(name for name, tensor in update.items() if not bool(tensor.isfinite().all()))
     return f"its update of {broken} is not finite"
+
+
+def client_seed(settings: FederatedSettings, round_: int, name: str) -> int:
+    """Returns the seed of all that is random in what the client `name` does in round `round_`."""
+    place = (settings.seed, round_, zlib.crc32(name.encode()))
+    return int(np.random.SeedSequence(place).generate_state(1)[0])
