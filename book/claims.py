@@ -14,7 +14,7 @@
 # # Claims and verdicts
 #
 # What the paper says, beside what this book measured. A verdict is computed from {term}`records <record>` by a
-# rule that stands in the second table; nobody writes one by hand, and it changes when the records change.
+# rule; nobody writes one by hand, and it changes when the records change. Each row opens to its rule and its numbers.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -45,13 +45,20 @@ measured = [name for name in profiles if found[name]]
 rest = [name for name in profiles if not found[name]]
 
 # %% tags=["hide-input"]
-from paper_lib.figures.claims import link, verdict_cell
-from paper_lib.figures.tables import p_value, table
+from paper_lib.figures.claims import claim_cell, link, verdict_cell
+from paper_lib.figures.tables import table
 
 table(
     [
         (
-            claim.statement,
+            claim_cell(
+                claim,
+                {
+                    name: found[name][claim.id]
+                    for name in measured
+                    if claim.id in found[name]
+                },
+            ),
             link(claim),
             *(
                 verdict_cell(
@@ -147,36 +154,10 @@ table(
 # All parts must hold for *reproduced*, and the least certain of them decides, which takes no correction; *partly
 # reproduced* may owe one of its parts to chance. From claim to claim nothing is corrected in the verdict: of twenty
 # true nothings one would be called something. The mark ✻ is for those that survive the correction over all claims.
-
-# %% tags=["hide-input"]
-table(
-    [
-        (claim.statement, claim.statistic, claim.criteria["reproduced"], claim.records)
-        for claim in CLAIMS
-    ],
-    ["The paper says", "What is computed", "Reproduced if", "From"],
-    "The rules. Intervals have 95 %, tests 5 %. Where a rule names a margin, the verdict hangs on it: the tables "
-    "“ambient layers by the margin” show how much.",
-)
-
-# %% [markdown]
-# ## What was measured
-
-# %% tags=["hide-input"]
-table(
-    [
-        (
-            claim.statement,
-            found[here][claim.id].evidence,
-            p_value(found[here][claim.id].p),
-        )
-        for claim in CLAIMS
-        if claim.id in found[here]
-    ],
-    ["The paper says", f"Measured at profile {here}", "p"],
-    "The numbers behind the verdicts. Brackets are 95 % intervals, over trainings, speakers or both as the rule says. "
-    "p: of the part that holds least; 1 where one fails or was not tested.",
-)
+#
+# Intervals have 95 %, over trainings, speakers or both as the rule says, and tests 5 %. Where a rule names a margin,
+# the verdict hangs on it: the tables “ambient layers by the margin” show how much. The *p* of a claim is that of the
+# part that holds least.
 
 # %% [markdown]
 # ## What a verdict does not say

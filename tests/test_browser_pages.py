@@ -154,3 +154,31 @@ def test_the_search_finds_a_term_and_shows_the_words_around_it(page: Page) -> No
     shown = page.locator("#search-results li", has=page.get_by_role("link", name="Glossary", exact=True)).last
     shown.locator(".context").wait_for()
     assert "ambient" in shown.locator(".context").inner_text().lower()
+
+
+@pytest.mark.parametrize("name", ["claims"], indirect=True)
+def test_a_claim_opens_to_its_rule_and_its_numbers(page: Page) -> None:
+    claim = page.locator("details.claim").first
+    rule = claim.get_by_text("We call it reproduced if")
+    assert not rule.is_visible()
+    claim.locator("summary").click()
+    assert rule.is_visible()
+    assert claim.get_by_text("Measured at laptop").is_visible()
+    claim.locator("summary").press("Enter")
+    assert not rule.is_visible()
+
+
+@pytest.mark.parametrize("name", ["intro"], indirect=True)
+def test_a_layer_is_reset_on_the_first_page(page: Page, complaints: list[str]) -> None:
+    """It opens where a sentence breaks, needs no sound, and another layer leaves the sentence whole."""
+    heard = page.locator("#read-a-reset [data-fact=reset]")
+    assert heard.locator("del").count() > 0
+    layer = page.locator("#read-a-reset").get_by_label("Layer")
+    costly = layer.evaluate("menu => menu.selectedOptions[0].text")
+    layer.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    assert layer.evaluate("menu => menu.selectedOptions[0].text") == "2" != costly
+    assert heard.locator("del").count() == 0
+    assert "layer=2" in page.evaluate("location.hash")
+    assert complaints == []

@@ -25,7 +25,7 @@ div.cell_input, figure, tr { break-inside: avoid }
 h2, h3 { break-after: avoid }
 """
 
-_OPENED = "details.made, details.folded, details.answer"
+_OPENED = "details.made, details.folded, details.answer, details.claim"
 _FRONT = 2  # sheets before the first page: the cover and the contents
 _POINTS = 0.75  # in a pixel of CSS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
-from paper_lib.claims import Claim, Finding, Verdict
+from paper_lib.claims import Claim, Finding, Verdict, p_text
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.tables import table
 
@@ -17,6 +17,8 @@ BEYOND_WORDS: Mapping[Verdict, str] = {
     "not resolved": "not resolved",
 }
 
+OPENS = "A row opens to its rule."
+
 ICONS: Mapping[Verdict, str] = {
     "reproduced": "✓",
     "partly reproduced": "◐",
@@ -26,31 +28,35 @@ ICONS: Mapping[Verdict, str] = {
 
 
 def claims_table(findings: Sequence[Finding], caption: str) -> Markup:
-    """Returns the findings of one chapter: a row per claim."""
+    """Returns the findings of one chapter: a row per claim, which opens to its rule."""
     return table(
-        [
-            (f.claim.statement, verdict_cell(f), f"{f.claim.statistic}. {f.evidence}", f.claim.criteria["reproduced"])
-            for f in findings
-        ],
-        ["The paper says", "Verdict", "Measured", "We call it reproduced if"],
-        caption,
+        [(claim_cell(f.claim), verdict_cell(f), f.evidence) for f in findings],
+        ["The paper says", "Verdict", "Measured"],
+        f"{caption} {OPENS}",
     )
 
 
 def beyond_table(findings: Sequence[Finding], caption: str) -> Markup:
-    """Returns the findings of one chapter on what the paper does not say: a row per claim."""
+    """Returns the findings of one chapter on what the paper does not say: a row per claim, which opens to its rule."""
     return table(
-        [
-            (
-                f.claim.statement,
-                verdict_cell(f, words=BEYOND_WORDS),
-                f"{f.claim.statistic}. {f.evidence}",
-                f.claim.criteria["reproduced"],
-            )
-            for f in findings
-        ],
-        ["Beyond the paper", "Verdict", "Measured", "We say that it holds if"],
-        caption,
+        [(claim_cell(f.claim, rule="It holds if"), verdict_cell(f, words=BEYOND_WORDS), f.evidence) for f in findings],
+        ["Beyond the paper", "Verdict", "Measured"],
+        f"{caption} {OPENS}",
+    )
+
+
+def claim_cell(
+    claim: Claim, findings: Mapping[str, Finding] | None = None, rule: str = "We call it reproduced if"
+) -> Markup:
+    """Returns what a claim says; it opens to what is computed, the rule of its verdict, and `findings` by profile."""
+    lines = {"What is computed": claim.statistic, rule: claim.criteria["reproduced"], "From": claim.records}
+    for profile, finding in (findings or {}).items():
+        p = p_text(finding.p) if finding.p < 1 else "a part of it fails or was not tested"
+        lines[f"Measured at {profile}"] = f"{finding.evidence} ({p})"
+    rows = "".join(f"<div><dt>{name}</dt><dd>{html.escape(line)}</dd></div>" for name, line in lines.items())
+    return Markup(
+        f'<details class="claim"><summary>{html.escape(claim.statement)}</summary><dl>{rows}</dl></details>',
+        text=f"{claim.statement} {'; '.join(f'{name}: {line}' for name, line in lines.items())}",
     )
 
 
