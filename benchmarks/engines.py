@@ -5,7 +5,7 @@
 `make bench-engines` installs Ray and runs it.
 
 Every contestant runs the same trainings by `paper_lib.jobs.run_chosen`, in a process of its own, by turns. Its workers
-are there before the clock starts: they have run a job that does nothing. That all end with the same weights is checked.
+are there before the clock starts: they have trained for a step. That all end with the same weights is checked.
 """
 
 from __future__ import annotations
@@ -79,33 +79,30 @@ def once(name: str) -> None:
     workers = nodes or 2
     began = 0.0
     with TemporaryDirectory() as directory, _engine(nodes) as engine:
-        waiting = [*(Job(_warm, ()) for _ in range(workers)), *_trainings(Path(directory))]
+        # The first step of each worker is not counted: it imports what the others need.
+        warm = _trainings(Path(directory, "warm"), workers, steps=1)
+        waiting = [*warm, *_trainings(Path(directory), TRAININGS, STEPS)]
 
         def choose(under_way: Sequence[Job]) -> Job | None:
             nonlocal began
-            if waiting and waiting[0].function is not _warm:
-                if any(job.function is _warm for job in under_way):
+            if len(waiting) <= TRAININGS:
+                if any(job in warm for job in under_way):
                     return None
                 began = began or time.perf_counter()
             return waiting.pop(0) if waiting else None
 
-        digests = [digest for job, digest in run_chosen(choose, workers, engine) if job.function is not _warm]
+        digests = [digest for job, digest in run_chosen(choose, workers, engine) if job not in warm]
         seconds = time.perf_counter() - began
     click.echo(json.dumps({"seconds": round(seconds, 2), "digests": sorted(digests)}))
 
 
-def _warm(position: int) -> None:
-    """Takes long enough that every worker gets one."""
-    time.sleep(5)
-
-
-def _trainings(directory: Path) -> list[Job]:
+def _trainings(directory: Path, count: int, steps: int) -> list[Job]:
     profile = profile_of("quick")
     jobs = []
-    for seed in range(TRAININGS):
+    for seed in range(count):
         run = profile.run("S", seed)
         # With neither a checkpoint nor a measurement of the dev WER before the end.
-        training = run.training.model_copy(update={"steps": STEPS, "checkpoint_every": STEPS, "snapshots": None})
+        training = run.training.model_copy(update={"steps": steps, "checkpoint_every": steps, "snapshots": None})
         jobs.append(Job(_train, (run.model_copy(update={"training": training}), directory / str(seed))))
     return jobs
 

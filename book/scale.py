@@ -152,35 +152,6 @@ table(
 #
 # The records have the bits of those of one machine, whatever was lost, if the processors are of one kind. That is
 # tested on a cluster of two nodes on one machine, one of which is killed; on several machines nobody has tried it yet.
-#
-# What does the cluster cost where none is needed? The same trainings ran by turns on the pool of one machine, on Ray on
-# that machine, and on clusters of one and of two nodes with one core each (`make bench-engines`).
-
-# %% tags=["hide-input"]
-import json
-
-from paper_lib.paths import published_records
-
-engines = json.loads((published_records(".") / "engines.json").read_text())
-(row,) = engines["rows"]
-medians = {one["name"]: one["median"] for one in row["seconds"]}
-twice = medians["ray, one node of one core"] / medians["ray, two nodes of one core"]
-table(
-    [
-        (
-            {"ours": "the pool of this machine, two processes"}.get(
-                one["name"], one["name"]
-            ),
-            f"{one['median']:.1f}",
-            f"{one['ratio']:.2f}" if "ratio" in one else "1",
-            one["calls"],
-        )
-        for one in row["seconds"]
-    ],
-    ["Where", "Seconds, median", "Times the pool's, in the same turn", "Turns"],
-    f"{row['what']}, on {engines['cores']} cores of an {engines['processor']}; all ended with the same bits. "
-    f"Two nodes are {twice:.1f} times as fast as one. Starting processes and clusters is not counted.",
-)
 
 # %% [markdown]
 # ## On devices of their own: Flower
