@@ -19,6 +19,11 @@ from paper_lib.federated.dropout import Mask
 from paper_lib.settings import FederatedSettings, Norm
 from paper_lib.training import Fit, fit
 
+# Without AVX-512 torch has no LSTM in bfloat16 on a CPU, however slow.
+needs_bf16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor computes no LSTM in bfloat16"
+)
+
 
 def trained(corpus: Corpus, directory: Path, norm: Norm, **training: Any) -> Fit:
     return fit(tiny_run(norm, steps=2, warmup_steps=0, **training), corpus, directory, CPU)
@@ -29,6 +34,7 @@ def norm(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+@needs_bf16
 def test_a_step_in_bf16_is_near_that_in_single_precision(
     norm: Norm, tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +83,7 @@ def test_who_does_not_ask_for_bf16_gets_single_precision(
     assert set(products) == {torch.float32}
 
 
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("there", [pytest.param(True, marks=needs_bf16), False])
 def test_a_client_trains_in_bf16_where_that_is_asked_for_and_there(
     there: bool, tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
