@@ -59,7 +59,6 @@ table(
                     if claim.id in found[name]
                 },
             ),
-            link(claim),
             *(
                 verdict_cell(
                     found[name][claim.id], claim.id in survivors(found[name].values())
@@ -71,8 +70,8 @@ table(
         )
         for claim in CLAIMS
     ],
-    ["The paper says", "Where", *measured],
-    "Verdicts by profile. The links lead to the figure that a claim is judged by. Where a part of a claim cannot be "
+    ["The paper says", *measured],
+    "Verdicts by profile. A row opens to its rule, its numbers and its figure. Where a part of a claim cannot be "
     "told, the cell says how much more data would tell. ✻: all parts of the claim hold even when all measured claims "
     "of the profile are tested together (Holm)."
     + (f" Nothing is measured of {', '.join(rest)}." if rest else ""),

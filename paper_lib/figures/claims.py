@@ -48,12 +48,13 @@ def beyond_table(findings: Sequence[Finding], caption: str) -> Markup:
 def claim_cell(
     claim: Claim, findings: Mapping[str, Finding] | None = None, rule: str = "We call it reproduced if"
 ) -> Markup:
-    """Returns what a claim says; it opens to what is computed, the rule of its verdict, and `findings` by profile."""
+    """Returns what a claim says; it opens to what is computed, its rule, its figure, and `findings` by profile."""
     lines = {"What is computed": claim.statistic, rule: claim.criteria["reproduced"], "From": claim.records}
     for profile, finding in (findings or {}).items():
         p = p_text(finding.p) if finding.p < 1 else "a part of it fails or was not tested"
         lines[f"Measured at {profile}"] = f"{finding.evidence} ({p})"
     rows = "".join(f"<div><dt>{name}</dt><dd>{html.escape(line)}</dd></div>" for name, line in lines.items())
+    rows += f"<div><dt>Figure</dt><dd>{link(claim, claim.chapter.replace('_', ' ')).html}</dd></div>"
     return Markup(
         f'<details class="claim"><summary>{html.escape(claim.statement)}</summary><dl>{rows}</dl></details>',
         text=f"{claim.statement} {'; '.join(f'{name}: {line}' for name, line in lines.items())}",
