@@ -125,6 +125,7 @@ rank_table(
     f"the dev speech ({paths[0].utterances} utterances; probes hear {probes[0]['utterances']} of them). The last "
     "column: which share of the less harmful half of the layers is in the lower half of the reading, too; lots would "
     "find about 50 %.",
+    folded="The numbers of the figure",
 )
 
 # %% [markdown]

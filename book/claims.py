@@ -45,7 +45,7 @@ measured = [name for name in profiles if found[name]]
 rest = [name for name in profiles if not found[name]]
 
 # %% tags=["hide-input"]
-from paper_lib.figures.claims import claim_cell, link, verdict_cell
+from paper_lib.figures.claims import claim_cell, verdict_cell
 from paper_lib.figures.tables import table
 
 table(
@@ -87,6 +87,7 @@ table(
 from itertools import combinations
 
 from paper_lib.claims.disagreements import disagreements
+from paper_lib.figures.claims import judged_cell
 from paper_lib.figures.markup import paragraph
 
 compared = [
@@ -97,16 +98,14 @@ compared = [
 table(
     [
         (
-            found_apart.one.claim.statement,
-            f"{one}, {other}",
-            verdict_cell(found_apart.one),
-            verdict_cell(found_apart.other),
+            claim_cell(found_apart.one.claim),
+            judged_cell(found_apart.one, one),
+            judged_cell(found_apart.other, other),
             found_apart.why,
-            f"{one}: {found_apart.one.evidence}. {other}: {found_apart.other.evidence}",
         )
         for one, other, found_apart in compared
     ],
-    ["The paper says", "Profiles", "The first", "The second", "Why", "Measured"],
+    ["The paper says", "One profile", "The other", "Why"],
     "Claims on which two profiles have different verdicts.",
 ) if compared else paragraph(
     "All profiles that have measured a claim have the same verdict on it."
@@ -129,16 +128,15 @@ beyond = {finding.claim.id: finding for finding in findings_beyond(asked)}
 table(
     [
         (
-            claim.statement,
-            link(claim, claim.chapter.replace("_", " ")),
+            claim_cell(claim, rule="It holds if"),
             verdict_cell(beyond[claim.id], words=BEYOND_WORDS)
             if claim.id in beyond
             else "not measured",
         )
         for claim in BEYOND
     ],
-    ["Asked beyond the paper", "Page", asked.name],
-    f"Verdicts at profile {asked.name}, by the same rules as above. They are not corrected for each other.",
+    ["Asked beyond the paper", asked.name],
+    f"Verdicts at profile {asked.name}. A row opens to its rule and its figure. They are not corrected for each other.",
 )
 
 # %% [markdown]

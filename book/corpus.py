@@ -130,8 +130,8 @@ show(
     caption=f"Words that the domains share, counted in the grammars themselves. All five together have "
     f"{len(every_word)} words. Of the {len(commands)} words of voice commands, {len(commands & elsewhere)} are said in "
     "another domain too.",
-    alt=f"Heat map of five by five domains. On the diagonal 100 percent; elsewhere from {min(pairs):.0%} to "
-    f"{max(pairs):.0%} of a domain's words are also words of another domain.",
+    alt=f"Heat map of five by five domains. On the diagonal 100 percent; elsewhere from {100 * min(pairs):.0f} % to "
+    f"{100 * max(pairs):.0f} % of a domain's words are also words of another domain.",
     name="shared-words",
 )
 
@@ -306,7 +306,7 @@ adaptation = open_corpus(profile.adaptation.corpus)
 chapter.note(corpus=adaptation.digest)
 clients = {split: survey(adaptation, split) for split in surveys}
 
-
+# %% tags=["hide-input"]
 rows = []
 for name, parts in (("first experiment", surveys), ("second experiment", clients)):
     for a, b in (("train", "dev"), ("train", "test"), ("dev", "test")):
@@ -370,9 +370,10 @@ show(
     speech.masks(normalised, masked),
     caption=f"“{shard.utterances[0].text}”, the first training utterance of profile {profile.name}, before and after "
     f"SpecAugment (frequency masks: {augment.frequency_masks}, up to {augment.frequency_bins} of 80 bands wide; time "
-    f"masks: {augment.time_masks}, up to {augment.time_fraction:.0%} of the utterance long). White is masked: set to "
-    "0, the mean.",
-    alt=f"Two spectrograms of the same utterance. In the right one {(masked == 0).mean():.0%} of the area is masked.",
+    f"masks: {augment.time_masks}, up to {100 * augment.time_fraction:.0f} % of the utterance long). White is masked: "
+    "set to 0, the mean.",
+    alt="Two spectrograms of the same utterance. In the right one "
+    f"{100 * (masked == 0).mean():.0f} % of the area is masked.",
 )
 
 # %% [markdown]
@@ -461,7 +462,7 @@ ways = {
 # %% tags=["hide-input"]
 table(
     [
-        (way, len(batches), f"{padding_share(batches):.1%}")
+        (way, len(batches), f"{100 * padding_share(batches):.1f} %")
         for way, batches in ways.items()
     ],
     ["utterances are batched", "batches", "padding, share of all frames"],

@@ -113,8 +113,8 @@ show(
 
 
 # %% tags=["hide-input"]
-def peers_table(group, caption, more=()):
-    """Shows the rows of a group: medians, ratios to ours, and the columns `more` of the record."""
+def peers_table(group, folded, caption, more=()):
+    """Shows the rows of a group, `folded`: medians, ratios to ours, and the columns `more` of the record."""
     lines = []
     for row in rows:
         if row["group"] != group:
@@ -147,11 +147,12 @@ def peers_table(group, caption, more=()):
         "Ratio to ours",
         *heads,
     ]
-    return table(lines, columns, caption, row_headers=3)
+    return table(lines, columns, caption, row_headers=3, folded=folded)
 
 
 peers_table(
     "encoder",
+    "Encoders",
     "The stack of Conformer layers, forward and backward, in training mode without dropout, lengths from 60 to 100 %. "
     "torchaudio's layers know no positions, which is less work; neither of the others keeps padding out of its "
     "convolution and its norm.",
@@ -161,12 +162,14 @@ peers_table(
 # %% tags=["hide-input"]
 peers_table(
     "dropout",
+    "Dropout",
     "What dropout of 0.1 adds to a step of our layers. The mini models train without.",
 )
 
 # %% tags=["hide-input"]
 peers_table(
     "loss",
+    "Transducer loss",
     "The transducer loss with its gradient. Peak: memory beyond the logits.",
     more=("logits MiB", "{} peak MiB"),
 )
@@ -174,6 +177,7 @@ peers_table(
 # %% tags=["hide-input"]
 peers_table(
     "decoding",
+    "Greedy decoding",
     "Greedy decoding of the same test sentences by the shipped streaming model, encoder excluded. torchaudio's search "
     "has a beam of width 1, which ranks by probability and so finds another text now and then.",
     more=("utterances", "words found"),
@@ -182,6 +186,7 @@ peers_table(
 # %% tags=["hide-input"]
 peers_table(
     "sweep",
+    "Reset sweeps",
     "A reset sweep, four resets a layer, against as many evaluations of the whole model. What lies below a reset layer "
     "is computed once. The sweep over any model evaluates each reset in full; beside it, what these "
     "evaluations alone take within it.",
@@ -190,6 +195,7 @@ peers_table(
 # %% tags=["hide-input"]
 peers_table(
     "federated",
+    "Federated rounds",
     "One round of federated learning. What a client does is one function, called by all three; the rest is the "
     "frameworks' own. Flower's start, some seconds, is left out.",
 )
@@ -197,6 +203,7 @@ peers_table(
 # %% tags=["hide-input"]
 peers_table(
     "training",
+    "A training step",
     "A whole training step of the mini model M: batch, both losses, gradient, AdamW.",
 )
 
@@ -207,6 +214,7 @@ table(
     ["Part", "Work", "Found equal before it was measured"],
     "What agreed, and by how much of the largest value it differed at most.",
     row_headers=2,
+    folded="What was equal",
 )
 
 # %% [markdown]
@@ -341,6 +349,7 @@ table(
         "Exponent of memory",
     ],
     "Smallest and largest point, and the exponents at the larger sizes.",
+    folded="The numbers of both figures",
 )
 
 # %% [markdown]

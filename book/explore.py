@@ -70,6 +70,24 @@ layer_explorer(
     "Signatures are those of the end of training.",
 )
 
+# %% tags=["remove-input", "in-short"]
+from paper_lib.figures.markup import in_short
+from paper_lib.summaries.making import sweep_in_short
+from paper_lib.summaries.words import counted
+
+*_, last = dict.fromkeys(model.size for model in models)
+opened = next(model for model in models if model.size == last)
+in_short(
+    [
+        f"{counted(len(models), 'trained model')} to take apart, layer by layer.",
+        *sweep_in_short(
+            f"Conformer{opened.size}",
+            opened.intact,
+            [e for e in opened.layers if e.kind == "re-initialisation"],
+        ),
+    ]
+)
+
 # %% [markdown]
 # ## What the model hears
 #

@@ -501,7 +501,7 @@ claims_table(
 
 # %% tags=["hide-input"]
 from paper_lib.claims.findings import CLAIMS, findings
-from paper_lib.figures.claims import link, verdict_cell
+from paper_lib.figures.claims import OPENS, claim_cell, verdict_cell
 
 found = {
     one.name: {finding.claim.id: finding for finding in findings(one)}
@@ -510,8 +510,7 @@ found = {
 table(
     [
         (
-            claim.statement,
-            link(claim),
+            claim_cell(claim),
             *(
                 verdict_cell(found[name][claim.id])
                 if claim.id in found[name]
@@ -520,10 +519,11 @@ table(
             ),
         )
         for claim in CLAIMS
+        if claim.id in found[human.name]
     ],
-    ["The paper says", "Where", "Synthetic speech", "People"],
-    "Verdicts by the rules of the page on claims, on the records of both profiles.",
-)
+    ["The paper says", "Synthetic speech", "People"],
+    f"The claims that were measured on people: {len(found[human.name])} of {len(CLAIMS)}. {OPENS}",
+) if found[human.name] else None
 
 # %% [markdown]
 # ## What this does not show

@@ -123,6 +123,10 @@ show(
 
 # %%
 counts = {size: count_parameters(settings) for size, settings in sizes.items()}
+for size, count in counts.items():
+    assert millions(count.total) == SLIDE[size][2]
+
+# %% tags=["hide-input"]
 rows = []
 for size, count in counts.items():
     layers = sizes[size].encoder.layers
@@ -238,8 +242,8 @@ show(
     ),
     caption=f"Parameters of one layer by module: the paper's sizes and those of profile {profile.name}. The last "
     "LayerNorm is too small to be seen.",
-    alt=f"Stacked bars, one per model. The two feed-forward modules hold {min(feed_forward):.0%} to "
-    f"{max(feed_forward):.0%} of a layer's parameters, then self-attention, then convolution.",
+    alt=f"Stacked bars, one per model. The two feed-forward modules hold {100 * min(feed_forward):.0f} % to "
+    f"{100 * max(feed_forward):.0f} % of a layer's parameters, then self-attention, then convolution.",
     name="layer-parameters",
 )
 
@@ -285,11 +289,14 @@ table(
         ("in all", *(count.total for count in own.values())),
         (
             "of these in Conformer layers",
-            *(f"{count.layers / count.total:.0%}" for count in own.values()),
+            *(f"{100 * count.layers / count.total:.0f} %" for count in own.values()),
         ),
         (
             "the same in the paper's size",
-            *(f"{counts[size].layers / counts[size].total:.0%}" for size in own),
+            *(
+                f"{100 * counts[size].layers / counts[size].total:.0f} %"
+                for size in own
+            ),
         ),
     ],
     ["", *own],
@@ -378,6 +385,7 @@ def encode(norm, training, features, frames):
     return output[0, : -(-len(short) // 4)]
 
 
+# %% tags=["hide-input"]
 def difference(first, second):
     """Returns the largest difference of two outputs, as the table prints it."""
     largest = (first - second).abs().max().item()

@@ -182,6 +182,19 @@ show(
     name="own-intervals",
 )
 
+# %% tags=["remove-input", "in-short"]
+from paper_lib.figures.markup import in_short
+from paper_lib.layers.ranking import reinitialised
+from paper_lib.summaries.making import sweep_in_short
+
+in_short(
+    [
+        f"A few lines ask of any model which of its layers can be reset. Here {count:,} steps trained one that is not "
+        "the book's.",
+        *sweep_in_short(name, intact_wer(sweeps), reinitialised(sweeps)),
+    ]
+)
+
 # %% [markdown]
 # ## The ranking
 #
@@ -191,7 +204,6 @@ show(
 
 # %%
 from paper_lib.figures.tables import percent, table
-from paper_lib.layers.ranking import reinitialised
 
 ranked = sorted(reinitialised(sweeps), key=lambda effect: effect.change.value)
 table(

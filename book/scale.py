@@ -71,6 +71,12 @@ hours = {
     for name, works in needs.items()
 }
 
+# %% tags=["remove-input", "in-short"]
+from paper_lib.figures.markup import in_short
+from paper_lib.summaries.making import scale_in_short
+
+in_short(scale_in_short(hours, SPEED))
+
 # %% tags=["hide-input"]
 table(
     [
@@ -205,7 +211,7 @@ table(
 # One training, as a job of one machine with eight GPUs:
 #
 # ```
-# #!/bin/bash
+# # #!/bin/bash
 # #SBATCH --nodes=1 --gpus-per-node=8 --ntasks-per-node=1
 # #SBATCH --cpus-per-task=32 --time=24:00:00 --requeue
 # export PAPER_LIB_CACHE=/shared/paper_lib
@@ -220,7 +226,7 @@ table(
 # Everything, on as many machines as the job has:
 #
 # ```
-# #!/bin/bash
+# # #!/bin/bash
 # #SBATCH --nodes=4 --gpus-per-node=8 --ntasks-per-node=1 --cpus-per-task=32
 # export PAPER_LIB_CACHE=/shared/paper_lib
 # head=$(hostname)

@@ -15,7 +15,7 @@
 #
 # The authors' talk in its own order: what each slide says, and beside it what this book has measured with encoders of
 # the paper's depth and width, on synthetic speech (profile `laptop`), and with recordings of people (profile `human`).
-# The pages that the links lead to have the figures; {doc}`claims` has the rules.
+# A row opens to the rule of its verdict and a link to its figure.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -25,11 +25,8 @@ from paper_lib.chapters import begin
 
 chapter = begin("slides", globals())
 
-# %% tags=["in-short", "hide-input"]
-from collections import Counter
-
+# %% tags=["hide-input"]
 from paper_lib.claims.findings import CLAIMS, findings
-from paper_lib.figures.markup import in_short
 from paper_lib.profiles import profile_of
 
 SPEECH = {"laptop": "synthetic speech", "human": "recordings of people"}
@@ -39,21 +36,18 @@ found = {
     for name, of_profile in published.items()
 }
 
-
-def told(name):
-    counts = Counter(finding.verdict for finding in found[name].values())
-    verdicts = ", ".join(
-        f"{count} {verdict}" for verdict, count in counts.most_common()
-    )
-    return f"On {SPEECH[name]} {len(found[name])} of them are judged: {verdicts}."
-
+# %% tags=["remove-input", "in-short"]
+from paper_lib.figures.markup import in_short
+from paper_lib.summaries.making import slides_in_short
 
 in_short(
-    [f"The slides make {len(CLAIMS)} claims that can be measured.", *map(told, SPEECH)]
+    slides_in_short(
+        len(CLAIMS), {SPEECH[name]: list(of.values()) for name, of in found.items()}
+    )
 )
 
 # %% tags=["hide-input"]
-from paper_lib.figures.claims import judged_cell, link
+from paper_lib.figures.claims import OPENS, claim_cell, judged_cell
 from paper_lib.figures.tables import percent, table
 
 
@@ -66,8 +60,7 @@ def slide(title):
     return table(
         [
             (
-                claim.statement,
-                link(claim, claim.chapter.replace("_", " ")),
+                claim_cell(claim),
                 *(
                     judged_cell(found[name][claim.id])
                     if claim.id in found[name]
@@ -77,12 +70,8 @@ def slide(title):
             )
             for claim in claims
         ],
-        [
-            "The slide says",
-            "Page",
-            *(f"On {SPEECH[name]} ({name})" for name in measured),
-        ],
-        f"The slide “{title}”. Brackets are 95 % intervals.",
+        ["The slide says", *(f"On {SPEECH[name]} ({name})" for name in measured)],
+        f"The slide “{title}”. Brackets are 95 % intervals. {OPENS}",
     )
 
 
@@ -218,15 +207,18 @@ def adapted(name):
     }
 
 
-ours = {name: adapted(name) for name in SPEECH}
+ours = {name: of_plan for name in SPEECH if (of_plan := adapted(name))}
 table(
     [
         (
             plan,
             f"{share} %",
             str(SLIDE_WER[plan]),
-            *ours["laptop"].get(plan, ("–", "–")),
-            *ours["human"].get(plan, ("–", "–")),
+            *(
+                cell
+                for of_plan in ours.values()
+                for cell in of_plan.get(plan, ("–", "–"))
+            ),
         )
         for plan, share in SLIDE_DROPPED.items()
     ],
@@ -234,13 +226,10 @@ table(
         "Plan",
         "Slide: dropped",
         "WER, %",
-        "laptop: dropped",
-        "WER, %",
-        "human: dropped",
-        "WER, %",
+        *(column for name in ours for column in (f"{name}: dropped", "WER, %")),
     ],
-    "The slide's table beside ours. The slide's WERs have no intervals; ours are over speakers, and over seeds where "
-    "there are several. A dash: not measured.",
+    "The slide's table beside what is measured of it here. The slide's WERs have no intervals; ours are over speakers, "
+    "and over seeds where there are several.",
 )
 
 # %% [markdown]

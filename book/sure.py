@@ -225,6 +225,7 @@ table(
     "quarter of the settings they differ in how much trainings vary (30 % of their harm, times or by two). The length "
     "is that of the simultaneous intervals in per cent of that of each layer alone (median).",
     row_headers=2,
+    folded="The intervals by kind",
 )
 
 # %% [markdown]

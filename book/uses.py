@@ -142,7 +142,7 @@ show(
     "memory of its step. Lower left is better.",
     alt="Two scatter plots of word error rate, over bytes sent and over memory, with a mark for every choice.",
     name="uses-bytes",
-) if drawn else paragraph(not_yet, name="uses-bytes")
+) if drawn else None
 
 # %% [markdown]
 # ## Few bits, after training
@@ -200,7 +200,7 @@ show(
     ),
     alt="A scatter plot of layers: word errors added by two bits over word errors added by a reset.",
     name="uses-alone",
-) if quantised else paragraph(not_yet, name="uses-alone")
+) if quantised else None
 
 # %% [markdown]
 # ## Few bits, in the rounds
@@ -341,7 +341,7 @@ table(
     "How far cheap rankings are that of resets: Spearman's ρ over layers, mean over seeds, plain and with what a "
     "parabola in depth tells taken out. By resets the three most ambient are "
     f"{', '.join(map(str, sorted(ranked[0]['resets'][:3])))}. Layers are of the first seed.",
-) if "dropout" in heard else paragraph(not_yet)
+) if "dropout" in heard else None
 
 # %% [markdown]
 # ## What the paper promises, and what lies beyond

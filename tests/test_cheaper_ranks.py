@@ -414,6 +414,7 @@ def test_figures_of_ways_and_ranks_have_the_numbers_that_they_draw() -> None:
 
 def test_a_table_of_claims_beyond_the_paper_has_words_of_its_own() -> None:
     readings, harm, *_ = made_up()
+    assert "nothing that has been measured here yet" in beyond_table([], "caption").text
     text = beyond_table(judge(readings, harm, [], None), "caption").text
     assert "holds in part" in text
     assert "not resolved; to tell the rest: signature: more layers" in text

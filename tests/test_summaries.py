@@ -12,6 +12,7 @@ from made_up import SPEAKERS, sweeps, training
 from made_up_sets import additive, searched
 
 from paper_lib.claims.federated_dropout import secondary_comparisons
+from paper_lib.claims.model_size import larger_is_more_robust, resets_are_similar
 from paper_lib.claims.use_sentences import harmless
 from paper_lib.conformer.sizes import count_parameters
 from paper_lib.corpus import open_corpus
@@ -22,7 +23,7 @@ from paper_lib.federated.plans import named_plan
 from paper_lib.figures.markup import folded_answers, in_short, paragraph
 from paper_lib.figures.tables import table
 from paper_lib.inference import Estimate
-from paper_lib.layers.ranking import layer_effects, reinitialised
+from paper_lib.layers.ranking import intact_wer, layer_effects, reinitialised
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
 from paper_lib.settings import SyntheticSettings
@@ -49,7 +50,15 @@ from paper_lib.summaries.captions import (
     trainings_apart,
 )
 from paper_lib.summaries.comparable_plans import readings_of_slide
-from paper_lib.summaries.making import corpus_in_short, costs_in_short, coverage_in_short, model_in_short
+from paper_lib.summaries.making import (
+    corpus_in_short,
+    costs_in_short,
+    coverage_in_short,
+    model_in_short,
+    scale_in_short,
+    slides_in_short,
+    sweep_in_short,
+)
 from paper_lib.summaries.summary import Summary
 from paper_lib.summaries.words import counted, layers_named, listed, share_of_layers, worse_of
 
@@ -116,8 +125,8 @@ def test_sizes_are_told_with_their_ambient_layers_the_costliest_one_and_what_the
     assert "2 of the 4 layers of ConformerS, none of 4 of ConformerM and 4 of 4 of ConformerL can be put back" in said
     assert re.search(r"layer [34] in ConformerS \(\+3\d\.\d \[\+\d+\.\d, \+\d+\.\d\] points\)", said)
     assert "3 trainings of S, 1 training of M and 1 training of L, tested by 40 speakers" in said
-    assert "With one training, of M and L, an interval is about that trained model alone" in said
-    assert "That larger models are more robust is not resolved." in said
+    assert "; with one training, of M and L, an interval is about that trained model alone" in said
+    assert "; that larger models are more robust is not resolved." in said
 
 
 @pytest.mark.parametrize(
@@ -196,7 +205,7 @@ def test_dropout_is_told_by_its_primary_comparison(seeds: int, ambient: int, tol
     )
     assert re.search(r"without dropout the WER on the new domain falls from (49|50)\.\d % .* to (9|10)\.\d %", said)
     assert f"{told}" in said
-    assert ("With one seed it is said of this one trained model" in said) is (seeds == 1)
+    assert ("; with one seed it is said of this one trained model" in said) is (seeds == 1)
     assert f"{counted(seeds, 'seed')} and 40 speakers" in said
     assert re.search(r"changes by \+(19|20|21)\.\d", found.questions[1].answer)
     assert found.questions[0].answer == "None of the plans that would tell was asked here."
@@ -440,3 +449,30 @@ def test_a_folded_table_is_whole_behind_a_line_that_tells_its_length() -> None:
     assert plain.html in folded.html
     assert not page.details.has_attr("open")
     assert folded.text == plain.text
+
+
+def test_one_sweep_is_told_by_its_classes_and_by_the_ends_of_its_ranking() -> None:
+    model = of_classes(3, 1)
+    counted_, ends = sweep_in_short("A model", intact_wer(model), reinitialised(model))
+    assert counted_.startswith("A model has a WER of ")
+    assert counted_.endswith("; of its 4 layers 3 are ambient, 1 is critical and none is unresolved.")
+    assert re.fullmatch(
+        r"The reset of layer 4 costs most, \+3\d\.\d \[.+\] points, and that of layer [123] least, .+ points\.", ends
+    )
+
+
+def test_slides_are_told_by_verdicts_the_most_frequent_first_and_speech_on_which_nothing_is_judged() -> None:
+    robust, similar = (
+        judge({"S": of_classes(2, 2), "M": of_classes(3, 1)}) for judge in (larger_is_more_robust, resets_are_similar)
+    )
+    assert slides_in_short(3, {"synthetic speech": [robust, robust, similar], "recordings of people": []}) == [
+        "The slides make 3 claims that can be measured.",
+        f"On synthetic speech 3 of them are judged: 2 {robust.verdict}, 1 {similar.verdict}.",
+        "On recordings of people none of them is judged yet.",
+    ]
+
+
+def test_hours_of_a_gpu_are_told_with_the_speed_that_is_assumed() -> None:
+    first, *_ = scale_in_short({"gpu": 2.2, "librispeech": 1600.4}, 30e12)
+    assert "30 · 10¹² operations a second, which is assumed" in first
+    assert first.endswith("gpu 2 and librispeech 1,600.")

@@ -40,8 +40,12 @@ def status_page(pages: Iterable[PageProvenance]) -> str:
         )
         for page, fact in zip(pages, facts, strict=True)
     ]
-    columns = ["Page", "Run (UTC)", "Took", "Results computed with it", "Results read", "Computing of all results"]
-    whole = table(rows, [*columns, *differing], "One row for each page that is run.")
+    columns = ["Page", "Run (UTC)", "Took", "Computed", "Read", "Computing took"]
+    whole = table(
+        rows,
+        [*columns, *differing],
+        "One row for each page that is run. Computed, read: results. Computing took: of all of these, whenever it was.",
+    )
     mixed = "".join(
         f'<p class="mixed">{html.escape(page.title)}: {html.escape(" ".join(line.split()))}</p>\n'
         for page in pages

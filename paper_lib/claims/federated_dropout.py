@@ -70,7 +70,8 @@ AMB4_EQUALS_FLAT = Claim(
     figure="plan-wers",
     statement="Against flat dropout: more dropout (Amb-4), same WER.",
     statistic=(
-        f"Difference of the WERs of Amb-4 and Flat (20 %), which drops less, against a margin of {SAME:.0%} of Flat's"
+        "Difference of the WERs of Amb-4 and Flat (20 %), which drops less, against a margin of "
+        f"{100 * SAME:.0f} % of Flat's"
     ),
     part="WER of Amb-4 is less than that margin above Flat's",
     parts="on average over seeds",

@@ -38,8 +38,9 @@ _LABELS: dict[Source, str] = {
 _APART = 0.17
 
 
-def rank_table(ranked: Sequence[Ranked], caption: str) -> Markup:
-    """Returns the numbers of `rank_against_cost` and beyond: a row per quantity."""
+def rank_table(ranked: Sequence[Ranked], caption: str, folded: str = "") -> Markup:
+    """Returns the numbers of `rank_against_cost` and beyond: a row per quantity, `folded` as tables are."""
+    several = any(len(one.by_training) > 1 for one in ranked)
 
     def with_p(rho: float, p: float, of: Quantity) -> str:
         tested = "" if of.source == "depth" else f" (p = {p:.2g})" if p >= 1e-4 else " (p < 0.0001)"
@@ -51,9 +52,7 @@ def rank_table(ranked: Sequence[Ranked], caption: str) -> Markup:
             _LABELS[one.quantity.source],
             f"{one.quantity.cost:.3g}",
             with_p(one.rho, one.p, one.quantity),
-            f"{min(one.by_training):.2f} to {max(one.by_training):.2f}".replace("-", "−")
-            if len(one.by_training) > 1
-            else "–",
+            *([f"{min(one.by_training):.2f} to {max(one.by_training):.2f}".replace("-", "−")] if several else []),
             "–" if one.quantity.source == "depth" else with_p(one.given_depth, one.p_given_depth, one.quantity),
             f"{100 * one.found:.0f} %",
         )
@@ -64,11 +63,11 @@ def rank_table(ranked: Sequence[Ranked], caption: str) -> Markup:
         "Source",
         "Cost",
         "ρ with harm",
-        "By training",
+        *(["By training"] if several else []),
         "At fixed depth",
         "Finds of the harmless half",
     ]
-    return table(rows, columns, caption)
+    return table(rows, columns, caption, folded=folded)
 
 
 @drawing

@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 from paper_lib.claims import Claim, Finding, Verdict, p_text
-from paper_lib.figures.markup import Markup
+from paper_lib.figures.markup import Markup, paragraph
 from paper_lib.figures.tables import table
 
 # What verdicts are called where there is no paper that says it.
@@ -29,32 +29,36 @@ ICONS: Mapping[Verdict, str] = {
 
 def claims_table(findings: Sequence[Finding], caption: str) -> Markup:
     """Returns the findings of one chapter: a row per claim, which opens to its rule."""
-    return table(
-        [(claim_cell(f.claim), verdict_cell(f), f.evidence) for f in findings],
-        ["The paper says", "Verdict", "Measured"],
-        f"{caption} {OPENS}",
-    )
+    rows = [(claim_cell(f.claim), verdict_cell(f), f.evidence) for f in findings]
+    return _findings(rows, "The paper says", caption)
 
 
 def beyond_table(findings: Sequence[Finding], caption: str) -> Markup:
     """Returns the findings of one chapter on what the paper does not say: a row per claim, which opens to its rule."""
-    return table(
-        [(claim_cell(f.claim, rule="It holds if"), verdict_cell(f, words=BEYOND_WORDS), f.evidence) for f in findings],
-        ["Beyond the paper", "Verdict", "Measured"],
-        f"{caption} {OPENS}",
-    )
+    rows = [
+        (claim_cell(f.claim, rule="It holds if"), verdict_cell(f, words=BEYOND_WORDS), f.evidence) for f in findings
+    ]
+    return _findings(rows, "Beyond the paper", caption)
+
+
+def _findings(rows: Sequence[tuple[object, ...]], first: str, caption: str) -> Markup:
+    """Returns the table of `rows`, of which there may be none yet."""
+    if not rows:
+        return paragraph(f"{first}: nothing that has been measured here yet.")
+    return table(rows, [first, "Verdict", "Measured"], f"{caption} {OPENS}")
 
 
 def claim_cell(
     claim: Claim, findings: Mapping[str, Finding] | None = None, rule: str = "We call it reproduced if"
 ) -> Markup:
-    """Returns what a claim says; it opens to what is computed, its rule, its figure, and `findings` by profile."""
+    """Returns what a claim says; it opens to what is computed, its rule, `findings` by profile and its figure."""
     lines = {"What is computed": claim.statistic, rule: claim.criteria["reproduced"], "From": claim.records}
     for profile, finding in (findings or {}).items():
         p = p_text(finding.p) if finding.p < 1 else "a part of it fails or was not tested"
         lines[f"Measured at {profile}"] = f"{finding.evidence} ({p})"
     rows = "".join(f"<div><dt>{name}</dt><dd>{html.escape(line)}</dd></div>" for name, line in lines.items())
-    rows += f"<div><dt>Figure</dt><dd>{link(claim, claim.chapter.replace('_', ' ')).html}</dd></div>"
+    figure = f"{claim.chapter}.html#{claim.figure}"
+    rows += f'<div><dt>Figure</dt><dd><a href="{figure}">{claim.chapter.replace("_", " ")}</a></dd></div>'
     return Markup(
         f'<details class="claim"><summary>{html.escape(claim.statement)}</summary><dl>{rows}</dl></details>',
         text=f"{claim.statement} {'; '.join(f'{name}: {line}' for name, line in lines.items())}",
@@ -75,10 +79,11 @@ def verdict_cell(finding: Finding, survives: bool = False, words: Mapping[Verdic
     )
 
 
-def judged_cell(finding: Finding) -> Markup:
-    """Returns a verdict and the numbers that it rests on."""
+def judged_cell(finding: Finding, profile: str = "") -> Markup:
+    """Returns a verdict and the numbers that it rests on, after the name of the `profile` where a column holds many."""
+    at = f"{html.escape(profile)}: " if profile else ""
     chip = _chip(finding.verdict, finding.verdict)
-    return Markup(f"{chip} {html.escape(finding.evidence)}", text=f"{finding.verdict}: {finding.evidence}")
+    return Markup(f"{at}{chip} {html.escape(finding.evidence)}", text=f"{at}{finding.verdict}: {finding.evidence}")
 
 
 def verdict_strip(findings: Sequence[Finding], caption: str) -> Markup:
@@ -98,9 +103,3 @@ def _chip(verdict: Verdict, shown: str) -> str:
         f'<strong class="verdict {verdict.replace(" ", "-")}"><span aria-hidden="true">{ICONS[verdict]}</span> '
         f"{html.escape(shown)}</strong>"
     )
-
-
-def link(claim: Claim, shown: str = "") -> Markup:
-    """Returns a link from another page to the figure that shows what a claim was judged by: the slide, or `shown`."""
-    text = f"{claim.chapter}, figure {claim.figure}"
-    return Markup(f'<a href="{claim.chapter}.html#{claim.figure}">{html.escape(shown or claim.slide)}</a>', text=text)

@@ -136,15 +136,15 @@ def update_curves(norms: Floats, disagreements: Floats) -> Figure:
     for run, (moved, apart) in enumerate(zip(norms, disagreements, strict=True)):
         for layer, norm, disagreement in zip(layers, moved, apart, strict=True):
             figure.note(run=run, layer=int(layer), norm=float(norm), disagreement=float(disagreement))
-    titles = ("norm of a client's update", "disagreement of the clients")
-    for axes, title, values in zip(panels[0], titles, (norms, disagreements), strict=True):
+    kinds = (("norm of a client's update", norms, None), ("disagreement of the clients", disagreements, 1))
+    for axes, (title, values, top) in zip(panels[0], kinds, strict=True):
         if len(values) > 1:
             axes.plot(layers, values.T, color=BLUE, linewidth=0.6, alpha=0.5)
         axes.plot(layers, values.mean(0), "o-", color=BLUE, markersize=4)
         axes.set_title(title)
         axes.set_xlabel("layer, from the input")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, top)
         axes.grid(axis="y")
     return figure
 

@@ -38,7 +38,7 @@ def activation_quantiles(activations: Mapping[str, Sequence[Mapping[str, Any]]],
         rows[0][column].set_title(norm)
         rows[1][column].set_xlabel("layer")
         layers = sorted({entry["layer"] for entry in entries if entry["layer"] > reset})
-        rows[1][column].set_xticks(layers)
+        rows[1][column].set_xticks(layers if len(layers) <= 8 else layers[::2])
     rows[0][0].set_ylabel("mean of a channel")
     rows[1][0].set_ylabel("deviation of a channel")
     marks = [Line2D([], [], color=_COLOURS[after], marker="o", markersize=4, label=_LABELS[after]) for after in _LABELS]

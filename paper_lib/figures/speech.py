@@ -81,7 +81,7 @@ def overlap(vocabularies: Mapping[str, frozenset[str]]) -> Figure:
     """Returns a heat map: the share of the words of each domain (row) that another one (column) has too, in percent."""
     names = list(vocabularies)
     shares = np.array([[len(vocabularies[r] & vocabularies[c]) / len(vocabularies[r]) for c in names] for r in names])
-    figure = new_figure(height=2.7, width=5.2)
+    figure = new_figure(height=2.7, width=6.2)
     axes = figure.subplots()
     image = axes.imshow(100 * shares, vmin=0, vmax=100, cmap="Blues", aspect="auto")
     axes.set_xticks(range(len(names)), [name.replace("_", " ") for name in names])
@@ -91,7 +91,9 @@ def overlap(vocabularies: Mapping[str, frozenset[str]]) -> Figure:
     for row, column in np.ndindex(*shares.shape):
         share = shares[row, column]
         figure.note(words_of=names[row], are_also_words_of=names[column], share_percent=100 * float(share))
-        axes.text(column, row, f"{share:.0%}", ha="center", va="center", color=ON_DARK if share > 0.55 else ON_LIGHT)
+        axes.text(
+            column, row, f"{100 * share:.0f} %", ha="center", va="center", color=ON_DARK if share > 0.55 else ON_LIGHT
+        )
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     figure.colorbar(image, ax=axes, pad=0.02).set_label("share of the row's words, %")
@@ -131,7 +133,7 @@ def padding(batches: Mapping[str, Sequence[int]]) -> Figure:
         longest = seconds.max()
         axes.barh(rows, longest - seconds, left=seconds, height=0.8, color=LIGHT, hatch="////", edgecolor=GROUND)
         axes.barh(rows, seconds, height=0.8, color=BLUE)
-        axes.set_title(f"{kind}: {1 - seconds.sum() / (longest * len(frames)):.0%} padding")
+        axes.set_title(f"{kind}: {100 - 100 * seconds.sum() / (longest * len(frames)):.0f} % padding")
         axes.set_xlabel("time, s")
         axes.set_ylabel(f"{len(frames)} utterances")
         axes.set_yticks([])

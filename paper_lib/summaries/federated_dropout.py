@@ -40,8 +40,8 @@ def summarise(
             f"{share_of_layers(ambient, len(effects))} of this streaming model {'is' if ambient == 1 else 'are'} "
             "ambient."
         ),
-        f"This rests on {counted(seeds, 'seed')} and {counted(len(before.words), 'speaker')}."
-        + (" With one seed it is said of this one trained model." if seeds == 1 else ""),
+        f"This rests on {counted(seeds, 'seed')} and {counted(len(before.words), 'speaker')}"
+        + ("; with one seed it is said of this one trained model." if seeds == 1 else "."),
     ]
     lost = forgot[1].less(forgot[0]).mean.estimate()
     return Summary(

@@ -1,14 +1,18 @@
-"""What the chapters on how the book is made say in short: corpus, model, costs, intervals."""
+"""What chapters without a summary of their own say in short: how the book is made, checked and used."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from paper_lib.claims import Finding, points
 from paper_lib.conformer.sizes import SLIDE, ParameterCount, millions
 from paper_lib.corpus.survey import Survey
 from paper_lib.figures.costs import others
-from paper_lib.summaries.words import counted, listed, sentence
+from paper_lib.inference import Estimate
+from paper_lib.layers.ranking import CLASSES, LayerEffect
+from paper_lib.summaries.words import counted, listed, sentence, wer
 
 
 def corpus_in_short(surveys: Mapping[str, Survey]) -> list[str]:
@@ -86,4 +90,42 @@ def coverage_in_short(found: Mapping[str, Any]) -> list[str]:
         f"Of the tests at 5 %, {min(wrong):.1f} to {max(wrong):.1f} % find something where there is nothing.",
         f"That is from {found['draws']:,} simulated experiments a setting, with speakers and trainings as unequal as "
         "real ones.",
+    ]
+
+
+def slides_in_short(claims: int, found: Mapping[str, Sequence[Finding]]) -> list[str]:
+    """Says how many of the slides' claims are judged on each kind of speech, and with which verdicts."""
+    told = [f"The slides make {counted(claims, 'claim')} that can be measured."]
+    for speech, findings in found.items():
+        counts = Counter(finding.verdict for finding in findings).most_common()
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts)
+        told.append(
+            f"On {speech} {len(findings)} of them are judged: {verdicts}."
+            if findings
+            else f"On {speech} none of them is judged yet."
+        )
+    return told
+
+
+def sweep_in_short(model: str, intact: Estimate, effects: Sequence[LayerEffect]) -> list[str]:
+    """Says of one sweep of re-initialised layers how many are of which class, and which costs most and least."""
+    classes = Counter(effect.classification for effect in effects)
+    counts = listed(f"{classes[name] or 'none'} {'is' if classes[name] < 2 else 'are'} {name}" for name in CLASSES)
+    most, least = (end(effects, key=lambda effect: effect.change.value) for end in (max, min))
+    return [
+        f"{model} has a WER of {wer(intact)}; of its {len(effects)} layers {counts}.",
+        f"The reset of layer {most.layer} costs most, {points(most.change)}, and that of layer {least.layer} least, "
+        f"{points(least.change)}.",
+    ]
+
+
+def scale_in_short(hours: Mapping[str, float], speed: float) -> list[str]:
+    """Says how many hours profiles take a GPU of an assumed `speed`, in operations a second, and on what they run."""
+    wants = listed(f"{name} {of_profile:,.0f}" for name, of_profile in hours.items())
+    return [
+        f"Of a GPU that does {speed / 1e12:.0f} · 10¹² operations a second, which is assumed, profiles take so many "
+        f"hours: {wants}.",
+        "The same commands run on a Ray cluster, one training on several devices by torchrun, and federated learning "
+        "on devices of their own by Flower.",
+        "All three were tested with processes on one machine, and on several machines none of them yet.",
     ]

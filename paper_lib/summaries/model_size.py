@@ -39,8 +39,8 @@ def summarise(sizes: Mapping[str, Sweeps]) -> Summary:
             f"{100 * MARGIN:g} points, with confidence."
         ),
         f"Most costly is the reset of {costliest}.",
-        f"Averaged over layers and both kinds of reset, the WER changes by {harm}."
-        + (f" That larger models are more robust is {robust.verdict}." if len(sizes) > 1 else ""),
+        f"Averaged over layers and both kinds of reset, the WER changes by {harm}"
+        + (f"; that larger models are more robust is {robust.verdict}." if len(sizes) > 1 else "."),
         rests_on(sizes),
     ]
     return Summary(

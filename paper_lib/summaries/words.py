@@ -66,8 +66,8 @@ def rests_on(models: Mapping[str, Sweeps]) -> str:
     about = (
         ""
         if not alone
-        else " With one training an interval is about that trained model alone."
+        else "; with one training an interval is about that trained model alone"
         if len(alone) == len(counts)
-        else f" With one training, of {listed(alone)}, an interval is about that trained model alone."
+        else f"; with one training, of {listed(alone)}, an interval is about that trained model alone"
     )
-    return f"This rests on {told}, tested by {speakers}.{about}"
+    return f"This rests on {told}, tested by {speakers}{about}."
