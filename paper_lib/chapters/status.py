@@ -40,11 +40,11 @@ def status_page(pages: Iterable[PageProvenance]) -> str:
         )
         for page, fact in zip(pages, facts, strict=True)
     ]
-    columns = ["Page", "Run (UTC)", "Took", "Computed", "Read", "Computing took"]
+    columns = ["Page", "Run (UTC)", "Took", "Computed", "Read", "Computing"]
     whole = table(
         rows,
         [*columns, *differing],
-        "One row for each page that is run. Computed, read: results. Computing took: of all of these, whenever it was.",
+        "One row for each page that is run: results that were computed with it and read, and what computing them took.",
     )
     mixed = "".join(
         f'<p class="mixed">{html.escape(page.title)}: {html.escape(" ".join(line.split()))}</p>\n'

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 
 from paper_lib.claims import Claim, Finding, Verdict, p_text
-from paper_lib.figures.markup import Markup, paragraph
+from paper_lib.figures.markup import Markup, escaped, paragraph
 from paper_lib.figures.tables import table
 
 # What verdicts are called where there is no paper that says it.
@@ -56,11 +55,11 @@ def claim_cell(
     for profile, finding in (findings or {}).items():
         p = p_text(finding.p) if finding.p < 1 else "a part of it fails or was not tested"
         lines[f"Measured at {profile}"] = f"{finding.evidence} ({p})"
-    rows = "".join(f"<div><dt>{name}</dt><dd>{html.escape(line)}</dd></div>" for name, line in lines.items())
+    rows = "".join(f"<div><dt>{name}</dt><dd>{escaped(line)}</dd></div>" for name, line in lines.items())
     figure = f"{claim.chapter}.html#{claim.figure}"
     rows += f'<div><dt>Figure</dt><dd><a href="{figure}">{claim.chapter.replace("_", " ")}</a></dd></div>'
     return Markup(
-        f'<details class="claim"><summary>{html.escape(claim.statement)}</summary><dl>{rows}</dl></details>',
+        f'<details class="claim"><summary>{escaped(claim.statement)}</summary><dl>{rows}</dl></details>',
         text=f"{claim.statement} {'; '.join(f'{name}: {line}' for name, line in lines.items())}",
     )
 
@@ -74,16 +73,16 @@ def verdict_cell(finding: Finding, survives: bool = False, words: Mapping[Verdic
     mark = " ✻" if survives else ""
     verdict = words[finding.verdict] if words else finding.verdict
     return Markup(
-        f"{_chip(finding.verdict, verdict)}{mark} {html.escape(remedy)}".strip(),
+        f"{_chip(finding.verdict, verdict)}{mark} {escaped(remedy)}".strip(),
         text="; ".join(filter(None, [f"{verdict}{mark}", remedy])),
     )
 
 
 def judged_cell(finding: Finding, profile: str = "") -> Markup:
     """Returns a verdict and the numbers that it rests on, after the name of the `profile` where a column holds many."""
-    at = f"{html.escape(profile)}: " if profile else ""
+    at = f"{escaped(profile)}: " if profile else ""
     chip = _chip(finding.verdict, finding.verdict)
-    return Markup(f"{at}{chip} {html.escape(finding.evidence)}", text=f"{at}{finding.verdict}: {finding.evidence}")
+    return Markup(f"{at}{chip} {escaped(finding.evidence)}", text=f"{at}{finding.verdict}: {finding.evidence}")
 
 
 def verdict_strip(findings: Sequence[Finding], caption: str) -> Markup:
@@ -92,7 +91,7 @@ def verdict_strip(findings: Sequence[Finding], caption: str) -> Markup:
     chips = "".join(f"<li>{_chip(verdict, f'{count} {verdict}')}</li>" for verdict, count in counts.items())
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     return Markup(
-        f'<div class="verdicts"><p><a href="claims.html">{html.escape(caption)}</a></p><ul>{chips}</ul></div>',
+        f'<div class="verdicts"><p><a href="claims.html">{escaped(caption)}</a></p><ul>{chips}</ul></div>',
         text=f"{caption}: {told}",
     )
 
@@ -101,5 +100,5 @@ def _chip(verdict: Verdict, shown: str) -> str:
     """Returns a verdict in colour, with an icon and in words: no reader depends on the colour."""
     return (
         f'<strong class="verdict {verdict.replace(" ", "-")}"><span aria-hidden="true">{ICONS[verdict]}</span> '
-        f"{html.escape(shown)}</strong>"
+        f"{escaped(shown)}</strong>"
     )

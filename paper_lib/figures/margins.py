@@ -24,11 +24,12 @@ def margins_table(models: Mapping[str, Sweeps], name: str = "Size") -> Markup:
         relative = [share * intact_wer(sweeps).value for share in RELATIVE_MARGINS]
         counts = ambient_by_margin(sweeps, [*MARGINS, *relative])
         cells = (f"{low}" if low == high else f"{low} to {high}" for low, high in counts)
-        rows.append((model, f"{len(sweeps.units)}", *cells))
+        rows.append((model, *cells))
+    layers = " or ".join(map(str, sorted({len(sweeps.units) for sweeps in models.values()})))
     columns = [*(f"{100 * margin:g}" for margin in MARGINS), *(f"{100 * share:.0f} %" for share in RELATIVE_MARGINS)]
     return table(
         rows,
-        [name, "Layers", *columns],
-        "Ambient layers by the margin, in points of WER and in per cent of the intact model's WER. Re-initialisation, "
-        "mean over trainings. “1 to 4”: one layer is below the margin with confidence, three more may be.",
+        [name, *columns],
+        f"Ambient layers, of {layers}, by the margin: in points of WER, and in per cent of the intact model's WER. "
+        "Re-initialisation, mean over trainings. “1 to 4”: one is below the margin with confidence, three more may be.",
     )

@@ -45,7 +45,7 @@ def table(
         f"<thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
     if folded:
-        summary = f"{escaped(folded)} ({len(rows)} rows)"
+        summary = f"{escaped(folded)} ({len(rows)} {'row' if len(rows) == 1 else 'rows'})"
         whole = f'<details class="folded">\n<summary>{summary}</summary>\n{whole}\n</details>'
     return Markup(whole, text="\n".join("\t".join(map(_plain, row)) for row in (columns, *rows)))
 
