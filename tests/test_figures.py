@@ -134,6 +134,13 @@ def test_activations_are_drawn_of_the_layers_above_the_reset_one() -> None:
     assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["3", "4"]
 
 
+def test_below_each_other_every_panel_of_activations_names_its_norm() -> None:
+    entries = [{"reset": None, "layer": 2, "mean": [0.0] * 5, "deviation": [1.0] * 5}]
+    wide = activation_quantiles({"BatchNorm": entries, "GroupNorm": entries}, 1)
+    titles = [[axes.get_title("left") for axes in figure.axes] for figure in (wide, wide.narrow())]
+    assert titles == [["BatchNorm", "GroupNorm", "", ""], ["BatchNorm", "GroupNorm"] * 2]
+
+
 def test_what_is_drawn_and_what_is_saved_are_the_same() -> None:
     changes = {"S": np.array([[0.01, 0.02], [0.03, 0.3]])}
     figure = run_spread(changes)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from paper_lib.figures.drawing import add_legend, drawing, new_panels
+from paper_lib.figures.drawing import add_legend, drawing, is_narrow, new_panels
 from paper_lib.figures.style import BLACK, GREY, GROUND, VERMILION
 
 _COLOURS = {False: GREY, True: VERMILION}
@@ -35,7 +35,9 @@ def activation_quantiles(activations: Mapping[str, Sequence[Mapping[str, Any]]],
                     figure.note(norm=norm, layer=entry["layer"], model=model, of=statistic, **dict(quantiles))
                     _bars(axes, entry["layer"], entry[statistic], entry["reset"] is not None)
             axes.grid(axis="y")
-        rows[0][column].set_title(norm)
+            if row == 0 or is_narrow():  # below each other, each has to say what it is of
+                axes.set_title(norm)
+                axes.tick_params(labelbottom=row == 1 or is_narrow())
         rows[1][column].set_xlabel("layer")
         layers = sorted({entry["layer"] for entry in entries if entry["layer"] > reset})
         rows[1][column].set_xticks(layers if len(layers) <= 8 else layers[::2])

@@ -92,7 +92,7 @@ def overlap(vocabularies: Mapping[str, frozenset[str]]) -> Figure:
         share = shares[row, column]
         figure.note(words_of=names[row], are_also_words_of=names[column], share_percent=100 * float(share))
         axes.text(
-            column, row, f"{100 * share:.0f} %", ha="center", va="center", color=ON_DARK if share > 0.55 else ON_LIGHT
+            column, row, f"{100 * share:.0f}", ha="center", va="center", color=ON_DARK if share > 0.55 else ON_LIGHT
         )
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
