@@ -172,6 +172,7 @@ here
 # - {doc}`model`: the recogniser, its sizes, and what a reset is.
 # - {doc}`comparable_plans`: what clients drop, counted, and what else might have decided about plans.
 # - {doc}`sure`: what the intervals cover and what the tests test, simulated.
+# - {doc}`threats`: what else could have made these numbers, and which experiment bounds it.
 # - {doc}`costs`: how fast the code is beside other libraries, and how time and memory grow.
 # - {doc}`status`: what produced each page, on what machine, in what time.
 #

@@ -215,6 +215,7 @@ CHAPTERS: dict[str, type[ChapterParameters]] = {
     "uses": ChapterParameters,
     "claims": ChapterParameters,
     "slides": ChapterParameters,
+    "threats": ChapterParameters,
     "sure": ChapterParameters,
     "costs": ChapterParameters,
     "scale": ChapterParameters,
