@@ -66,7 +66,7 @@ test-engines: $(ENGINES)/installed ## run the tests on a Ray cluster of two node
 test-devices: $(DEVICES)/installed ## run Flower on loopback, a SuperLink with two devices (installs 0.1 GB once; seven minutes)
 	$(DEVICES)/bin/python -m pytest -p no:xdist tests/test_flower.py
 
-bench-engines: $(ENGINES)/installed ## time trainings on Ray against the pool of this machine (ten minutes, on two free cores)
+bench-engines: $(ENGINES)/installed ## time trainings on Ray against the pool of this machine (twenty minutes, on two free cores)
 	$(ENGINES)/bin/python -m benchmarks.engines compare
 
 lint: $(INSTALLED) ## ruff (lint and format) and mypy

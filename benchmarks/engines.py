@@ -31,7 +31,7 @@ from paper_lib.profiles import profile_of
 from paper_lib.settings import TrainingRun
 from paper_lib.training import fit
 
-TRAININGS, STEPS, TURNS = 4, 50, 3
+TRAININGS, STEPS, TURNS = 4, 150, 3
 CPU = torch.device("cpu")
 # The nodes, of one core each, of a cluster that is made for it; 0: Ray on this machine as `--engine ray` starts it.
 NODES: dict[str, int | None] = {

@@ -53,6 +53,49 @@ table(
     "The published trainings of profile laptop, one core each, products in bf16.",
 )
 
+# %% tags=["hide-input"]
+from paper_lib.studies.inventory import Inventory
+
+PUBLISHED = ("laptop", "human")
+taken = {}
+for name in PUBLISHED:
+    for wanted in Inventory(profile_of(name)).wanted():
+        if wanted.record:
+            of_chapter = taken.setdefault(wanted.chapter, {})
+            of_chapter.setdefault(name, []).append(wanted.record.provenance["seconds"])
+sums = {
+    name: sum(sum(of.get(name, ())) for of in taken.values()) / 3600
+    for name in PUBLISHED
+}
+table(
+    [
+        (
+            of_chapter.replace("_", " "),
+            *(
+                text
+                for name in PUBLISHED
+                for text in (
+                    [len(of[name]), f"{sum(of[name]) / 3600:.1f}"]
+                    if name in of
+                    else ["–", "–"]
+                )
+            ),
+        )
+        for of_chapter, of in taken.items()
+    ],
+    [
+        "Chapter",
+        *(
+            column
+            for name in PUBLISHED
+            for column in (f"{name}: records", "core-hours")
+        ),
+    ],
+    "What the published records took, by the first chapter that needs them: "
+    + ", ".join(f"{hours:.1f} core-hours at {name}" for name, hours in sums.items())
+    + ". What is missing, and for how long, tells `python -m paper_lib records`.",
+)
+
 # %% [markdown]
 # ## What `gpu` and `librispeech` need
 #
@@ -158,6 +201,38 @@ table(
 #
 # The records have the bits of those of one machine, whatever was lost, if the processors are of one kind. That is
 # tested on a cluster of two nodes on one machine, one of which is killed; on several machines nobody has tried it yet.
+#
+# What does the cluster cost where none is needed? The same trainings ran by turns on the pool of one machine, on Ray on
+# that machine, and on clusters of one and of two nodes with one core each (`make bench-engines`).
+
+# %% tags=["hide-input"]
+import json
+
+from paper_lib.paths import published_records
+
+engines = json.loads((published_records(".") / "engines.json").read_text())
+(row,) = engines["rows"]
+medians = {one["name"]: one["median"] for one in row["seconds"]}
+twice = medians["ray, one node of one core"] / medians["ray, two nodes of one core"]
+table(
+    [
+        (
+            {"ours": "the pool of this machine, two processes"}.get(
+                one["name"], one["name"]
+            ),
+            f"{one['median']:.1f}",
+            "{:.2f} ({:.2f} to {:.2f})".format(one["ratio"], *one["ratio_quartiles"])
+            if "ratio" in one
+            else "1",
+            one["calls"],
+        )
+        for one in row["seconds"]
+    ],
+    ["Where", "Seconds", "Times the pool's", "Turns"],
+    f"{row['what']}, on {engines['cores']} cores of an {engines['processor']}; all ended with the same bits. "
+    "Medians, of ratios within a turn; in brackets their quartiles. "
+    f"Two nodes are {twice:.1f} times as fast as one. Starting processes and clusters is not counted.",
+)
 
 # %% [markdown]
 # ## On devices of their own: Flower
