@@ -93,7 +93,7 @@ table(
     ],
     "What the published records took, by the first chapter that needs them: "
     + ", ".join(f"{hours:.1f} core-hours at {name}" for name, hours in sums.items())
-    + ". What is missing, and for how long, tells `python -m paper_lib records`.",
+    + ". What is missing, and for how long, the command “records” tells.",
 )
 
 # %% [markdown]
@@ -229,7 +229,7 @@ table(
         for one in row["seconds"]
     ],
     ["Where", "Seconds", "Times the pool's", "Turns"],
-    f"{row['what']}, on {engines['cores']} cores of an {engines['processor']}; all ended with the same bits. "
+    f"{row['what']}, on {engines['cores']} cores of an {engines['processor']} ({', '.join(engines['flags'])}); all ended with the same bits. "
     "Medians, of ratios within a turn; in brackets their quartiles. "
     f"Two nodes are {twice:.1f} times as fast as one. Starting processes and clusters is not counted.",
 )
