@@ -229,8 +229,8 @@ table(
         for one in row["seconds"]
     ],
     ["Where", "Seconds", "Times the pool's", "Turns"],
-    f"{row['what']}, on {engines['cores']} cores of an {engines['processor']} ({', '.join(engines['flags'])}); all ended with the same bits. "
-    "Medians, of ratios within a turn; in brackets their quartiles. "
+    f"{row['what']}, on {engines['cores']} cores of an {engines['processor']} ({', '.join(engines['flags'])}); all "
+    "ended with the same bits. Medians, of ratios within a turn; in brackets their quartiles. "
     f"Two nodes are {twice:.1f} times as fast as one. Starting processes and clusters is not counted.",
 )
 
