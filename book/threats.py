@@ -127,9 +127,9 @@ paragraph(
 # ## A longer training
 #
 # *A model that is not finished may not need its layers yet.* The paper trains to convergence. Here the learning rate
-# begins to fall when the WER of dev speech does, or at a last step; most of the gain comes with that fall. Nobody
-# trained longer. What is known is how early the order of the layers stood, by the {term}`numerical signature` of
-# attention ({doc}`signatures`).
+# begins to fall when the WER of dev speech no longer does, or at a last step; most of the gain comes while the rate
+# falls. Nobody trained longer. What is known is how early the order of the layers stood, by the
+# {term}`numerical signature` of attention ({doc}`signatures`).
 
 # %% tags=["hide-input"]
 from paper_lib.layers.matrices import ATTENTION
@@ -175,8 +175,9 @@ paragraph(
 # %% [markdown]
 # ## Another reading of Federated Dropout
 #
-# *The slides do not say what "params dropped" counts.* All plausible readings were counted; the plans of this book are
-# one of those that come nearest ({doc}`comparable_plans`). The rate in layers that are not chosen is a choice, too.
+# *The slides do not say what "params dropped" counts.* All plausible readings were counted ({doc}`comparable_plans`).
+# None gives the slide's numbers; the plans of this book follow a reading in which *Crit-N* and *Amb-N* drop as much. The
+# rate in layers that are not chosen is a choice, too.
 
 # %% tags=["hide-input"]
 from paper_lib.claims import points
