@@ -176,8 +176,8 @@ paragraph(
 # ## Another reading of Federated Dropout
 #
 # *The slides do not say what "params dropped" counts.* All plausible readings were counted ({doc}`comparable_plans`).
-# None gives the slide's numbers; the plans of this book follow a reading in which *Crit-N* and *Amb-N* drop as much. The
-# rate in layers that are not chosen is a choice, too.
+# None gives the slide's numbers; the plans of this book follow a reading in which *Crit-N* and *Amb-N* drop as much.
+# The rate in layers that are not chosen is a choice, too.
 
 # %% tags=["hide-input"]
 from paper_lib.claims import points
