@@ -57,7 +57,7 @@ paragraph(
     f"browser; nothing that you say leaves your machine. It is {sizes[0] / 1e6:.1f} MB and is loaded when you ask for "
     "it. "
     f"Of the {words} words of its prepared sentences it makes {intact} errors; with layer {worst} put back to its "
-    f"first weights {errors[worst - 1]}, with layer {least} {errors[least - 1]}. A second model understands people who "
+    f"first weights it makes {errors[worst - 1]}, and {errors[least - 1]} with layer {least}. A second model understands people who "
     f"say one of {len(card.words)} words: on people it never heard its WER is {percent(card.test_wer)} %.",
     name="in-short",
 )
