@@ -57,8 +57,8 @@ paragraph(
     f"browser; nothing that you say leaves your machine. It is {sizes[0] / 1e6:.1f} MB and is loaded when you ask for "
     "it. "
     f"Of the {words} words of its prepared sentences it makes {intact} errors; with layer {worst} put back to its "
-    f"first weights it makes {errors[worst - 1]}, and {errors[least - 1]} with layer {least}. A second model understands people who "
-    f"say one of {len(card.words)} words: on people it never heard its WER is {percent(card.test_wer)} %.",
+    f"first weights it makes {errors[worst - 1]}, and {errors[least - 1]} with layer {least}. A second model "
+    f"understands people who say one of {len(card.words)} words: on people it never heard its WER is {percent(card.test_wer)} %.",
     name="in-short",
 )
 
