@@ -58,7 +58,8 @@ paragraph(
     "it. "
     f"Of the {words} words of its prepared sentences it makes {intact} errors; with layer {worst} put back to its "
     f"first weights it makes {errors[worst - 1]}, and {errors[least - 1]} with layer {least}. A second model "
-    f"understands people who say one of {len(card.words)} words: on people it never heard its WER is {percent(card.test_wer)} %.",
+    f"understands people who say one of {len(card.words)} words: on people it never heard its WER is "
+    f"{percent(card.test_wer)} %.",
     name="in-short",
 )
 
