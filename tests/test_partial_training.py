@@ -17,8 +17,8 @@ from paper_lib.federated.accounting import account, step_flops, step_memory
 from paper_lib.federated.algorithm import federated_dropout
 from paper_lib.federated.averaging import ServerState
 from paper_lib.federated.clients import Client, trainable
-from paper_lib.federated.dropout import Mask, sub_model
-from paper_lib.federated.plans import PlanError
+from paper_lib.federated.dropout import Mask, draw_mask, sub_model
+from paper_lib.federated.plans import PlanError, own_plan
 from paper_lib.layers.variants import layer_of
 from paper_lib.settings import DropoutPlan, FederatedSettings, ServerOptimizerSettings, StreamingSettings
 
@@ -117,8 +117,9 @@ def test_operations_of_a_step_are_those_that_torch_counts(trained: tuple[int, ..
     assert ours == pytest.approx(counted[1], rel=0.02)
 
 
+@pytest.mark.parametrize("plan", [NOTHING, own_plan("2:0.5 4:0.97 rest:0.25", 4)])
 @pytest.mark.parametrize("trained", [None, (1,), (3,), (2, 4)])
-def test_memory_of_a_step_is_what_torch_keeps(trained: tuple[int, ...] | None) -> None:
+def test_memory_of_a_step_is_what_torch_keeps(trained: tuple[int, ...] | None, plan: DropoutPlan) -> None:
     settings = tiny_run(layers=4, streaming=StreamingSettings(left_context=4)).model
     kept: dict[int, int] = {}
     tensors = []
@@ -128,20 +129,19 @@ def test_memory_of_a_step_is_what_torch_keeps(trained: tuple[int, ...] | None) -
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    model = Transducer(settings).train()
-    for name, parameter in model.named_parameters():
-        if trained and layer_of(name) not in trained:
-            parameter.requires_grad_(False)
+    # Real tensors of any values, in the place of those that have none.
+    mask = draw_mask(plan, settings, torch.Generator())
+    model = sub_model(settings, mask, trained=trained).to_empty(device="cpu").train()
     labels = torch.ones(1, 10, dtype=torch.long)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         encoded, frames = model.encode(torch.randn(1, 200, 80), torch.tensor([200]))
         logits = model.logits(encoded, labels)
         transducer_loss(logits, labels, frames, torch.tensor([10]), BLANK)
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-    all_of_it = 4 * sum(tensor.numel() for tensor in trainable(Transducer(settings)).values())
+    all_of_it = 4 * sum(tensor.numel() for tensor in trainable(sub_model(settings, mask)).values())
     gradients = 4 * sum(tensor.numel() for tensor in trainable(model).values())
     held = all_of_it + gradients + sum(size for place, size in kept.items() if place not in own)
-    assert step_memory(NOTHING, settings, 200, 10, trained) == pytest.approx(held, rel=0.03)
+    assert step_memory(plan, settings, 200, 10, trained) == pytest.approx(held, rel=0.03)
 
 
 def test_the_higher_the_lowest_trained_layer_the_less_a_client_keeps_and_computes() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from paper_lib import results
@@ -57,8 +56,12 @@ def report_provenance() -> None:
     records = results.consulted()
     content = {
         "records": [
-            {name: asdict(record)[name] for name in ("kind", "digest", "provenance")}
-            | {"computed": results.computed_with_page(record)}
+            {
+                "kind": record.kind,
+                "digest": record.digest,
+                "provenance": record.provenance,
+                "computed": results.computed_with_page(record),
+            }
             for record in records
         ],
         "mixed": mixed_trainings(records),

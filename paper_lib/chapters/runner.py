@@ -28,6 +28,10 @@ from paper_lib.studies.measurements import NotMeasuredError
 
 REPORT_CELL = "from paper_lib.chapters.notebook import report_provenance\n\nreport_provenance()"
 
+# The kernel's option to end, after all that is to be done at exit, without taking torch and SciPy apart, which is as
+# long a wait as many a chapter.
+LEAVE = "--IPKernelApp.exec_lines=import atexit as _atexit, os as _os; _atexit.register(_os._exit, 0)"
+
 
 class ChapterKernel(AsyncKernelManager):
     """A kernel of the interpreter that asks for it, whatever kernels are installed on this machine."""
@@ -105,6 +109,7 @@ def _execute(chapter: str, checked: BaseModel, source: NotebookNode, root: Path,
                     # What a user lets every IPython do at its start is no part of a chapter.
                     f"--ipython-dir={scratch.absolute()}",
                     "--IPKernelApp.exec_PYTHONSTARTUP=False",
+                    LEAVE,
                 ],
             )
         except KeyboardInterrupt:

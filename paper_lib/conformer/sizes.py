@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from torch import nn
 
@@ -38,6 +39,7 @@ class ParameterCount:
         return self.layers + self.subsampling + self.prediction + self.joint
 
 
+@cache
 def count_parameters(settings: TransducerSettings) -> ParameterCount:
     """Returns the exact counts of a model with these settings; no memory is allocated for its weights."""
     with skeleton():

@@ -126,20 +126,21 @@ def step_costs(settings: TransducerSettings, seconds: float, labels: int) -> dic
 
     `all` is where all is trained, `some` where the layers alone are, all of them. From the latter a layer takes away
     `layer` where it is frozen above a trained one, or below all of them, and in each state `unit` for every dropped
-    unit. Layers are alike, so that three accounts, and three with units dropped, tell all.
+    unit. Layers are alike, so that accounts of three layers, with and without dropped units, tell all.
     """
-    layers = settings.encoder.layers
-    everyone = tuple(range(1, layers + 1))
-    whole = account(NOTHING, settings, seconds, labels)
-    states = {"trained": (1, everyone), "frozen": (layers, everyone[:-1]), "below": (1, everyone[1:])}
-    costs: dict[str, Any] = {name: {"all": getattr(whole, name), "layer": {}, "unit": {}} for name in COSTS}
-    for state, (layer, trained) in states.items():
+    everyone = tuple(range(1, settings.encoder.layers + 1))
+    whole, some = (account(NOTHING, settings, seconds, labels, trained=trained) for trained in (None, everyone))
+    costs: dict[str, Any] = {
+        name: {"all": getattr(whole, name), "some": getattr(some, name), "layer": {}, "unit": {}} for name in COSTS
+    }
+    three = settings.model_copy(update={"encoder": settings.encoder.model_copy(update={"layers": 3})})
+    trained_three = account(NOTHING, three, seconds, labels, trained=(1, 2, 3))
+    for state, (layer, trained) in {"trained": (1, (1, 2, 3)), "frozen": (3, (1, 2)), "below": (1, (2, 3))}.items():
         half = DropoutPlan(name="probe", rates={layer: 0.5})
-        units = sum(dropped_units(half, settings))
-        full, less = (account(plan, settings, seconds, labels, trained=trained) for plan in (NOTHING, half))
+        units = sum(dropped_units(half, three))
+        full, less = (account(plan, three, seconds, labels, trained=trained) for plan in (NOTHING, half))
         for name, cost in costs.items():
-            cost.setdefault("some", getattr(full, name))
-            cost["layer"][state] = cost["some"] - getattr(full, name)
+            cost["layer"][state] = getattr(trained_three, name) - getattr(full, name)
             cost["unit"][state] = (getattr(full, name) - getattr(less, name)) // units
     return costs
 

@@ -16,9 +16,10 @@ from torch import Tensor
 from paper_lib.conformer.attention import BLOCK
 from paper_lib.conformer.loss import transducer_loss
 from paper_lib.conformer.sizes import count_parameters
-from paper_lib.conformer.transducer import BLANK
+from paper_lib.conformer.skeleton import skeleton
+from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.federated.clients import running_statistics, trainable
-from paper_lib.federated.dropout import FEED_FORWARD, draw_mask, is_trained, sub_model
+from paper_lib.federated.dropout import FEED_FORWARD, draw_mask, is_trained, shapes_of, sub_model
 from paper_lib.federated.plans import check_layers, check_plan
 from paper_lib.federated.quantisation import FLOAT_BYTES, transfer_bytes
 from paper_lib.settings import MEL_BINS, BitsPlan, DropoutPlan, TransducerSettings
@@ -82,10 +83,17 @@ def transfer(
     trained: tuple[int, ...] | None = None,
 ) -> tuple[int, int]:
     """Returns the bytes to a client in one round, and those that it sends back."""
-    model = sub_model(settings, draw_mask(plan, settings, torch.Generator()))
-    shapes = {name: tensor.shape for name, tensor in (trainable(model) | running_statistics(model)).items()}
+    shapes = shapes_of(_travelling(settings), draw_mask(plan, settings, torch.Generator()))
     sent = {name: shape for name, shape in shapes.items() if is_trained(name, trained)}
     return transfer_bytes(shapes, bits), transfer_bytes(sent, bits)
+
+
+@cache
+def _travelling(settings: TransducerSettings) -> dict[str, Tensor]:
+    """Returns by name, without their values, all tensors of a whole model that its clients receive."""
+    with skeleton():
+        model = Transducer(settings)
+    return trainable(model) | running_statistics(model)
 
 
 def dropped_units(plan: DropoutPlan, settings: TransducerSettings) -> list[int]:
@@ -96,7 +104,12 @@ def dropped_units(plan: DropoutPlan, settings: TransducerSettings) -> list[int]:
 
 def dropped_parameters(plan: DropoutPlan, settings: TransducerSettings) -> int:
     """Returns how many of the full model's parameters a client does without."""
-    return sum(len(FEED_FORWARD) * units * (2 * settings.encoder.dim + 1) for units in dropped_units(plan, settings))
+    return sum(dropped_units(plan, settings)) * _unit_parameters(settings)
+
+
+def _unit_parameters(settings: TransducerSettings) -> int:
+    """Returns the parameters of a hidden unit in each feed-forward module of a layer."""
+    return len(FEED_FORWARD) * (2 * settings.encoder.dim + 1)
 
 
 class _LayerFlops(NamedTuple):
@@ -193,20 +206,34 @@ def step_memory(
     Counted on a model without memory, from what torch would keep; an upper bound of what a client holds at a time, for
     what was kept is given up while the gradients come. Below the lowest layer that is `trained` nothing is kept.
     """
-    rates = tuple(plan.rate(layer) for layer in range(1, settings.encoder.layers + 1))
-    # Layers are alike: where all are trained, it makes no difference which of them drop.
-    return _step_memory(rates if trained else tuple(sorted(rates)), settings, frames, labels, trained)
+    count, units = count_parameters(settings), dropped_units(plan, settings)
+    weights = gradients = count.total - dropped_parameters(plan, settings)
+    if trained is None:
+        # Layers are alike, and keep as much for one unit as for another: short models tell of deep ones.
+        one, two = (_kept((0,) * layers, settings, frames, labels) for layers in (1, 2))
+        quarter = settings.encoder.dim
+        of_unit = (one - _kept((quarter,), settings, frames, labels)) // quarter
+        kept = one + (len(units) - 1) * (two - one) - sum(units) * of_unit
+    else:
+        kept = _kept(tuple(units), settings, frames, labels, trained)
+        gradients = sum(count.layer - units[layer - 1] * _unit_parameters(settings) for layer in trained)
+    return FLOAT_BYTES * (weights + gradients) + kept
 
 
 @cache
-def _step_memory(
-    rates: tuple[float, ...], settings: TransducerSettings, frames: int, labels: int, trained: tuple[int, ...] | None
+def _kept(
+    units: tuple[int, ...],
+    settings: TransducerSettings,
+    frames: int,
+    labels: int,
+    trained: tuple[int, ...] | None = None,
 ) -> int:
-    plan = DropoutPlan(name="by layer", rates=dict(enumerate(rates, 1)))
-    mask = draw_mask(plan, settings, torch.Generator())
+    """Returns the bytes that a model keeps for the backward pass: one with a layer for each number of dropped units."""
+    encoder = settings.encoder.model_copy(update={"layers": len(units)})
+    settings = settings.model_copy(update={"encoder": encoder})
+    rates = {layer: dropped / (4 * encoder.dim) for layer, dropped in enumerate(units, 1)}
+    mask = draw_mask(DropoutPlan(name="by layer", rates=rates), settings, torch.Generator())
     model = sub_model(settings, mask, trained=trained).train()
-    weights = count_parameters(settings).total - dropped_parameters(plan, settings)
-    gradients = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     own = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
     kept: dict[int, int] = {}
     storages: list[Tensor] = []  # alive, so that no address is used twice
@@ -223,4 +250,4 @@ def _step_memory(
         targets = torch.empty(1, labels, dtype=torch.long)
         encoded, times = model.encode(torch.empty(1, frames, MEL_BINS), lengths)
         transducer_loss(model.logits(encoded, targets), targets, times, lengths, BLANK)
-    return FLOAT_BYTES * (weights + gradients) + sum(kept.values())
+    return sum(kept.values())
