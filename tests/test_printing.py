@@ -18,8 +18,16 @@ def pdf(chromium: str, built_book: Path) -> PdfReader:
     return PdfReader(print_book(built_book))
 
 
+@pytest.fixture(scope="module")
+def texts(pdf: PdfReader) -> list[str]:
+    """What stands on each sheet, in one line."""
+    return [" ".join(page.extract_text().split()) for page in pdf.pages]
+
+
 @pytest.mark.book
-def test_the_bookmarks_are_the_pages_in_the_order_of_the_contents(built_book: Path, pdf: PdfReader) -> None:
+def test_the_bookmarks_are_the_pages_in_the_order_of_the_contents(
+    built_book: Path, pdf: PdfReader, texts: list[str]
+) -> None:
     titles = [entry.title for entry in pdf.outline]
     assert len(titles) == len(pages_in_order(built_book))
     assert titles[0] == "Which layers of a speech recogniser matter?"
@@ -28,13 +36,12 @@ def test_the_bookmarks_are_the_pages_in_the_order_of_the_contents(built_book: Pa
     assert places == sorted(set(places))
     assert places[0] == 2  # after the cover and the contents
     for title, place in zip(titles, places, strict=True):
-        assert title in " ".join(pdf.pages[place].extract_text().split())
+        assert title in texts[place]
 
 
 @pytest.mark.book
-def test_the_cover_the_contents_and_the_foot_of_every_sheet(pdf: PdfReader) -> None:
-    texts = (unicodedata.normalize("NFKC", page.extract_text()) for page in pdf.pages)  # ligatures apart
-    cover, contents, *sheets = (" ".join(text.split()) for text in texts)
+def test_the_cover_the_contents_and_the_foot_of_every_sheet(pdf: PdfReader, texts: list[str]) -> None:
+    cover, contents, *sheets = (unicodedata.normalize("NFKC", text) for text in texts)  # ligatures apart
     assert "Layers of a speech recogniser" in cover
     assert "profile smoke" in cover
     assert "Findings" in contents
@@ -52,8 +59,8 @@ def test_the_cover_the_contents_and_the_foot_of_every_sheet(pdf: PdfReader) -> N
 
 
 @pytest.mark.book
-def test_what_only_a_screen_can_use_is_not_printed(pdf: PdfReader) -> None:
-    text = " ".join(" ".join(page.extract_text().split()) for page in pdf.pages)
+def test_what_only_a_screen_can_use_is_not_printed(texts: list[str]) -> None:
+    text = " ".join(texts)
     assert "python -m paper_lib chapter" in text
     assert "Show code cell source" not in text
 
