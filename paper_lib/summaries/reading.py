@@ -20,7 +20,6 @@ from paper_lib.studies.beyond import SIZE, profile_beyond
 from paper_lib.studies.federated import federated_dropout
 from paper_lib.studies.measurements import NotMeasuredError, not_measured
 from paper_lib.summaries import cheaper_ranks as of_ranks
-from paper_lib.summaries import comparable_plans as of_accounts
 from paper_lib.summaries import federated_dropout as of_plans
 from paper_lib.summaries import group_norm as of_norms
 from paper_lib.summaries import human_speech as of_people
@@ -28,7 +27,6 @@ from paper_lib.summaries import layer_sets as of_sets
 from paper_lib.summaries import model_size as of_sizes
 from paper_lib.summaries import signatures as of_signatures
 from paper_lib.summaries import stability as of_runs
-from paper_lib.summaries import uses as of_uses
 from paper_lib.summaries.summary import Summary
 
 PUBLISHED = "laptop"
@@ -115,6 +113,9 @@ def _federated_dropout(profile: Profile, given: Given) -> Summary:
 
 
 def _comparable_plans(profile: Profile, given: Given) -> Summary:
+    # Takes torch, as the other that counts what clients save; pages that read records alone do without.
+    from paper_lib.summaries import comparable_plans as of_accounts
+
     records = _records("federated_dropout", profile, given)
     held_out = (records.held_out,)
     return of_accounts.summarise(
@@ -168,6 +169,8 @@ def _layer_sets(profile: Profile, given: Given) -> Summary:
 
 
 def _uses(profile: Profile, given: Given) -> Summary:
+    from paper_lib.summaries import uses as of_uses
+
     records = _records("uses", profile, {})
     sent, whole = of_uses.bytes_sent(records, profile.adaptation.model)
     return of_uses.summarise(heard_by_use(records), records.quantised, sent, whole)
