@@ -86,6 +86,18 @@ def test_records_are_of_one_model_and_its_sets_chosen_on_other_speech(profile: P
     assert len(plan.summary()) == 2
 
 
+def test_a_profile_says_which_trainings_are_asked(profile: Profile) -> None:
+    second = profile.model_copy(update={"set_seeds": (1,)})
+    plan = layer_sets(second)
+    plan.measure(workers=1)
+    assert [records.seed for records in plan.records()] == [1]
+    assert {seed_of(measurement) for measurement in plan.measurements} == {1}
+    # Of the first that is asked nothing is stored, of the second all.
+    elsewhere = second.model_copy(update={"set_seeds": (2, 1), "seeds": {"S": 3}})
+    with pytest.raises(NotMeasuredError):
+        layer_sets(elsewhere).records()
+
+
 def test_a_profile_without_seeds_for_it_asks_nothing() -> None:
     for name in ("quick", "human"):
         plan = layer_sets(profile_of(name))  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from paper_lib.settings import (
     ClientDomain,
     CorpusSettings,
     FederatedSettings,
+    NonNegative,
     Positive,
     ResetSettings,
     ServerOptimizerSettings,
@@ -134,6 +135,10 @@ class Profile(Settings):
         description="trainings of size S, and of the clients' first model, of which the chapters beyond the paper ask "
         "more, from seeds 0, 1, ...; none: those chapters show the published records of laptop",
     )
+    set_seeds: tuple[NonNegative, ...] | None = Field(
+        default=None,
+        description="trainings of size S whose layers are reset in sets, by their seeds; none: as beyond_seeds says",
+    )
     adaptation: AdaptationProfile
 
     @model_validator(mode="after")
@@ -143,6 +148,9 @@ class Profile(Settings):
                 raise ValueError(f"{field}.{missing[0]} is missing; there must be {', '.join(SIZES)}")
         if not self.seeds:
             raise ValueError(f"seeds names no size; it must have one or more of {', '.join(SIZES)}")
+        trained = range(self.seeds.get("S", 0))
+        if self.set_seeds is not None and (not self.set_seeds or not {*self.set_seeds} <= {*trained}):
+            raise ValueError(f"set_seeds is {list(self.set_seeds)}; it names trainings of size S: {list(trained)}")
         return self
 
     def model_name(self, size: Size) -> str:

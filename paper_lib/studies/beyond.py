@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paper_lib.profiles import Profile, profile_of
@@ -22,7 +23,7 @@ class BeyondPlan(StudyPlan):
     """What a chapter beyond the paper wants to know; of a profile whose beyond_seeds is none it is nothing."""
 
     @property
-    def seeds(self) -> range:
+    def seeds(self) -> Sequence[int]:
         """Of the trainings that are asked."""
         return range(self.profile.beyond_seeds or 0)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
 
 from paper_lib.inference import rate
 from paper_lib.layers.orders import RANDOM_ORDERS, SearchedModel, sets_to_judge
@@ -18,7 +18,6 @@ from paper_lib.studies.measurements import (
     Measurement,
     ResetStudy,
     SetStudy,
-    first_stored,
     not_measured,
     record_of,
     store_of,
@@ -49,6 +48,11 @@ class LayerSetsPlan(BeyondPlan):
     """What the chapter wants to know; the sets that a search comes to can be named once it is stored."""
 
     @property
+    def seeds(self) -> Sequence[int]:
+        """Of the trainings whose layers are reset in sets."""
+        return self.profile.set_seeds or super().seeds
+
+    @property
     def by_model(self) -> list[tuple[str, Measurement]]:
         """What can be named now, by seed: a training, its resets, its pairs, the search, and what this has chosen."""
         name = self.profile.model_name(SIZE)
@@ -68,8 +72,8 @@ class LayerSetsPlan(BeyondPlan):
         all is there. Raises NotMeasuredError where there is none.
         """
         store = self.filled_store(workers)
-        searched = {seed: self._of_seed(seed) for seed in self.seeds if self._judged(seed)}
-        whole = first_stored(searched, store)
+        searched = {seed: self._of_seed(seed) for seed in self.seeds}
+        whole = list(takewhile(lambda seed: all(stored(one, store) for one in searched[seed]), searched))
         if not whole:
             raise not_measured(self.profile)
         return [LayerSetRecords(seed, *(record_of(m, store) for m in searched[seed])) for seed in whole]
@@ -128,5 +132,5 @@ class LayerSetsPlan(BeyondPlan):
 
 
 def layer_sets(profile: Profile) -> LayerSetsPlan:
-    """Resets sets of layers of size S, from each of the profile's first beyond_seeds."""
+    """Resets sets of layers of size S, from each of the profile's set_seeds or, where it has none, beyond_seeds."""
     return LayerSetsPlan(profile)
