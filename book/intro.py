@@ -28,12 +28,19 @@ from paper_lib.figures.claims import verdict_strip
 from paper_lib.figures.markup import paragraph
 from paper_lib.layers.ranking import intact_wer, layer_effects, reinitialised
 from paper_lib.profiles import profile_of
-from paper_lib.studies import model_size
+from paper_lib.studies import layer_sets, model_size
+from paper_lib.studies.measurements import NotMeasuredError
 
 published = profile_of("laptop")
 measured = sweeps_by(model_size(published).records(), "size")
+try:
+    searched = [record.searched for record in layer_sets(published).records()]
+except NotMeasuredError:
+    searched = []
 paragraph(
-    *headline({size: reinitialised(of_size) for size, of_size in measured.items()}),
+    *headline(
+        {size: reinitialised(of_size) for size, of_size in measured.items()}, searched
+    ),
     name="in-short",
 )
 

@@ -259,7 +259,8 @@ show(
     "points; the scale is logarithmic beyond. Intervals over speakers hold together for all sizes. Sets end where "
     "those of the search leave most words wrong. Ambient together are up to "
     f"{each(models, lambda model: largest_ambient(model, GREEDY))} layers by the search, "
-    f"{each(models, lambda model: largest_ambient(model, SINGLE))} by single ranks (seeds {seeds}).",
+    f"{each(models, lambda model: largest_ambient(model, SINGLE))} by single ranks "
+    f"(seed{'s' if len(models) > 1 else ''} {seeds}).",
     alt="For each training three curves that rise with the number of layers that are reset together.",
     name="nested-sets",
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 import pytest
 from made_up import EACH, SPEAKERS, WORDS, misheard, spoken, sweep, sweeps
+from made_up_sets import additive, searched
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -224,3 +226,11 @@ def test_the_headline_counts_ambient_layers_and_names_the_one_that_costs_most() 
     assert others == "So can none of 2 in ConformerL."
     assert worst.startswith("In ConformerS layer 3 costs most: +")
     assert len(headline({"L": large})) == 2
+    # Four layers that are ambient one by one; every two of them do 1.2 points more than their sum.
+    model = searched(additive((0.1, 0, 0, 0, 0, 0.2), interaction=0.012), 6)
+    *before, together = headline({"S": small}, [model])
+    assert before == headline({"S": small})
+    assert re.fullmatch(
+        r"All .* ConformerS, 4 layers .* together they cost \+\S+ \[\S+, \S+\] points; up to [1-3] can .*", together
+    )
+    assert len(headline({"S": small}, [searched(additive((0.2,) * 6), 6)])) == 2  # none is ambient

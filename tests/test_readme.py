@@ -10,13 +10,15 @@ from tiny_book import CHECKOUT
 
 from paper_lib.claims import points
 from paper_lib.claims.findings import adapted_by_plan, findings, sweeps_by
+from paper_lib.claims.layer_sets import ambient_together, mean_interaction
 from paper_lib.figures.tables import percent
 from paper_lib.inference import rate
+from paper_lib.layers.orders import GREEDY, SINGLE, largest_ambient
 from paper_lib.layers.ranking import ambient_by_margin, intact_wer, reinitialised
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS
 from paper_lib.profiles import profile_of
-from paper_lib.studies import federated_dropout, model_size
+from paper_lib.studies import federated_dropout, layer_sets, model_size
 
 COUNTS = {1: "one training", 2: "two trainings", 3: "three trainings", 4: "four trainings", 5: "five trainings"}
 
@@ -71,6 +73,17 @@ def test_the_harm_of_single_layers(readme: str, sizes: dict[str, Sweeps]) -> Non
     assert f"ambient in L ({points(first['L'].change).removesuffix(' points')})" in readme
     assert f"in S ({', '.join(f'{100 * harm:+.1f}' for harm in sizes['S'].harm()[:, 0])})" in readme
     assert (first["M"].classification, first["L"].classification) == ("critical", "ambient")
+
+
+def test_sets_of_layers(readme: str) -> None:
+    (model,) = (record.searched for record in layer_sets(profile_of("laptop")).records())
+    together, beyond = ambient_together(model), mean_interaction(model)
+    assert together
+    assert beyond
+    alone, by_search, by_rank = len(model.ambient), *(largest_ambient(model, order) for order in (GREEDY, SINGLE))
+    assert (alone, by_search, by_rank) == (10, 4, 4)
+    assert f"they add {percent(together.estimate()).replace(' [', ' points [', 1)}." in readme
+    assert f"Two ambient layers add {percent(beyond.estimate()).replace(' [', ' points [', 1)} beyond" in readme
 
 
 def test_what_is_said_of_claims(readme: str) -> None:
