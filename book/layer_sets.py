@@ -279,9 +279,9 @@ table(
         for model in models
         for order in (GREEDY, SINGLE)
     ],
-    ["Seed", "Order", "Layers", *(f"{100 * margin:g} points" for margin in MARGINS)],
-    "The largest set that is ambient together on test speech, in layers, by the margin below which a WER change "
-    "counts as no harm. A set of so many layers is the first so many of the order.",
+    ["Seed", "Order", "Layers", *(f"{100 * margin:g}" for margin in MARGINS)],
+    "The largest set that is ambient together on test speech, in layers, by the margin in points below which a WER "
+    "change counts as no harm (the last columns). A set of so many layers is the first so many of the order.",
     row_headers=2,
 )
 
