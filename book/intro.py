@@ -34,9 +34,9 @@ from paper_lib.studies.measurements import NotMeasuredError
 published = profile_of("laptop")
 measured = sweeps_by(model_size(published).records(), "size")
 try:
-    searched = [record.searched for record in layer_sets(published).records()]
+    searched = layer_sets(published).records()[0].searched
 except NotMeasuredError:
-    searched = []
+    searched = None
 paragraph(
     *headline(
         {size: reinitialised(of_size) for size, of_size in measured.items()}, searched

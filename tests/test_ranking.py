@@ -228,9 +228,9 @@ def test_the_headline_counts_ambient_layers_and_names_the_one_that_costs_most() 
     assert len(headline({"L": large})) == 2
     # Four layers that are ambient one by one; every two of them do 1.2 points more than their sum.
     model = searched(additive((0.1, 0, 0, 0, 0, 0.2), interaction=0.012), 6)
-    *before, together = headline({"S": small}, [model])
+    *before, together = headline({"S": small}, model)
     assert before == headline({"S": small})
     assert re.fullmatch(
         r"All .* ConformerS, 4 layers .* together they cost \+\S+ \[\S+, \S+\] points; up to [1-3] can .*", together
     )
-    assert len(headline({"S": small}, [searched(additive((0.2,) * 6), 6)])) == 2  # none is ambient
+    assert len(headline({"S": small}, searched(additive((0.2,) * 6), 6))) == 2  # none is ambient

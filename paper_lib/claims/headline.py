@@ -10,11 +10,11 @@ from paper_lib.layers.orders import GREEDY, SearchedModel, largest_ambient
 from paper_lib.layers.ranking import MARGIN, LayerEffect
 
 
-def headline(effects: Mapping[str, Sequence[LayerEffect]], searched: Sequence[SearchedModel] = ()) -> list[str]:
+def headline(effects: Mapping[str, Sequence[LayerEffect]], searched: SearchedModel | None = None) -> list[str]:
     """Says of each size how many of its layers can be put back to their untrained weights, and which one costs most.
 
-    `effects` are those of re-initialisation, by the size of the model. Of the first of the `searched` models, trainings
-    of the first size whose layers were reset in sets, it says what becomes of that when they are put back together.
+    `effects` are those of re-initialisation, by the size of the model. Of `searched`, a training of the first size of which
+    sets of layers were reset, it says what becomes of that when they are put back together.
     """
     (first, of_first), *others = effects.items()
     worst = max(of_first, key=lambda effect: effect.change.value)
@@ -27,13 +27,12 @@ def headline(effects: Mapping[str, Sequence[LayerEffect]], searched: Sequence[Se
         told = [f"{_ambient(of_size)} of {len(of_size)} in Conformer{size}" for size, of_size in others]
         sentences.append(f"So can {' and '.join(told)}.")
     sentences.append(f"In Conformer{first} layer {worst.layer} costs most: {points(worst.change)}.")
-    for model in searched[:1]:
-        if together := ambient_together(model):
-            sentences.append(
-                f"All at once is another matter: of one Conformer{first}, {len(model.ambient)} layers can be put back "
-                f"one by one, and together they cost {points(together.estimate())}; up to "
-                f"{largest_ambient(model, GREEDY)} can be put back together."
-            )
+    if searched and (together := ambient_together(searched)):
+        sentences.append(
+            f"All at once is another matter: of one Conformer{first}, {len(searched.ambient)} layers can be put back "
+            f"one by one, and together they cost {points(together.estimate())}; up to "
+            f"{largest_ambient(searched, GREEDY)} can be put back together."
+        )
     return sentences
 
 
