@@ -13,8 +13,8 @@ from paper_lib.layers.ranking import MARGIN, LayerEffect
 def headline(effects: Mapping[str, Sequence[LayerEffect]], searched: SearchedModel | None = None) -> list[str]:
     """Says of each size how many of its layers can be put back to their untrained weights, and which one costs most.
 
-    `effects` are those of re-initialisation, by the size of the model. Of `searched`, a training of the first size of which
-    sets of layers were reset, it says what becomes of that when they are put back together.
+    `effects` are those of re-initialisation, by the size of the model. Of `searched`, a training of the first size
+    of which sets of layers were reset, it says what becomes of that when they are put back together.
     """
     (first, of_first), *others = effects.items()
     worst = max(of_first, key=lambda effect: effect.change.value)
