@@ -37,19 +37,23 @@ class Outcome:
 def verify(profile: Profile, sample: int, seed: int | None = None) -> Iterator[Outcome]:
     """Recomputes `sample` records of `profile`, and yields how each compares; killed and started again it goes on.
 
-    The cheapest come first, each with the trainings that it needs; with a `seed`, records are drawn by it, all alike
-    likely. On the kind of machine that made it a record must be the same to the bit; on another it must be within the
-    tolerances of `differences`.
+    Those that this kind of machine made come first, and of them the cheapest, each with the trainings that it needs;
+    with a `seed`, records are drawn by it, all alike likely. On the kind of machine that made it a record must be the
+    same to the bit; on another it must be within the tolerances of `differences`.
     """
     there = [one for one in Inventory(profile).wanted() if one.record]
-    chosen = _cheapest(there, sample) if seed is None else random.Random(seed).sample(there, min(sample, len(there)))
+    chosen = _first(there, sample) if seed is None else random.Random(seed).sample(there, min(sample, len(there)))
     with _empty_cache() as directory:
         for wanted in chosen:
             yield _recomputed(wanted, Store(directory / "records"))
 
 
-def _cheapest(there: Sequence[Wanted], sample: int) -> list[Wanted]:
-    """Returns `sample` records, each time the one that costs least once those before it, and their models, are made."""
+def _first(there: Sequence[Wanted], sample: int) -> list[Wanted]:
+    """Returns `sample` records, of this kind of machine if there are so many, since of them every bit can be compared.
+
+    Of those it is each time the one that costs least once those before it, and their models, are made.
+    """
+    of_other_kind = {one.measurement.digest(): bool(one.record and _of_other_kind(one.record)) for one in there}
     left, chosen, trained = list(there), list[Wanted](), set[str]()
     seconds = {
         one.measurement.digest(): float(one.record.result["seconds"])
@@ -65,7 +69,7 @@ def _cheapest(there: Sequence[Wanted], sample: int) -> list[Wanted]:
         return needed + float(own)
 
     while left and len(chosen) < sample:
-        one = min(left, key=cost)
+        one = min(left, key=lambda one: (of_other_kind[one.measurement.digest()], cost(one)))
         left.remove(one)
         chosen.append(one)
         trained.update(_chain(run_of(one.measurement)))
