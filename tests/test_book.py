@@ -38,7 +38,7 @@ def test_every_cell_of_a_chapter_ran(built_book: Path, chapter: str) -> None:
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_page_warns_of_its_numbers_and_tells_what_produced_it(built_book: Path, chapter: str) -> None:
     page = (built_book / "_build" / "html" / "book" / f"{chapter}.html").read_text()
-    assert "The numbers on this page mean nothing" in page
+    assert "Numbers of profile smoke mean nothing" in page
     assert '<dl class="provenance">' in page
 
 

@@ -73,7 +73,7 @@ def sources(notebook: Path) -> list[str]:
 def test_the_header_stands_right_under_the_title(book: Book) -> None:
     title, warning, header, text, *_ = sources(book.computed)
     assert title == "# All about intro"
-    assert "The numbers on this page mean nothing" in warning
+    assert "Numbers of profile smoke mean nothing" in warning
     assert header.startswith(
         '<details class="made">\n<summary>Profile <strong>smoke</strong> · 1 min to read · 2 results · '
     )

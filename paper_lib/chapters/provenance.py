@@ -23,9 +23,9 @@ from paper_lib.profiles import BUILT_IN
 
 SMOKE_WARNING = """\
 <div class="admonition warning">
-<p class="admonition-title">The numbers on this page mean nothing</p>
-<p>Profile <code>smoke</code> runs every line of the chapter on a handful of utterances, to test the book.
-<code>make book PROFILE=quick</code> computes real ones.</p>
+<p class="admonition-title">Numbers of profile smoke mean nothing</p>
+<p>It runs every line of the chapter on a handful of utterances, to test the book. <code>make book PROFILE=quick</code>
+computes real ones. A number is real where the page says that it is of another profile.</p>
 </div>"""
 
 # In the cell by which a chapter begins; see `paper_lib.chapters.begin`.
