@@ -23,20 +23,20 @@ chapter = begin("intro", globals())
 
 # %% tags=["remove-input"]
 from paper_lib.claims.findings import findings, sweeps_by
-from paper_lib.claims.headline import headline
 from paper_lib.figures.claims import verdict_strip
 from paper_lib.figures.markup import paragraph
 from paper_lib.layers.ranking import intact_wer, layer_effects, reinitialised
 from paper_lib.profiles import profile_of
 from paper_lib.studies import layer_sets, model_size
 from paper_lib.studies.measurements import NotMeasuredError
+from paper_lib.summaries.headline import headline
 
 published = profile_of("laptop")
 measured = sweeps_by(model_size(published).records(), "size")
 try:
-    searched = layer_sets(published).records()[0].searched
+    searched = [record.searched for record in layer_sets(published).records()]
 except NotMeasuredError:
-    searched = None
+    searched = []
 paragraph(
     *headline(
         {size: reinitialised(of_size) for size, of_size in measured.items()}, searched

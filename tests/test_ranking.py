@@ -13,7 +13,6 @@ from made_up_sets import additive, searched
 from numpy.typing import NDArray
 from scipy import stats
 
-from paper_lib.claims.headline import headline
 from paper_lib.inference import CONFIDENCE, Estimate, rate
 from paper_lib.layers.ranking import (
     MARGIN,
@@ -25,6 +24,7 @@ from paper_lib.layers.ranking import (
 )
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS, MODULES
+from paper_lib.summaries.headline import headline
 
 Ints = NDArray[np.int64]
 UTTERANCES = SPEAKERS * EACH
@@ -228,9 +228,15 @@ def test_the_headline_counts_ambient_layers_and_names_the_one_that_costs_most() 
     assert len(headline({"L": large})) == 2
     # Four layers that are ambient one by one; every two of them do 1.2 points more than their sum.
     model = searched(additive((0.1, 0, 0, 0, 0, 0.2), interaction=0.012), 6)
-    *before, together = headline({"S": small}, model)
+    *before, together = headline({"S": small}, [model])
     assert before == headline({"S": small})
     assert re.fullmatch(
         r"All .* ConformerS, 4 layers .* together they cost \+\S+ \[\S+, \S+\] points; up to [1-3] can .*", together
     )
-    assert len(headline({"S": small}, searched(additive((0.2,) * 6), 6))) == 2  # none is ambient
+    none_is_ambient = searched(additive((0.2,) * 6), 6)
+    assert len(headline({"S": small}, [none_is_ambient])) == 2
+    *_, of_each = headline({"S": small}, [model, none_is_ambient, model])
+    assert re.fullmatch(
+        r"All .* 2 trainings of ConformerS, 4 and 4 layers .* cost \+\S+ .* points and \+\S+ .* points; up to .*",
+        of_each,
+    )
