@@ -64,9 +64,10 @@ paragraph(
 # %% [markdown]
 # ## What is measured
 #
-# The trained models are of those of size S of {doc}`model_size`; which seeds a profile takes was settled before any set
-# was reset. Sets of their layers are {term}`re-initialised <re-initialisation>` together: every layer of a set gets its
-# weights of step 0, all others stay as trained.
+# The trained models are of those of size S of {doc}`model_size`. A profile names their seeds, and did so before any set
+# was reset; shown are those of which all is measured. Sets of their layers are
+# {term}`re-initialised <re-initialisation>` together: every layer of a set gets its weights of step 0, all others stay
+# as trained.
 #
 # What is chosen is chosen on *dev* speech, and what is told of it is measured on *test* speech, by other speakers. That
 # matters: whoever takes the best of many sets takes one whose errors chance made few. Which layers are

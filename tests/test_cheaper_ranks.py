@@ -447,7 +447,7 @@ def published(tmp_path: Directory, monkeypatch: pytest.MonkeyPatch) -> Profile:
     monkeypatch.setenv("PAPER_LIB_CACHE", str(tmp_path))
     monkeypatch.setattr(studies_measurements, "PUBLISHED", ("smoke",))
     monkeypatch.setattr(studies_measurements, "published_records", lambda name: tmp_path / "records" / name)
-    return profile_of("smoke").model_copy(update={"beyond_seeds": 2})
+    return profile_of("smoke").model_copy(update={"beyond_seeds": (0, 1)})
 
 
 def test_published_seeds_are_shown_as_they_come(published: Profile) -> None:

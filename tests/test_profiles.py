@@ -182,7 +182,14 @@ def test_a_path_starts_where_the_caller_is(tmp_path: Path, monkeypatch: pytest.M
         ('base = "quick"\nname = "x"', "there is no field name; a profile takes base, pretrained, corpus"),
         ('base = "quick"\nseedz = 3', "there is no field seedz (did you mean 'seeds'?)"),
         ('base = "quick"\nseeds.X = 3', "seeds names 'X'; it must be 'S', 'M' or 'L'"),
-        ('base = "laptop"\nset_seeds = [3, 5]', "set_seeds is [3, 5]; it names trainings of size S: [0, 1, 2, 3, 4]"),
+        (
+            'base = "laptop"\nbeyond_seeds = [3, 5]',
+            "beyond_seeds is [3, 5]; it names trainings of size S, each once: [0, 1",
+        ),
+        (
+            'base = "laptop"\nbeyond_seeds = [3, 3]',
+            "beyond_seeds is [3, 3]; it names trainings of size S, each once: [0, 1",
+        ),
         ('base = "quick"\nseeds.S = 0', "seeds.S is 0; it must be greater than 0"),
         ('base = "quick"\ntraining.steps = "5"', "training.S.steps is '5'; it must be a valid integer"),
         ('base = "quick"\ntraining.M.steps = true', "training.M.steps is True; it must be a valid integer"),

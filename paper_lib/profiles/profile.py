@@ -130,14 +130,10 @@ class Profile(Settings):
         description="trainings per model of which single modules are reset, layers rewound to snapshots, and other "
         "voices are heard"
     )
-    beyond_seeds: Positive | None = Field(
+    beyond_seeds: tuple[NonNegative, ...] | None = Field(
         default=None,
         description="trainings of size S, and of the clients' first model, of which the chapters beyond the paper ask "
-        "more, from seeds 0, 1, ...; none: those chapters show the published records of laptop",
-    )
-    set_seeds: tuple[NonNegative, ...] | None = Field(
-        default=None,
-        description="trainings of size S whose layers are reset in sets, by their seeds; none: as beyond_seeds says",
+        "more, by their seeds; none: those chapters show the published records of laptop",
     )
     adaptation: AdaptationProfile
 
@@ -149,8 +145,9 @@ class Profile(Settings):
         if not self.seeds:
             raise ValueError(f"seeds names no size; it must have one or more of {', '.join(SIZES)}")
         trained = range(self.seeds.get("S", 0))
-        if self.set_seeds is not None and (not self.set_seeds or not {*self.set_seeds} <= {*trained}):
-            raise ValueError(f"set_seeds is {list(self.set_seeds)}; it names trainings of size S: {list(trained)}")
+        asked = self.beyond_seeds
+        if asked is not None and (not asked or len({*asked}) < len(asked) or not {*asked} <= {*trained}):
+            raise ValueError(f"beyond_seeds is {list(asked)}; it names trainings of size S, each once: {list(trained)}")
         return self
 
     def model_name(self, size: Size) -> str:

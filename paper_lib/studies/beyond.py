@@ -25,7 +25,7 @@ class BeyondPlan(StudyPlan):
     @property
     def seeds(self) -> Sequence[int]:
         """Of the trainings that are asked."""
-        return range(self.profile.beyond_seeds or 0)
+        return self.profile.beyond_seeds or ()
 
     def filled_store(self, workers: int | None) -> Store:
         """Returns the store, with all that the chapter wants; of a published profile as it is.

@@ -6,7 +6,7 @@ anew: what a server sees of its clients' updates stands in the adaptations witho
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -25,6 +25,7 @@ from paper_lib.studies.measurements import (
     record_of,
     store_of,
     stored,
+    stored_seeds,
 )
 
 
@@ -90,14 +91,13 @@ class CheaperRanksPlan(BeyondPlan):
         """
         store = self.filled_store(workers)
 
-        def whole(by_seed: Iterable[list[Measurement]]) -> list[list[Record]]:
-            there = (wanted for wanted in by_seed if all(stored(one, store) for one in wanted))
-            return [[record_of(one, store) for one in wanted] for wanted in there]
+        def whole(by_seed: Mapping[int, Sequence[Measurement]]) -> list[list[Record]]:
+            return [[record_of(one, store) for one in by_seed[seed]] for seed in stored_seeds(by_seed, store)]
 
-        models = whole(map(self._of_model, self.seeds))
+        models = whole({seed: self._of_model(seed) for seed in self.seeds})
         if not models:
             raise not_measured(self.profile)
-        clients = whole(map(self._of_client, self._client_seeds))
+        clients = whole({seed: self._of_client(seed) for seed in self._client_seeds})
         return CheaperRanksRecords(
             tuple(LayerRecords(*of_seed) for of_seed in models), tuple(ClientRecords(*of_seed) for of_seed in clients)
         )

@@ -19,12 +19,12 @@ from paper_lib.studies.measurements import (
     Measurement,
     ResetStudy,
     StudyPlan,
-    first_stored,
     is_published,
     not_measured,
     record_of,
     store_of,
     stored,
+    stored_seeds,
 )
 
 # What the paper does not tell, and on which the answer may hang, is varied with these plans: the rates dropped in the
@@ -118,18 +118,18 @@ class AdaptationPlan(StudyPlan):
     def records(self, workers: int | None = None) -> AdaptationRecords:
         """Returns all records, measured now where they are not stored, `workers` at a time.
 
-        Of a profile whose records are published, nothing is measured here: it returns those of the first seeds of which
-        all plans are there. Raises NotMeasuredError where there is none.
+        Of a profile whose records are published, nothing is measured here: it returns those of the seeds of which all
+        plans are there. Raises NotMeasuredError where there is none.
         """
         store = store_of(self.profile)
         if not is_published(self.profile):
             self.measure(workers)
         rankings = self.rankings()
-        whole = first_stored({seed: self._compared(seed, ranking) for seed, ranking in rankings.items()}, store)
-        few = first_stored({seed: self._varied(seed, rankings[seed]) for seed in whole if seed in self._few}, store)
+        whole = stored_seeds({seed: self._compared(seed, ranking) for seed, ranking in rankings.items()}, store)
+        few = stored_seeds({seed: self._varied(seed, rankings[seed]) for seed in whole if seed in self._few}, store)
         if not whole:
             raise not_measured(self.profile)
-        resets = self._resets[: len(whole)]
+        resets = [self._resets[number] for number in sorted({seed % self._settings.trainings for seed in whole})]
         by_seed = [rankings[seed] for seed in whole]
         return AdaptationRecords(
             held_out=self._settings.held_out,

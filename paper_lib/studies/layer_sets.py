@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, takewhile
+from itertools import chain
 
 from paper_lib.inference import rate
 from paper_lib.layers.orders import RANDOM_ORDERS, SearchedModel, sets_to_judge
@@ -22,6 +22,7 @@ from paper_lib.studies.measurements import (
     record_of,
     store_of,
     stored,
+    stored_seeds,
 )
 
 
@@ -48,11 +49,6 @@ class LayerSetsPlan(BeyondPlan):
     """What the chapter wants to know; the sets that a search comes to can be named once it is stored."""
 
     @property
-    def seeds(self) -> Sequence[int]:
-        """Of the trainings whose layers are reset in sets."""
-        return self.profile.set_seeds or super().seeds
-
-    @property
     def by_model(self) -> list[tuple[str, Measurement]]:
         """What can be named now, by seed: a training, its resets, its pairs, the search, and what this has chosen."""
         name = self.profile.model_name(SIZE)
@@ -68,13 +64,12 @@ class LayerSetsPlan(BeyondPlan):
     def records(self, workers: int | None = None) -> list[LayerSetRecords]:
         """Returns the records of every training, measured now where they are not stored, `workers` models at a time.
 
-        Of a profile whose records are published, nothing is measured here: it returns those of the first seeds of which
-        all is there. Raises NotMeasuredError where there is none.
+        Of a profile whose records are published, nothing is measured here: it returns those of the seeds of which all
+        is there. Raises NotMeasuredError where there is none.
         """
         store = self.filled_store(workers)
         searched = {seed: self._of_seed(seed) for seed in self.seeds}
-        whole = list(takewhile(lambda seed: all(stored(one, store) for one in searched[seed]), searched))
-        if not whole:
+        if not (whole := stored_seeds(searched, store)):
             raise not_measured(self.profile)
         return [LayerSetRecords(seed, *(record_of(m, store) for m in searched[seed])) for seed in whole]
 
@@ -132,5 +127,5 @@ class LayerSetsPlan(BeyondPlan):
 
 
 def layer_sets(profile: Profile) -> LayerSetsPlan:
-    """Resets sets of layers of size S, from each of the profile's set_seeds or, where it has none, beyond_seeds."""
+    """Resets sets of layers of size S, from each of the profile's beyond_seeds."""
     return LayerSetsPlan(profile)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -216,10 +215,9 @@ def stored(measurement: Measurement, store: Store) -> Record | None:
     return store.get(KINDS[type(measurement)], measurement, corpus_of(measurement).digest)
 
 
-def first_stored(by_seed: Mapping[int, Sequence[Measurement]], store: Store) -> list[int]:
-    """Returns the seeds 0, 1, ... up to the first of which something is not stored."""
-    there = (seed in by_seed and all(stored(one, store) for one in by_seed[seed]) for seed in count())
-    return [seed for seed, _ in enumerate(takewhile(bool, there))]
+def stored_seeds(by_seed: Mapping[int, Sequence[Measurement]], store: Store) -> list[int]:
+    """Returns the seeds of which all that is wanted is stored."""
+    return [seed for seed, wanted in by_seed.items() if all(stored(one, store) for one in wanted)]
 
 
 def record_of(measurement: Measurement, store: Store) -> Record:

@@ -19,11 +19,11 @@ from paper_lib.studies.measurements import (
     Measurement,
     NotMeasuredError,
     StudyPlan,
-    first_stored,
     is_published,
     not_measured,
     record_of,
     store_of,
+    stored_seeds,
 )
 
 
@@ -70,8 +70,8 @@ class FederatedNormsPlan(StudyPlan):
     def records(self, workers: int | None = None) -> FederatedNormsRecords:
         """Returns all records, measured now where they are not stored, `workers` at a time.
 
-        Of a profile whose records are published, nothing is measured here: it returns those of the first seeds of which
-        all is there. Raises NotMeasuredError where there is none.
+        Of a profile whose records are published, nothing is measured here: it returns those of the seeds of which all
+        is there. Raises NotMeasuredError where there is none.
         """
         if not self._seeds:
             raise NotMeasuredError(f"profile {self.profile.name} does not compare norms: its norm_seeds is none")
@@ -79,7 +79,7 @@ class FederatedNormsPlan(StudyPlan):
         if not is_published(self.profile):
             self.measure(workers)
         both = self._settings.values()
-        whole = first_stored({seed: [m for of in both for m in _of_seed(of, seed)] for seed in self._seeds}, store)
+        whole = stored_seeds({seed: [m for of in both for m in _of_seed(of, seed)] for seed in self._seeds}, store)
         if not whole:
             raise not_measured(self.profile)
         batch, group = (

@@ -27,13 +27,13 @@ from paper_lib.studies.measurements import (
     Measurement,
     QuantisedStudy,
     ResetStudy,
-    first_stored,
     not_measured,
     record_of,
     run_of,
     seed_of,
     store_of,
     stored,
+    stored_seeds,
 )
 from paper_lib.studies.use_records import (
     KINDS,
@@ -84,8 +84,8 @@ class UsesPlan(BeyondPlan):
     def records(self, workers: int | None = None) -> UsesRecords:
         """Returns all records, measured now where they are not stored, `workers` at a time.
 
-        Of a profile whose records are published, nothing is measured here: of every kind of choice it returns the first
-        seeds of which all is there. Raises NotMeasuredError where that is nothing.
+        Of a profile whose records are published, nothing is measured here: of every kind of choice it returns those
+        of the seeds of which all is there. Raises NotMeasuredError where that is nothing.
         """
         self.filled_store(workers)
         groups = {kind: group for kind in KINDS if (group := self._group(kind))}
@@ -195,7 +195,7 @@ class UsesPlan(BeyondPlan):
         }
 
     def _group(self, kind: Kind) -> UseGroup | None:
-        """Returns the records of a kind of choices from the first seeds of which all is stored, or nothing."""
+        """Returns the records of a kind of choices from the seeds of which all is stored, or nothing."""
         store, settings = store_of(self.profile), self._settings
         rankings = {seed: self._rankings(seed) for seed in self.seeds}
         names = {"bits": BITS, "trained": TRAINED, "dropout": DROPPED}[kind]
@@ -209,7 +209,7 @@ class UsesPlan(BeyondPlan):
             for seed, of in choices.items()
             if set(names) <= of.keys()
         }
-        if not (whole := first_stored(wanted, store)):
+        if not (whole := stored_seeds(wanted, store)):
             return None
 
         def use(name: str, drawn: Mapping[int, Sequence[Choice]]) -> Use:
@@ -227,7 +227,7 @@ class UsesPlan(BeyondPlan):
     def _quantised_records(self) -> QuantisedRecords | None:
         store = store_of(self.profile)
         rankings = {seed: of for seed in self.seeds if "S" in (of := self._rankings(seed))}
-        whole = first_stored({seed: [self._quantised(seed, of)] for seed, of in rankings.items()}, store)
+        whole = stored_seeds({seed: [self._quantised(seed, of)] for seed, of in rankings.items()}, store)
         if not whole:
             return None
         return QuantisedRecords(
