@@ -15,6 +15,7 @@ import click
 
 from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check_text, describe, named_profile
 from paper_lib.commands import Commands
+from paper_lib.manifest_commands import manifest
 from paper_lib.profiles import BUILT_IN, ProfileError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -265,7 +266,11 @@ def export(profile: str, directory: Path) -> None:
 @main.command()
 @profile_option("Whose records; by default all that are published.")
 @click.option("--sample", type=click.IntRange(min=1), default=1, show_default=True, help="Records of each profile.")
-@click.option("--seed", type=click.IntRange(min=0), help="Draw the records by it; by default the cheapest are taken.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    help="Draw the records by it; by default the cheapest that this kind of machine made.",
+)
 def verify(profile: str | None, sample: int, seed: int | None) -> None:
     """Compute published records anew, from nothing, and say whether they come out the same."""
     from paper_lib.profiles import PUBLISHED, profile_of
@@ -300,62 +305,7 @@ def download(corpus: str) -> None:
         librispeech.download(MINI_LIBRISPEECH if corpus == "librispeech_mini" else LibriSpeechSettings())
 
 
-@main.group(cls=Commands)
-def manifest() -> None:
-    """Your own recordings: write the manifest of a corpus, and check it."""
-
-
-def _converted(convert: Callable[[Path, Path], int], directory: Path, out: Path) -> None:
-    from paper_lib.corpus.manifests.converting import ConversionError
-
-    try:
-        click.echo(f"{convert(directory, out)} utterances in {out}; next: python -m paper_lib manifest check {out}")
-    except ConversionError as error:
-        raise click.ClickException(str(error)) from None
-
-
-directory_argument = click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
-out_argument = click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-
-
-@manifest.command()
-@directory_argument
-@out_argument
-def kaldi(directory: Path, out: Path) -> None:
-    """Write the manifest OUT of a Kaldi data directory: wav.scp, text, utt2spk, segments."""
-    from paper_lib.corpus.manifests.converting import from_kaldi
-
-    _converted(from_kaldi, directory, out)
-
-
-@manifest.command()
-@directory_argument
-@out_argument
-def folder(directory: Path, out: Path) -> None:
-    """Write the manifest OUT of sound files that have their transcripts beside them: x.wav, x.txt."""
-    from paper_lib.corpus.manifests.converting import from_folder
-
-    _converted(from_folder, directory, out)
-
-
-@manifest.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False))
-@click.option("--alphabet", help="Characters of the texts; by default English small letters, apostrophe and space.")
-def check(file: str, alphabet: str | None) -> None:
-    """List the faults of the manifest FILE, its hours, speakers and words, and what the normaliser would change."""
-    from pydantic import ValidationError
-
-    from paper_lib.corpus.manifests.report import report
-    from paper_lib.settings import RecordingsSettings
-
-    try:
-        settings = RecordingsSettings(manifest=file, alphabet=alphabet)
-    except ValidationError as error:
-        raise click.UsageError(error.errors()[0]["msg"]) from None
-    lines, usable = report(settings)
-    click.echo("\n".join(lines))
-    if not usable:
-        raise click.exceptions.Exit(1)
+main.add_command(manifest)
 
 
 def _typed(default: Any) -> str:
