@@ -131,10 +131,46 @@ def test_who_waits_for_a_lock_says_for_whom_and_takes_over_when_that_one_is_kill
         left.remove(inside)
 
 
+def test_nobody_is_told_of_a_wait_for_a_worker_of_ones_own(tmp_path: Path) -> None:
+    command = Command(WITH_WORKER, str(tmp_path), cwd=tmp_path, program="-c")
+    assert command.process.wait(60) == 0
+    assert "both were in" in command.output()
+    assert "waiting for" not in command.output()
+
+
 def is_in(waiter: Command, directory: Path) -> bool:
     told = [directory / name for name in ("two", "three", "four")]
     return str(waiter.process.pid) in [path.read_text() for path in told if path.exists()]
 
+
+# The worker waits for the command, then the command for the worker.
+WITH_WORKER = """
+import subprocess, sys, time
+from pathlib import Path
+from paper_lib.locks import locked
+directory = Path(sys.argv[1])
+WORKER = '''
+import sys, time
+from pathlib import Path
+from paper_lib.locks import locked
+directory = Path(sys.argv[1])
+(directory / "began").touch()
+with locked(directory / "lock", "the shard"):
+    (directory / "worker").touch()
+    time.sleep(1)
+'''
+def await_(name):
+    while not (directory / name).exists():
+        time.sleep(0.02)
+with locked(directory / "lock", "the shard"):
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(directory)])
+    await_("began")
+    time.sleep(1)
+await_("worker")
+with locked(directory / "lock", "the shard"):
+    print("both were in")
+worker.wait()
+"""
 
 HOLD = """
 import os, sys, time
