@@ -41,6 +41,7 @@ from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
 from paper_lib.studies.beyond import SIZE, profile_beyond
 from paper_lib.studies.cheaper_ranks import cheaper_ranks
+from paper_lib.summaries.words import listed
 
 own = profile_of(chapter.parameters.profile)
 shown = profile_beyond(own)
@@ -52,11 +53,13 @@ sweeps = Sweeps.of([one.reset.result for one in records.models])
 harm = sweeps.harm()
 of_models = quantities(trainings, paths, probes)
 rows = ranked(of_models, harm)
+seeds = [str(one.training.settings["seed"]) for one in records.models]
 paragraph(
     f"This page shows the published records of profile {shown.name}: profile {own.name} measures nothing beyond the "
-    f"paper. Models are of size {SIZE}."
+    "paper."
     if shown.name != own.name
-    else f"Models are of size {SIZE}, those of profile {own.name}."
+    else f"Models are those of profile {own.name}.",
+    f"They are of size {SIZE}, from the seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}.",
 )
 
 # %% [markdown]
