@@ -7,17 +7,20 @@ import re
 import pytest
 from tiny_book import CHECKOUT
 
-from paper_lib.claims import points
+from paper_lib.claims import p_text, points
 from paper_lib.claims.findings import adapted_by_plan, findings, sweeps_by
 from paper_lib.claims.layer_sets import ambient_together, mean_interaction
+from paper_lib.federated.comparison import Adapted
 from paper_lib.figures.tables import percent
 from paper_lib.inference import rate
+from paper_lib.layers.cheap_ranks import RESET, SIGNATURE, quantities, ranked
+from paper_lib.layers.criticality import Path
 from paper_lib.layers.orders import GREEDY, SINGLE, largest_ambient
 from paper_lib.layers.ranking import ambient_by_margin, intact_wer, reinitialised
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS
 from paper_lib.profiles import profile_of
-from paper_lib.studies import federated_dropout, layer_sets, model_size
+from paper_lib.studies import cheaper_ranks, federated_dropout, layer_sets, model_size, uses
 from paper_lib.summaries import summarised
 
 COUNTS = {1: "one training", 2: "two trainings", 3: "three trainings", 4: "four trainings", 5: "five trainings"}
@@ -31,6 +34,10 @@ def readme() -> str:
 @pytest.fixture(scope="module")
 def sizes() -> dict[str, Sweeps]:
     return sweeps_by(model_size(profile_of("laptop")).records(), "size")
+
+
+def wer_of(adapted: Adapted) -> str:
+    return percent(adapted.mean.estimate()).replace(" [", " % [", 1)
 
 
 def or_more(pair: tuple[int, int]) -> str:
@@ -84,6 +91,35 @@ def test_sets_of_layers(readme: str) -> None:
     assert (alone, by_search, by_rank) == (10, 4, 4)
     assert f"they add {percent(together.estimate()).replace(' [', ' points [', 1)}." in readme
     assert f"Two ambient layers add {percent(beyond.estimate()).replace(' [', ' points [', 1)} beyond" in readme
+
+
+def test_ranks_without_ablations(readme: str) -> None:
+    models = cheaper_ranks(profile_of("laptop")).records().models
+    trainings, probes = [model.training.result for model in models], [model.probe.result for model in models]
+    paths = [Path.read(model.path.result) for model in models]
+    harm = Sweeps.of([model.reset.result for model in models]).harm()
+    by_name = {one.quantity.name: one for one in ranked(quantities(trainings, paths, probes), harm)}
+    sign, reset, skip, depth = (by_name[name] for name in (SIGNATURE, RESET, "skip", "depth"))
+    assert skip.quantity.cost == reset.quantity.cost
+    assert skip.given_depth == max(one.given_depth for one in by_name.values())
+    for expected in (
+        f"*ranks without ablations* ({COUNTS[len(models)]} of S)",
+        f"at ρ {sign.rho:.2f}, the resets themselves, heard on other speech, at {reset.rho:.2f}, depth alone at "
+        f"{depth.rho:.2f}.",
+        f"ρ {sign.given_depth:.2f} is left of the signature ({p_text(sign.p_given_depth)})",
+        f"and {reset.given_depth:.2f} of the resets ({p_text(reset.p_given_depth)})",
+        f"tells the most of it: {skip.given_depth:.2f} ({p_text(skip.p_given_depth)})",
+    ):
+        assert expected in readme
+
+
+def test_bits_by_importance(readme: str) -> None:
+    quantised = uses(profile_of("laptop")).records().quantised
+    assert quantised
+    low_ambient, low_critical, flat = (wer_of(quantised.heard(name)) for name in ("amb-low", "crit-low", "uniform-4"))
+    assert f"*Bits by importance* ({COUNTS[len(quantised.quantised)]} of S)" in readme
+    assert f"the model mishears {low_ambient} ({100 * quantised.intact.mean.value:.1f} % in 32 bits)" in readme
+    assert f"at as many bytes, {low_critical}; with 4 bits everywhere {flat}." in readme
 
 
 def test_what_is_said_of_claims(readme: str) -> None:
