@@ -16,7 +16,7 @@
 # You will know which cheap reading of a layer comes closest to a reset, and how far it falls short.
 #
 # To rank layers by resetting each of them takes a trained model and many evaluations of it. The paper asks whether
-# ranks can be had without (*Numerical Signatures*), and leave it there. Which quick reading of a layer predicts the
+# ranks can be had without (*Numerical Signatures*), and leaves it there. Which quick reading of a layer predicts the
 # harm of its reset, and what does it cost?
 
 # %% tags=["parameters", "hide-input"]
@@ -78,7 +78,7 @@ paragraph(
 # | {term}`block influence` | 1 − cosine of what enters the layer and what leaves it {cite}`men2024shortgpt` |
 # | gradient norm | of the mean transducer loss, in the layer's parameters |
 # | {term}`Fisher information` | mean squared gradient of one utterance's loss, summed over the layer |
-# | reset, dev speech | the reset itself, heard on other utterances: about the most that a reading can reach |
+# | reset, dev speech | the reset itself, heard on other utterances: how far the harm repeats on other speakers |
 # | {term}`skip` | WER change without the layer |
 # | mean of the way | WER change at (1 − α) W(0) + α W(T), mean over ten α from 0 to 0.9 |
 # | {term}`criticality` | α² ‖W(T) − W(0)‖² for the least α within 2 points {cite}`chatterji2020intriguing` |
@@ -190,12 +190,13 @@ show(
 # initial norm.
 
 # %% tags=["hide-input"]
+from paper_lib.claims import p_text
 from paper_lib.figures.tables import table
 from paper_lib.layers.cheap_ranks import matrices_relative, matrices_signed
 
 
 def with_p(rho, p):
-    return f"{rho:.2f} (p = {p:.2g})".replace("-", "−")
+    return f"{rho:.2f} ({p_text(p)})".replace("-", "−")
 
 
 table(

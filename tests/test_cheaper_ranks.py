@@ -321,6 +321,8 @@ def test_the_best_of_the_cheap_is_named_and_costly_ones_are_told_apart() -> None
     weak = [row for row in rows if row.quantity.name != "block influence"]
     assert "which may be chance" in " ".join(summarise(weak, 1).sentences)
     assert "This rests on 1 training." in " ".join(summarise(weak, 1).sentences)
+    assert "; skip has the highest of all, ρ = 1.00 (p" in " ".join(summarise(weak, 1).sentences)
+    assert "highest" not in text
     assert highest_at_depth(weak).startswith(
         "At fixed depth ρ is highest for “skip”, 1.00; of the cheap readings for “"
     )
@@ -426,7 +428,7 @@ def test_the_study_adds_readings_to_what_other_chapters_measure() -> None:
     plan = cheaper_ranks(profile)
     digests = {m.digest() for m in model_size(profile).measurements}
     own = [m for m in plan.of_models if m.digest() not in digests]
-    assert [type(m) for m in own] == [PathStudy, ProbeStudy] * 2
+    assert [type(m) for m in own] == [PathStudy, ProbeStudy] * len(profile.beyond_seeds or ())
     shared = {m.digest() for m in federated_dropout(profile).unnamed} | {
         m.digest() for m in federated_dropout(profile).measurements
     }

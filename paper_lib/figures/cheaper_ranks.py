@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
+from paper_lib.claims import p_text
 from paper_lib.figures.drawing import add_legend, drawing, is_narrow, linear_then_log, new_figure, new_panels, spread
 from paper_lib.figures.markup import Markup
 from paper_lib.figures.style import BLACK, BLUE, GREEN, GREY, GROUND, ORANGE, PALETTE, PURPLE
@@ -43,7 +44,7 @@ def rank_table(ranked: Sequence[Ranked], caption: str, folded: str = "") -> Mark
     several = any(len(one.by_training) > 1 for one in ranked)
 
     def with_p(rho: float, p: float, of: Quantity) -> str:
-        tested = "" if of.source == "depth" else f" (p = {p:.2g})" if p >= 1e-4 else " (p < 0.0001)"
+        tested = "" if of.source == "depth" else f" ({p_text(p)})"
         return f"{rho:.2f}{tested}".replace("-", "−")
 
     rows = [

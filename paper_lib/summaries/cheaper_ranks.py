@@ -22,6 +22,13 @@ def summarise(ranked: Sequence[Ranked], trainings: int) -> Summary:
     other = max(
         (one for one in ranked if not one.quantity.is_cheap and one is not reset), key=lambda one: one.given_depth
     )
+    top = max(ranked, key=lambda one: one.given_depth)
+    highest = (
+        ""
+        if top in (best, reset)
+        else f"; {top.quantity.name} has the highest of all, ρ = {top.given_depth:.2f} "
+        f"({p_text(top.p_given_depth)}), for {top.quantity.cost:.3g}"
+    )
     chance = "" if best.p_given_depth < SIGNIFICANCE else ", which may be chance"
     cost = f"{best.quantity.cost:.2g} evaluations of the dev speech" if best.quantity.cost else "nothing extra"
     sentences = (
@@ -31,7 +38,7 @@ def summarise(ranked: Sequence[Ranked], trainings: int) -> Summary:
         f"It costs {cost} and finds {100 * best.found:.0f} % of the less harmful half of the layers; lots would find "
         "about 50 %.",
         f"A reset on other speech, which is what it should replace, reaches ρ = {reset.given_depth:.2f} for "
-        f"{reset.quantity.cost:.3g} evaluations.",
+        f"{reset.quantity.cost:.3g} evaluations{highest}.",
         f"This rests on {counted(trainings, 'training')}. Cheap is what costs less than {CHEAP:g} evaluations.",
     )
     return Summary(
