@@ -16,7 +16,7 @@ from paper_lib.figures.tables import percent
 from paper_lib.inference import Mean, rate
 from paper_lib.layers.cheap_ranks import RESET, SIGNATURE, quantities, ranked
 from paper_lib.layers.criticality import Path
-from paper_lib.layers.orders import GREEDY, SINGLE, SearchedModel, largest_ambient
+from paper_lib.layers.orders import GREEDY, SINGLE, SearchedModel, largest_ambient, nested_changes
 from paper_lib.layers.ranking import ambient_by_margin, intact_wer, reinitialised
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS
@@ -94,9 +94,10 @@ def test_sets_of_layers(readme: str) -> None:
 
     by_search = each(models, lambda model: largest_ambient(model, GREEDY))
     by_rank = each(models, lambda model: largest_ambient(model, SINGLE))
+    ten = each(models, lambda model: f"{100 * nested_changes(model, SINGLE)[9].value:.0f}")
     for expected in (
         f"in {COUNTS[len(models)]} of S {each(models, lambda model: len(model.ambient))} layers are ambient one by one",
-        f"they add {of_each(ambient_together)}.",
+        f"they add {of_each(ambient_together)}; the ten that do the least harm alone add {ten}.",
         f"Chosen by a search {by_search} layers can be reset together, by their single ranks {by_rank}.",
         f"Two ambient layers add {of_each(mean_interaction)} beyond",
     ):

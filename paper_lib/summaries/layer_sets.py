@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from paper_lib.claims import points
 from paper_lib.claims.layer_sets import ambient_together, gain_by_search, mean_interaction
 from paper_lib.inference import Mean
-from paper_lib.layers.orders import GREEDY, SINGLE, SearchedModel, largest_ambient
+from paper_lib.layers.orders import GREEDY, SINGLE, SearchedModel, largest_ambient, nested_changes
 from paper_lib.layers.ranking import MARGIN
 from paper_lib.summaries.summary import Question, Summary
 from paper_lib.summaries.words import counted, listed, sentence
@@ -18,6 +18,13 @@ def summarise(models: Sequence[SearchedModel], size: str) -> Summary:
     layers = models[0].heard.layers
     alone = each(models, lambda model: len(model.ambient))
     of_several = "" if len(models) == 1 else f" (seeds {each(models, lambda model: model.seed)})"
+    half = layers // 2
+    of_half = (
+        f" The {half} that do the least harm alone change it by "
+        f"{each(models, lambda model: points(nested_changes(model, SINGLE)[half - 1]))}."
+        if 1 < half <= min(model.sizes for model in models)
+        else ""
+    )
     by_itself = "" if len(models) == 1 else " each by itself"
     return Summary(
         (
@@ -27,7 +34,7 @@ def summarise(models: Sequence[SearchedModel], size: str) -> Summary:
                 f"chooses them{of_several}."
             ),
             f"Ambient one by one are {alone}; reset together, these change the WER by "
-            f"{each(models, lambda model: told(ambient_together(model)))}.",
+            f"{each(models, lambda model: told(ambient_together(model)))}.{of_half}",
             sentence(
                 "two ambient layers together add, beyond the sum of what each adds alone, "
                 f"{each(models, lambda model: told(mean_interaction(model)))}, mean over pairs."
