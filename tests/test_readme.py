@@ -110,7 +110,9 @@ def test_ranks_without_ablations(readme: str) -> None:
     paths = [Path.read(model.path.result) for model in models]
     harm = Sweeps.of([model.reset.result for model in models]).harm()
     by_name = {one.quantity.name: one for one in ranked(quantities(trainings, paths, probes), harm)}
-    sign, reset, skip, depth = (by_name[name] for name in (SIGNATURE, RESET, "skip", "depth"))
+    sign, reset, skip, depth, relative = (
+        by_name[name] for name in (SIGNATURE, RESET, "skip", "depth", "relative distance")
+    )
     assert skip.quantity.cost == reset.quantity.cost
     assert skip.given_depth == max(one.given_depth for one in by_name.values())
     for expected in (
@@ -119,6 +121,7 @@ def test_ranks_without_ablations(readme: str) -> None:
         f"{depth.rho:.2f}.",
         f"ρ {sign.given_depth:.2f} is left of the signature ({p_text(sign.p_given_depth)})",
         f"and {reset.given_depth:.2f} of the resets ({p_text(reset.p_given_depth)})",
+        f"relative to its initial norm: {relative.given_depth:.2f} ({p_text(relative.p_given_depth)})",
         f"tells the most of it: {skip.given_depth:.2f} ({p_text(skip.p_given_depth)})",
     ):
         assert expected in readme
