@@ -235,8 +235,9 @@ def test_the_headline_counts_ambient_layers_and_names_the_one_that_costs_most() 
     )
     none_is_ambient = searched(additive((0.2,) * 6), 6)
     assert len(headline({"S": small}, [none_is_ambient])) == 2
-    *_, of_each = headline({"S": small}, [model, none_is_ambient, model])
+    another = searched(additive((0.1, 0, 0, 0, 0.1, 0.2), interaction=0.012), 6)
+    *_, of_each = headline({"S": small}, [model, none_is_ambient, another])
     assert re.fullmatch(
-        r"All .* 2 trainings of ConformerS, 4 and 4 layers .* cost \+\S+ .* points and \+\S+ .* points; up to .*",
+        r"All .* 2 trainings of ConformerS, 4 and 3 layers .* cost \+\S+ .* points and \+\S+ .* points; up to .*",
         of_each,
     )

@@ -295,11 +295,19 @@ def test_people_are_told_beside_the_synthesiser_and_what_is_missing_is_said() ->
 def test_sets_are_told_training_by_training(single: tuple[float, ...], ambient: int, trainings: int) -> None:
     models = [searched(additive(single), len(single), seed) for seed in range(trainings)]
     said = check(layer_sets.summarise(models, "S"))
-    each = listed([str(ambient)] * trainings)
-    assert f"Ambient one by one are {each}; reset together" in said
-    assert said.startswith(f"Up to {each} of the {len(single)} layers of ConformerS can be reset together")
+    # What is alike in all trainings is said once.
+    assert f"Ambient one by one are {ambient}; reset together" in said
+    assert said.startswith(f"Up to {ambient} of the {len(single)} layers of ConformerS can be reset together")
     assert ("(there are no two such layers)" in said) is (ambient == 1)
     assert ("(seeds 0 and 1)" in said) is ("each by itself" in said) is (trainings == 2)
+
+
+def test_what_differs_between_trainings_is_listed() -> None:
+    models = [
+        searched(additive(single), 6, seed)
+        for seed, single in enumerate([(0.3, 0, 0, 0, 0, 0.2), (0.3, 0, 0, 0.1, 0, 0.2)])
+    ]
+    assert "Ambient one by one are 4 and 3; reset together" in check(layer_sets.summarise(models, "S"))
 
 
 def test_uses_say_what_is_measured_and_what_is_not() -> None:

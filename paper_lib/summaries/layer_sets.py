@@ -61,8 +61,9 @@ def summarise(models: Sequence[SearchedModel], size: str) -> Summary:
 
 
 def each(models: Sequence[SearchedModel], tell: Callable[[SearchedModel], object]) -> str:
-    """Returns what is told of every training, in the order of their seeds: "3, 4 and 3"."""
-    return listed(str(tell(model)) for model in models)
+    """Returns what is told of every training, in the order of their seeds: "3, 4 and 3"; once where all are alike."""
+    texts = [str(tell(model)) for model in models]
+    return listed(texts) if len({*texts}) > 1 else texts[0]
 
 
 def told(mean: Mean | None) -> str:
