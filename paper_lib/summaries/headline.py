@@ -34,8 +34,8 @@ def headline(effects: Mapping[str, Sequence[LayerEffect]], searched: Sequence[Se
         cost = each(several, lambda model: told(ambient_together(model)))
         most = each(several, lambda model: largest_ambient(model, GREEDY))
         sentences.append(
-            f"All at once is another matter: of {trained}, {alone} layers can be put back one by one, and together "
-            f"they cost {cost}; up to {most} can be put back together."
+            f"All at once is another matter: of {trained}, {alone} layers can be put back one by one, by dev "
+            f"speech, and together they cost {cost} on test speech; up to {most} can be put back together."
         )
     return sentences
 
