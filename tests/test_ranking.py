@@ -231,7 +231,7 @@ def test_the_headline_counts_ambient_layers_and_names_the_one_that_costs_most() 
     *before, together = headline({"S": small}, [model])
     assert before == headline({"S": small})
     assert re.fullmatch(
-        r"All .* ConformerS, 4 layers .* together they cost \+\S+ \[\S+, \S+\] points on test speech; up to [1-3] can .*",
+        r"All .* ConformerS, 4 layers .* they cost \+\S+ \[\S+, \S+\] points on test speech; up to [1-3] can .*",
         together,
     )
     none_is_ambient = searched(additive((0.2,) * 6), 6)
@@ -239,6 +239,6 @@ def test_the_headline_counts_ambient_layers_and_names_the_one_that_costs_most() 
     another = searched(additive((0.1, 0, 0, 0, 0.1, 0.2), interaction=0.012), 6)
     *_, of_each = headline({"S": small}, [model, none_is_ambient, another])
     assert re.fullmatch(
-        r"All .* 2 trainings of ConformerS, 4 and 3 layers .* cost \+\S+ .* points and \+\S+ .* points on test speech; up to .*",
+        r"All .* 2 trainings of ConformerS, 4 and 3 layers .* \+\S+ .* points and \+\S+ .* points on test .*",
         of_each,
     )
