@@ -136,7 +136,7 @@ table(
 
 # %% tags=["hide-input"]
 federated = study.federated
-few = records.varied_seeds
+few = len(records.varied_seeds)
 table(
     [
         ("rounds", federated.rounds),

@@ -376,7 +376,7 @@ from paper_lib.claims.sentences import learnt_and_forgotten, not_varied
 from paper_lib.figures.forgetting import forgetting
 
 both = ((SF,), MD)
-few = records.before[: records.varied_seeds]
+few = records.before_varied
 came_with = tuple(
     Adapted.of([record.result for record in few or records.before], domains)
     for domains in both

@@ -184,11 +184,15 @@ def test_a_path_starts_where_the_caller_is(tmp_path: Path, monkeypatch: pytest.M
         ('base = "quick"\nseeds.X = 3', "seeds names 'X'; it must be 'S', 'M' or 'L'"),
         (
             'base = "laptop"\nbeyond_seeds = [3, 5]',
-            "beyond_seeds is [3, 5]; it names trainings of size S, each once: [0, 1",
+            "beyond_seeds is [3, 5]; it names trainings of size S by their seeds, each once: [0, 1",
         ),
         (
             'base = "laptop"\nbeyond_seeds = [3, 3]',
-            "beyond_seeds is [3, 3]; it names trainings of size S, each once: [0, 1",
+            "beyond_seeds is [3, 3]; it names trainings of size S by their seeds, each once: [0, 1",
+        ),
+        (
+            'base = "laptop"\nadaptation.sensitivity_seeds = [5]',
+            "sensitivity_seeds is [5]; it names adaptations by their seeds, each once: [0, 1",
         ),
         ('base = "quick"\nseeds.S = 0', "seeds.S is 0; it must be greater than 0"),
         ('base = "quick"\ntraining.steps = "5"', "training.S.steps is '5'; it must be a valid integer"),

@@ -480,14 +480,14 @@ def test_settings_are_varied_one_at_a_time_and_what_is_not_varied_is_measured_on
         for plan in records.sensitivity[varied][value]:
             assert plan.adaptations == by_name[plan.name].adaptations[:1]
     assert [list(values) for values in records.sensitivity.values()] == [[0.0, 0.1, 0.2], [False, True], [1, 0.5, 0.25]]
-    assert records.varied_seeds == 1
+    assert (records.seeds, records.varied_seeds, records.before_varied) == ((0, 1), (0,), records.before[:1])
     by_rate = adapted_by_value(records, "base rate", ("short_form",))
     assert list(by_rate) == [0.0, 0.1, 0.2]
     assert [list(plans) for plans in by_rate.values()] == [["crit-3", "amb-3", "flat-3"]] * 3
     of_plan = adapted_by(by_name["crit-3"], ("short_form",)).errors[:1]
     assert by_rate[0.1]["crit-3"].errors.tolist() == of_plan.tolist()
-    unvaried = replace(records, sensitivity={})
-    assert (unvaried.varied_seeds, adapted_by_value(unvaried, "rescaling", ("short_form",))) == (0, {})
+    unvaried = replace(records, varied_seeds=(), sensitivity={})
+    assert (unvaried.before_varied, adapted_by_value(unvaried, "rescaling", ("short_form",))) == ((), {})
 
     def settings(varied: Varied, value: float) -> list[dict[str, Any]]:
         return [plan.adaptations[0].settings for plan in records.sensitivity[varied][value]]

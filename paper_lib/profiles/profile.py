@@ -57,10 +57,10 @@ class AdaptationProfile(Settings):
     measure_every: Positive = Field(description="rounds between measurements of the dev WER")
     trainings: Positive = Field(description="models that are trained before, from seeds 0, 1, ...")
     seeds: Positive = Field(description="adaptations by every plan, from seeds 0, 1, ...; they share the trainings")
-    sensitivity_seeds: Positive | None = Field(
+    sensitivity_seeds: tuple[NonNegative, ...] | None = Field(
         default=None,
-        description="of these seeds, the first, from which plans are adapted again with settings varied; none: nothing "
-        "is varied",
+        description="those of these seeds from which plans are adapted again with settings varied; none: nothing is "
+        "varied",
     )
     norm_seeds: Positive | None = Field(
         default=None,
@@ -82,6 +82,7 @@ class AdaptationProfile(Settings):
             raise ValueError(
                 f"federated.clients_per_round is {asked}; it must be at most corpus.speakers.train, {clients}"
             )
+        _check_named("sensitivity_seeds", self.sensitivity_seeds, "adaptations", self.seeds)
         return self
 
     @property
@@ -144,10 +145,7 @@ class Profile(Settings):
                 raise ValueError(f"{field}.{missing[0]} is missing; there must be {', '.join(SIZES)}")
         if not self.seeds:
             raise ValueError(f"seeds names no size; it must have one or more of {', '.join(SIZES)}")
-        trained = range(self.seeds.get("S", 0))
-        asked = self.beyond_seeds
-        if asked is not None and (not asked or len({*asked}) < len(asked) or not {*asked} <= {*trained}):
-            raise ValueError(f"beyond_seeds is {list(asked)}; it names trainings of size S, each once: {list(trained)}")
+        _check_named("beyond_seeds", self.beyond_seeds, "trainings of size S", self.seeds.get("S", 0))
         return self
 
     def model_name(self, size: Size) -> str:
@@ -164,3 +162,8 @@ class Profile(Settings):
             base=self.pretrained.run(size, seed) if self.pretrained else None,
             seed=seed,
         )
+
+
+def _check_named(field: str, named: tuple[int, ...] | None, what: str, seeds: int) -> None:
+    if named is not None and (not named or len({*named}) < len(named) or not {*named} <= {*range(seeds)}):
+        raise ValueError(f"{field} is {list(named)}; it names {what} by their seeds, each once: {list(range(seeds))}")

@@ -52,21 +52,22 @@ class AdaptationRecords:
     """Everything of the second experiment. What is by seed belongs to the training that the seed begins with."""
 
     held_out: str
+    seeds: tuple[int, ...]
     trainings: tuple[Record, ...]
     resets: tuple[Record, ...]  # of the trainings' layers, on dev speech
     rankings: tuple[tuple[int, ...], ...]  # by seed; layers, from 1, from the most ambient
     before: tuple[Record, ...]  # by seed
     centralised: tuple[Record, ...]  # by seed
     plans: tuple[PlanRecords, ...]
-    # By what is varied and its value (a rate, whether units are scaled, a share), from the first seeds alone; empty
-    # where that has not been measured.
+    # Of these seeds those from which what the paper does not tell was varied; and by what, and by its value (a rate,
+    # whether units are scaled, a share). Both are empty where that has not been measured.
+    varied_seeds: tuple[int, ...]
     sensitivity: Mapping[Varied, Mapping[float, tuple[PlanRecords, ...]]]
 
     @property
-    def varied_seeds(self) -> int:
-        """From how many seeds, the first ones, what the paper does not tell was varied; 0 where it was not."""
-        groups = self.sensitivity.get("server rate")
-        return len(groups[1.0][0].adaptations) if groups else 0
+    def before_varied(self) -> tuple[Record, ...]:
+        """The models before, of the seeds from which settings were varied."""
+        return tuple(one for seed, one in zip(self.seeds, self.before, strict=True) if seed in self.varied_seeds)
 
 
 @dataclass(frozen=True)
@@ -126,22 +127,25 @@ class AdaptationPlan(StudyPlan):
             self.measure(workers)
         rankings = self.rankings()
         whole = stored_seeds({seed: self._compared(seed, ranking) for seed, ranking in rankings.items()}, store)
-        few = stored_seeds({seed: self._varied(seed, rankings[seed]) for seed in whole if seed in self._few}, store)
+        varied = [seed for seed in self._sensitivity_seeds if seed in whole]
+        few = stored_seeds({seed: self._varied(seed, rankings[seed]) for seed in varied}, store)
         if not whole:
             raise not_measured(self.profile)
         resets = [self._resets[number] for number in sorted({seed % self._settings.trainings for seed in whole})]
         by_seed = [rankings[seed] for seed in whole]
         return AdaptationRecords(
             held_out=self._settings.held_out,
+            seeds=tuple(whole),
             trainings=tuple(record_of(reset.run, store) for reset in resets),
             resets=tuple(record_of(reset, store) for reset in resets),
             rankings=tuple(map(tuple, by_seed)),
             before=tuple(record_of(unadapted(self._settings, seed, self.federated), store) for seed in whole),
             centralised=tuple(record_of(centralised(self._settings, seed, self.federated), store) for seed in whole),
             plans=tuple(planned.records(store) for planned in self._plans(dict(zip(whole, by_seed, strict=True)))),
+            varied_seeds=tuple(few),
             sensitivity={
-                varied: {value: tuple(planned.records(store) for planned in group) for value, group in groups.items()}
-                for varied, groups in self._sensitivity({seed: rankings[seed] for seed in few}).items()
+                name: {value: tuple(planned.records(store) for planned in group) for value, group in groups.items()}
+                for name, groups in self._sensitivity({seed: rankings[seed] for seed in few}).items()
                 if few
             },
         )
@@ -177,12 +181,13 @@ class AdaptationPlan(StudyPlan):
         return ResetStudy(run=self._settings.run(seed), reset=self._settings.reset)
 
     @property
-    def _few(self) -> range:
+    def _sensitivity_seeds(self) -> list[int]:
         """The seeds from which what the paper does not tell is varied."""
-        return range(min(self.seeds, self._settings.sensitivity_seeds or 0))
+        return [seed for seed in self._settings.sensitivity_seeds or () if seed < self.seeds]
 
     def _of_seed(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
-        return [*self._compared(seed, ranking), *(self._varied(seed, ranking) if seed in self._few else ())]
+        varied = self._varied(seed, ranking) if seed in self._sensitivity_seeds else ()
+        return [*self._compared(seed, ranking), *varied]
 
     def _compared(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
         by_plan = chain.from_iterable(planned.studies for planned in self._plans({seed: ranking}))
