@@ -53,13 +53,13 @@ sweeps = Sweeps.of([one.reset.result for one in records.models])
 harm = sweeps.harm()
 of_models = quantities(trainings, paths, probes)
 rows = ranked(of_models, harm)
-seeds = [str(one.training.settings["seed"]) for one in records.models]
+seeds = [one.training.settings["seed"] for one in records.models]
 paragraph(
     f"This page shows the published records of profile {shown.name}: profile {own.name} measures nothing beyond the "
     "paper."
     if shown.name != own.name
     else f"Models are those of profile {own.name}.",
-    f"They are of size {SIZE}, from the seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}.",
+    f"They are of size {SIZE}, from the seed{'s' if len(seeds) > 1 else ''} {listed(map(str, seeds))}.",
 )
 
 # %% [markdown]
@@ -150,7 +150,7 @@ from paper_lib.figures.cheaper_ranks import ways
 
 least = np.mean([path.least_shares() for path in paths], axis=0)
 show(
-    ways(paths),
+    ways(paths, seeds),
     caption="WER change of dev speech, in points, with one layer at a share of its way from its initial to its trained "
     "weights, all others as trained. Thick: mean over trainings; thin: each. Square: without the layer. Dotted: 2 "
     "points. Least share within 2 points, by layer: "
@@ -175,7 +175,7 @@ from paper_lib.figures.cheaper_ranks import harm_by_rank
 
 best = best_cheap(rows)
 show(
-    harm_by_rank(best.quantity, harm),
+    harm_by_rank(best.quantity, harm, seeds),
     caption=f"WER change of test speech by the reset of a layer, over the layer's rank by {best.quantity.name}: of "
     f"all readings that cost less than two evaluations the one with the largest ρ at fixed depth. ρ = {best.rho:.2f}. "
     "A number is a layer. Dotted: 2 points. Chosen after the fact: another model may have another best.",

@@ -297,10 +297,10 @@ for plan in records.plans:
         told.append(
             f"{plan.name}: {by_lot(drawn, *(adapted[end.name].by_seed for end in ends))}"
         )
-    for seed, wers in enumerate(drawn):
-        found = [(end, seed, adapted[end.name].by_seed[seed]) for end in ends]
+    for of_seed, (seed, wers) in enumerate(zip(records.seeds, drawn, strict=True)):
+        found = [(end, of_seed, adapted[end.name].by_seed[of_seed]) for end in ends]
         found += [
-            (plan, plan.draws * seed + draw, wer) for draw, wer in enumerate(wers)
+            (plan, plan.draws * of_seed + draw, wer) for draw, wer in enumerate(wers)
         ]
         for of_plan, place, wer in sorted(found, key=lambda one: one[2]):
             layers = " ".join(map(str, of_plan.plans[place].rates))
@@ -483,7 +483,7 @@ table(
             " ".join(map(str, ranking)),
             f"{spearman(np.array(ranking, float), depth):.2f}".replace("-", "−"),
         )
-        for seed, ranking in enumerate(records.rankings)
+        for seed, ranking in zip(records.seeds, records.rankings, strict=True)
     ],
     ["Training", "Layers, the most ambient first", "ρ of rank and depth"],
     "The rankings that the plans use, and how far they are the order of the layers from input to output.",

@@ -57,6 +57,9 @@ records = stability(
 sweeps = sweeps_by(records, "size")
 # WER changes by re-initialisation, [trainings, layers].
 harm = {size: of_size.harm() for size, of_size in sweeps.items()}
+seeds_of = {
+    size: [record.seed for record in records if record.size == size] for size in sweeps
+}
 
 # %% tags=["hide-input"]
 from paper_lib.figures.tables import p_value, percent, table
@@ -88,7 +91,7 @@ from paper_lib.summaries.captions import ends_of_ranks, trainings_apart
 
 found = trainings_apart(harm)
 show(
-    run_spread(harm),
+    run_spread(harm, seeds_of),
     caption=f"{found} "
     "WER change by the re-initialisation of one layer, in every training. Dots: trainings. Bar: their mean. "
     "Grey: from the least to the largest. All rows have one scale.",
@@ -100,7 +103,7 @@ show(
 # %% tags=["hide-input"]
 found = ends_of_ranks(harm)
 show(
-    rank_maps(harm),
+    rank_maps(harm, seeds_of),
     caption=f"{found} "
     "Ranks of the layers in every training, by the WER change of re-initialisation. 1 is the least harmful to "
     "reset, the nearest to ambient. If ranks were perfectly stable, all rows of a size would be alike.",

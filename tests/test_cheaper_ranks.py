@@ -401,17 +401,17 @@ def test_a_figure_has_every_reading_at_its_cost_with_labels_that_do_not_touch() 
 def test_figures_of_ways_and_ranks_have_the_numbers_that_they_draw() -> None:
     _, harm, *_ = made_up()
     paths = [Path((0.0, 0.5), np.stack([of, of / 2], 1), -of, of, 400) for of in harm]
-    drawn = ways(paths)
+    drawn = ways(paths, [0, 3])
     assert isinstance(drawn, DataFigure)
-    found = {(row["training"], row["layer"], row["share"]): row["change_points"] for row in drawn.rows}
+    found = {(row["seed"], row["layer"], row["share"]): row["change_points"] for row in drawn.rows}
     assert len(found) == 2 * LAYERS * 3
-    assert found[1, 3, 0.5] == pytest.approx(50 * harm[1, 2])
-    assert found[1, 3, "skip"] == pytest.approx(-100 * harm[1, 2])
+    assert found[3, 3, 0.5] == pytest.approx(50 * harm[1, 2])
+    assert found[3, 3, "skip"] == pytest.approx(-100 * harm[1, 2])
     assert [axes.get_title("left") for axes in drawn.axes] == [f"layer {layer}" for layer in range(1, LAYERS + 1)]
-    ranks = harm_by_rank(Quantity("harm", "probe", harm), harm)
+    ranks = harm_by_rank(Quantity("harm", "probe", harm), harm, [0, 3])
     assert isinstance(ranks, DataFigure)
-    of_first = [row for row in ranks.rows if row["training"] == 0]
-    assert [row["rank"] for row in of_first] == stats.rankdata(harm[0]).tolist()
+    of_second = [row for row in ranks.rows if row["seed"] == 3]
+    assert [row["rank"] for row in of_second] == stats.rankdata(harm[1]).tolist()
 
 
 def test_a_table_of_claims_beyond_the_paper_has_words_of_its_own() -> None:

@@ -143,7 +143,8 @@ def test_below_each_other_every_panel_of_activations_names_its_norm() -> None:
 
 def test_what_is_drawn_and_what_is_saved_are_the_same() -> None:
     changes = {"S": np.array([[0.01, 0.02], [0.03, 0.3]])}
-    figure = run_spread(changes)
+    figure = run_spread(changes, {"S": [0, 3]})
+    assert {row["seed"] for row in figure.rows} == {0, 3}
     saved = sorted(float(row["change_points"]) for row in numbers_of(show(figure, caption="c", alt="a")))
     drawn = sorted(float(line.get_ydata()[0]) for line in figure.axes[0].lines if line.get_marker() == "o")
     assert saved == drawn == pytest.approx([1, 2, 3, 30])
@@ -338,10 +339,14 @@ def test_the_signature_explorer_embeds_every_recorded_number_and_shows_the_last(
 
 def test_figures_of_several_trainings_draw_all_of_them() -> None:
     changes = {"S": np.array([[0.1, 0.3, 0.2], [0.2, 0.1, 0.4]]), "L": np.array([[0.1, 0.3, 0.2, 0.5]] * 3)}
-    spread_, ranks = run_spread(changes), rank_maps(changes)
+    seeds = {"S": [0, 3], "L": [0, 1, 2]}
+    spread_, ranks = run_spread(changes, seeds), rank_maps(changes, seeds)
     points = [len([line for line in axes.lines if line.get_marker() == "o"]) for axes in spread_.axes]
     assert points == [2 * 3, 3 * 4]
     assert [text.get_text() for text in ranks.axes[0].texts] == ["1", "3", "2", "2", "1", "3"]
+    assert [tick.get_text() for tick in ranks.axes[0].get_yticklabels()] == ["0", "3"]
+    shown = [text.get_text() for text in spread_.legends[0].get_texts()]
+    assert shown == ["seed 0", "seed 1", "seed 2", "seed 3", "mean"]
 
 
 def test_a_matrix_is_filled_where_its_correlation_is_significant() -> None:
@@ -367,7 +372,7 @@ def test_the_way_to_convergence_is_that_of_the_records_in_the_order_of_steps() -
         assert line.get_ydata() == pytest.approx([90, 40, 5])
     assert second.get_ydata() == pytest.approx([100, 0])
     rows = figure.rows  # type: ignore[attr-defined]
-    assert [(row["size"], row["seed"], row["step"]) for row in rows][-2:] == [("M", 1, 150), ("M", 1, 300)]
+    assert [(row["size"], row["run"], row["step"]) for row in rows][-2:] == [("M", 1, 150), ("M", 1, 300)]
     assert rows[-1]["dev_wer_percent"] == 0
 
 

@@ -117,7 +117,7 @@ def effect(layer: int) -> LayerEffect:
         wer_by_dropped({"flat": (0.1, estimate(0.2))}, {"flat": (11, 6.6)}),
         forgetting({"before": (estimate(0.3), estimate(0.2))}),
         slopes(estimate(0.5), {"flat": estimate(0.6)}),
-        run_spread({"S": np.array([[0.3, 0.4], [0.35, 0.45]])}),
+        run_spread({"S": np.array([[0.3, 0.4], [0.35, 0.45]])}, {"S": [0, 1]}),
         changes_by_layer({"S": [effect(1), effect(2)]}),
         norms_by_round({"FedAvg": {"BatchNorm": [{0: 1.5, 5: 0.3}]}}),
     ],

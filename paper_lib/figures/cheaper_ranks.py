@@ -139,7 +139,7 @@ def _mark(axes: Axes, x: float, y: float, quantity: Quantity, significant: bool)
 
 
 @drawing
-def ways(paths: Sequence[Path], margin: float = MARGIN) -> Figure:
+def ways(paths: Sequence[Path], seeds: Sequence[int], margin: float = MARGIN) -> Figure:
     """Returns the WER change, in points, on the way of every layer, a panel per layer; `paths` are by training.
 
     Thick: mean over trainings; thin: each. The square at the right is the model without the layer. The scale is linear
@@ -158,10 +158,10 @@ def ways(paths: Sequence[Path], margin: float = MARGIN) -> Figure:
         if layer >= layers:
             axes.set_visible(False)
             continue
-        for training, of_layer in enumerate(rises[:, layer]):
+        for seed, of_layer, without in zip(seeds, rises[:, layer], skipped[:, layer], strict=True):
             for share, rise in zip(shares, of_layer, strict=True):
-                figure.note(layer=layer + 1, training=training, share=share, change_points=rise)
-            figure.note(layer=layer + 1, training=training, share="skip", change_points=skipped[training, layer])
+                figure.note(layer=layer + 1, seed=seed, share=share, change_points=rise)
+            figure.note(layer=layer + 1, seed=seed, share="skip", change_points=without)
             if len(rises) > 1:
                 axes.plot([*shares, end[0]], [*of_layer, end[1]], color=BLUE, linewidth=0.6, alpha=0.6)
         axes.plot([*shares, end[0]], [*rises[:, layer].mean(0), end[1]], color=BLUE)
@@ -175,19 +175,19 @@ def ways(paths: Sequence[Path], margin: float = MARGIN) -> Figure:
 
 
 @drawing
-def harm_by_rank(quantity: Quantity, harm: Floats, margin: float = MARGIN) -> Figure:
+def harm_by_rank(quantity: Quantity, harm: Floats, seeds: Sequence[int], margin: float = MARGIN) -> Figure:
     """Returns the WER change, in points, by the reset of a layer over the rank that `quantity` gives it, 1 the least.
 
-    `harm` is [trainings, layers]; a mark is a layer of a training, with the layer's number.
+    `harm` is [trainings, layers], from `seeds`; a mark is a layer of a training, with the layer's number.
     """
     figure = new_figure(height=3.4)
     axes = figure.subplots()
     ranks = stats.rankdata(quantity.values, axis=1)
-    for training, (of_training, harms) in enumerate(zip(ranks, 100 * harm, strict=True)):
-        colour = PALETTE[training % len(PALETTE)]
-        axes.plot(of_training, harms, "o", color=colour, markersize=5, label=f"training {training}")
+    for seed, of_training, harms in zip(seeds, ranks, 100 * harm, strict=True):
+        colour = PALETTE[seed % len(PALETTE)]
+        axes.plot(of_training, harms, "o", color=colour, markersize=5, label=f"seed {seed}")
         for layer, (rank, change) in enumerate(zip(of_training, harms, strict=True), 1):
-            figure.note(training=training, layer=layer, rank=rank, change_points=change)
+            figure.note(seed=seed, layer=layer, rank=rank, change_points=change)
             axes.annotate(str(layer), (rank, change), (4, 3), textcoords="offset points", fontsize=7.5, color=colour)
     _scale(axes, margin)
     axes.set_xlabel(f"rank by {quantity.name}, 1 the least")

@@ -20,13 +20,13 @@ def dev_wer_curves(trainings: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figu
     """
     figure, panels = new_panels(height=2.7, columns=len(trainings), sharey=True)
     for axes, (size, results) in zip(panels[0], trainings.items(), strict=True):
-        for seed, result in enumerate(results):
+        for run, result in enumerate(results):
             curve = {step: 100 * wer for step, wer in by_step(result["dev_wer"]).items()}
             for step, wer in curve.items():
-                figure.note(size=size, seed=seed, step=step, dev_wer_percent=wer)
+                figure.note(size=size, run=run, step=step, dev_wer_percent=wer)
             steps, wers = list(curve), list(curve.values())
-            axes.plot(steps, wers, color=PALETTE[seed % len(PALETTE)], linewidth=1.1)
-            axes.plot(steps[-1], wers[-1], "o", color=PALETTE[seed % len(PALETTE)], markersize=4)
+            axes.plot(steps, wers, color=PALETTE[run % len(PALETTE)], linewidth=1.1)
+            axes.plot(steps[-1], wers[-1], "o", color=PALETTE[run % len(PALETTE)], markersize=4)
         axes.set_title(size)
         axes.set_xlabel("step")
         linear_then_log(axes, 1, [1, 3, 10, 30, 100])

@@ -79,9 +79,9 @@ def norms_by_round(curves: Mapping[str, Mapping[str, Sequence[Mapping[int, float
     figure, panels = new_panels(height=2.9, columns=len(curves), sharey=True)
     for axes, (way, by_norm) in zip(panels[0], curves.items(), strict=True):
         for place, (norm, runs) in enumerate(by_norm.items()):
-            for seed, run in enumerate(runs):
-                for rounds, wer in run.items():
-                    figure.note(learning=way, norm=norm, seed=seed, rounds=rounds, dev_wer_percent=100 * wer)
+            for run, curve in enumerate(runs):
+                for rounds, wer in curve.items():
+                    figure.note(learning=way, norm=norm, run=run, rounds=rounds, dev_wer_percent=100 * wer)
             rounds_of_all = list(runs[0])
             wers = 100 * np.array([[run[rounds] for rounds in rounds_of_all] for run in runs])
             if len(runs) > 1:

@@ -115,9 +115,9 @@ def emergence(curves: Mapping[str, Mapping[str, Floats]], steps: Mapping[str, Se
     for axes, (size, measures) in zip(panels[0], curves.items(), strict=True):
         axes.axhline(0, color=GREY, linewidth=0.8)
         for name, runs in measures.items():
-            for seed, run in enumerate(runs):
-                for step, value in zip(steps[size], run, strict=True):
-                    figure.note(size=size, measure=name, seed=seed, step=step, value=value)
+            for run, values in enumerate(runs):
+                for step, value in zip(steps[size], values, strict=True):
+                    figure.note(size=size, measure=name, run=run, step=step, value=value)
             axes.plot(steps[size], runs.T, color=colours[name], linewidth=0.5, alpha=0.5)
             axes.plot(steps[size], runs.mean(0), color=colours[name])
         axes.set_title(size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,11 +14,11 @@ from paper_lib.inference import Floats
 
 
 @drawing
-def run_spread(changes: Mapping[str, Floats]) -> Figure:
+def run_spread(changes: Mapping[str, Floats], seeds: Mapping[str, Sequence[int]]) -> Figure:
     """Returns the slide's figure: the WER change of every layer in every training, a row of axes per model size.
 
-    `changes` are [trainings, layers] by size, fractions. The bar is the mean, the grey band reaches from the least to
-    the largest.
+    `changes` are [trainings, layers] by size, fractions; `seeds` those of the trainings. The bar is the mean, the grey
+    band reaches from the least to the largest.
     """
     figure, panels = new_panels(height=0.5 + 1.65 * len(changes), columns=1, rows=len(changes), sharey=True)
     rows = panels[:, 0]
@@ -28,20 +28,21 @@ def run_spread(changes: Mapping[str, Floats]) -> Figure:
             values = 100 * of_size[:, layer]
             axes.bar(layer, values.max() - values.min(), 0.62, bottom=values.min(), color=LIGHT)
             axes.hlines(values.mean(), layer - 0.31, layer + 0.31, color=BLACK, linewidth=1.6)
-            for run, value in enumerate(values):
-                figure.note(size=size, layer=layer + 1, seed=run, change_points=value)
-                x = layer + 0.36 * ((run + 0.5) / trainings - 0.5)
-                axes.plot(x, value, "o", color=PALETTE[run % len(PALETTE)], markersize=4.5)
+            for place, (seed, value) in enumerate(zip(seeds[size], values, strict=True)):
+                figure.note(size=size, layer=layer + 1, seed=seed, change_points=value)
+                x = layer + 0.36 * ((place + 0.5) / trainings - 0.5)
+                axes.plot(x, value, "o", color=PALETTE[seed % len(PALETTE)], markersize=4.5)
         axes.set_title(size)
         axes.set_ylabel("WER change, points")
         axes.set_xticks(range(layers), range(1, layers + 1))
         axes.set_xlim(-0.6, layers - 0.4)
         axes.grid(axis="y")
     rows[-1].set_xlabel("layer that is re-initialised, from the input (1) to the output")
-    most = max(of_size.shape[0] for of_size in changes.values())
     marks = [
-        Line2D([], [], color=PALETTE[run % len(PALETTE)], marker="o", linestyle="", markersize=4.5, label=f"seed {run}")
-        for run in range(most)
+        Line2D(
+            [], [], color=PALETTE[seed % len(PALETTE)], marker="o", linestyle="", markersize=4.5, label=f"seed {seed}"
+        )
+        for seed in sorted({seed for size in changes for seed in seeds[size]})
     ]
     mean = Line2D([], [], color=BLACK, linewidth=1.6, label="mean")
     add_legend(figure, [*marks, mean])
@@ -49,22 +50,22 @@ def run_spread(changes: Mapping[str, Floats]) -> Figure:
 
 
 @drawing
-def rank_maps(changes: Mapping[str, Floats]) -> Figure:
-    """Returns the rank of every layer in every training, 1 the least harmful to reset; `changes` as in `run_spread`."""
+def rank_maps(changes: Mapping[str, Floats], seeds: Mapping[str, Sequence[int]]) -> Figure:
+    """Returns the rank of every layer in every training, 1 the least harmful to reset; arguments as of `run_spread`."""
     most = max(of_size.shape[0] for of_size in changes.values())
     figure, grid = new_panels(height=1.0 + 0.32 * most, columns=len(changes))
     panels = grid[0]
     for axes, (size, of_size) in zip(panels, changes.items(), strict=True):
         ranks = stats.rankdata(of_size, axis=1)
         axes.imshow(ranks, cmap="viridis_r", aspect="auto", vmin=1, vmax=ranks.shape[1])
-        for run, row in enumerate(ranks):
+        for place, (seed, row) in enumerate(zip(seeds[size], ranks, strict=True)):
             for layer, rank in enumerate(row):
-                figure.note(size=size, layer=layer + 1, seed=run, rank=rank)
+                figure.note(size=size, layer=layer + 1, seed=seed, rank=rank)
                 light = rank > ranks.shape[1] / 2
-                axes.text(layer, run, f"{rank:g}", ha="center", va="center", color=ON_DARK if light else ON_LIGHT)
+                axes.text(layer, place, f"{rank:g}", ha="center", va="center", color=ON_DARK if light else ON_LIGHT)
         axes.set_title(size)
         axes.set_xticks(range(ranks.shape[1]), range(1, ranks.shape[1] + 1))
-        axes.set_yticks(range(len(ranks)), range(len(ranks)))
+        axes.set_yticks(range(len(ranks)), seeds[size])
         axes.set_xlabel("layer")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
