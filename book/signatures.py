@@ -97,10 +97,10 @@ trainings = {
     size: [record.training.result for record in group]
     for size, group in of_size.items()
 }
-sweeps = {
-    size: [record.reset.result for record in group] for size, group in of_size.items()
+harm = {
+    size: Sweeps.of([record.reset.result for record in group]).harm()
+    for size, group in of_size.items()
 }
-harm = {size: Sweeps.of(results).harm() for size, results in sweeps.items()}
 
 # %% [markdown]
 # ## Which layers move farthest?
@@ -212,19 +212,18 @@ show(
 # The trainings of a size share their layers: a signature and a harm that have nothing to do with each other may go
 # together by accident, and then they do in all trainings. So the *layers* are the units of the test: they are shuffled,
 # in all trainings alike, and *p* is how often that gives as large a ρ ({term}`permutation test`). And both may follow
-# from *where* a layer stands. The hollow mark is ρ at fixed depth: what is left when a parabola in depth has been taken
-# from both ranks.
+# from *where* a layer stands. The small mark below is ρ at fixed depth: what is left when a parabola in depth has been
+# taken from both ranks.
 
 # %% tags=["hide-input"]
 from paper_lib.figures.signatures import correlation_over_time, correlations_at_depth
 from paper_lib.layers.agreement import association, spearman
 from paper_lib.layers.signature import correlation_with_harm
+from paper_lib.summaries.captions import told_beyond_depth
 
 correlations = {
-    size: correlation_with_harm(
-        trainings[size], sweeps[size], chosen.matrices, chosen.step
-    )
-    for size in trainings
+    size: correlation_with_harm(runs, harm[size], chosen.matrices, chosen.step)
+    for size, runs in trainings.items()
 }
 alone = {
     size: association(
@@ -233,13 +232,15 @@ alone = {
     )[0]
     for size, of_size in harm.items()
 }
+found = told_beyond_depth(correlations, chosen.matrices)
 show(
     correlations_at_depth(correlations, chosen.matrices, alone),
-    caption="Rank correlation over the layers between signature and WER change, mean over trainings; the line reaches "
-    "from the least to the largest training. Filled: p < 0.05 (layers shuffled in all trainings alike, "
+    caption=f"{found} Rank correlation over the layers between signature and WER change, mean over trainings; the "
+    "line reaches from the least to the largest training. Filled: p < 0.05 (layers shuffled in all trainings alike, "
     "Benjamini-Hochberg over the matrices). Below it, smaller: the same at fixed depth. Dotted: depth alone, without "
     "any signature.",
-    alt="For each model size and weight matrix the rank correlation of signature and harm, and that at fixed depth.",
+    alt=f"{found} For each model size and weight matrix the rank correlation of signature and harm, and that at fixed "
+    "depth.",
     name="signature-and-harm",
 )
 
@@ -286,8 +287,8 @@ show(
 )
 
 # %% [markdown]
-# Six layers make coarse ranks: |ρ| exceeds 0.8 by chance about one time in twenty, and at fixed depth three
-# or four degrees of freedom are left, which tell next to nothing. Step 1 has a ρ too, of differences that are far too
+# Few layers make coarse ranks: by chance |ρ| exceeds 0.5 of sixteen layers, and 0.8 of six, about one time in twenty.
+# Step 1 has a ρ too, of differences that are far too
 # small to see: Adam moves all layers alike there. A line that is high soon after, and stays so, says that the order of
 # the layers is *there from the beginning*, as it would be if it came from where a layer stands and not from what it
 # learns.

@@ -377,7 +377,7 @@ def test_the_recorded_steps_end_with_the_last() -> None:
 def test_a_signature_that_orders_the_layers_as_their_harm_does_is_found_out() -> None:
     results = [sweep(HARMS, seed=seed) for seed in range(3)]
     ordered = [training({"attention": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}, 6, 0.01, seed) for seed in range(3)]
-    found = dict(zip(MATRICES, correlation_with_harm(ordered, results), strict=True))
+    found = dict(zip(MATRICES, correlation_with_harm(ordered, np.array(harms(results))), strict=True))
     attention, unrelated = found["attention.q"], found["convolution.depthwise"]
     assert attention.rho > 0.95
     assert attention.lowest - 1e-9 <= attention.rho <= attention.highest + 1e-9
@@ -388,17 +388,18 @@ def test_a_signature_that_orders_the_layers_as_their_harm_does_is_found_out() ->
     assert abs(unrelated.rho) < 0.7
     assert unrelated.p > 0.05
     turned = [sweep(HARMS[::-1], seed=seed) for seed in range(3)]
-    (reversed_,) = correlation_with_harm(ordered, turned, ["attention.q"])
+    (reversed_,) = correlation_with_harm(ordered, np.array(harms(turned)), ["attention.q"])
     assert reversed_.rho < -0.95
     assert reversed_.p > 0.95
 
 
 def test_ps_of_several_matrices_are_corrected_together() -> None:
     results = [sweep([0.1, 0.4, 0.2, 0.5, 0.3], seed=seed) for seed in range(2)]
+    harm = np.array(harms(results))
     runs = [training({}, 5, 0.5, seed) for seed in range(2)]
     matrices = ["attention.q", "ffn1.w1", "ffn2.w2", "convolution.depthwise"]
-    alone = [correlation_with_harm(runs, results, [matrix])[0] for matrix in matrices]
-    together = correlation_with_harm(runs, results, matrices)
+    alone = [correlation_with_harm(runs, harm, [matrix])[0] for matrix in matrices]
+    together = correlation_with_harm(runs, harm, matrices)
     for name in ("p", "p_given_depth"):
         ps = [getattr(one, name) for one in alone]
         # Benjamini and Hochberg: the least of p times the tests over its rank, from this p upwards.

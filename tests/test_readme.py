@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -13,15 +14,17 @@ from paper_lib.claims.findings import adapted_by_plan, findings, sweeps_by
 from paper_lib.claims.layer_sets import ambient_together, mean_interaction
 from paper_lib.federated.comparison import Adapted
 from paper_lib.figures.tables import percent
-from paper_lib.inference import Mean, rate
+from paper_lib.inference import SIGNIFICANCE, Mean, rate
 from paper_lib.layers.cheap_ranks import RESET, SIGNATURE, quantities, ranked
 from paper_lib.layers.criticality import Path
+from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.orders import GREEDY, SINGLE, SearchedModel, largest_ambient, nested_changes
 from paper_lib.layers.ranking import ambient_by_margin, intact_wer, reinitialised
+from paper_lib.layers.signature import correlation_with_harm
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS
 from paper_lib.profiles import profile_of
-from paper_lib.studies import cheaper_ranks, federated_dropout, layer_sets, model_size, uses
+from paper_lib.studies import cheaper_ranks, federated_dropout, layer_sets, model_size, signatures, uses
 from paper_lib.summaries import summarised
 from paper_lib.summaries.layer_sets import each
 
@@ -69,6 +72,17 @@ def test_the_table_of_sizes(readme: str, sizes: dict[str, Sweeps]) -> None:
         row("critical layers", [", ".join(layers) for layers in critical]),
     ):
         assert expected.replace("|  |", "| |") in readme
+
+
+def test_weights_that_tell_beyond_depth(readme: str, sizes: dict[str, Sweeps]) -> None:
+    trainings = [record.training.result for record in signatures(profile_of("laptop"), sizes=("S",)).records()]
+    found = dict(zip(MATRICES, correlation_with_harm(trainings, sizes["S"].harm()), strict=True))
+    beyond = [matrix for matrix in MATRICES if found[matrix].p_given_depth < SIGNIFICANCE]
+    by_module = Counter(matrix.partition(".")[0] for matrix in beyond)
+    assert (by_module["ffn1"] + by_module["ffn2"], by_module["attention"]) == (4, 1)
+    best = max(MATRICES, key=lambda matrix: found[matrix].given_depth)
+    assert f"{len(beyond)} of a layer's 12 matrices, all four of its feed-forward modules" in readme
+    assert f"{best} at ρ {found[best].given_depth:.2f} (p < 0.05 after correction for twelve)" in readme
 
 
 def test_the_harm_of_single_layers(readme: str, sizes: dict[str, Sweeps]) -> None:

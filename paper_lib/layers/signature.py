@@ -18,7 +18,6 @@ from scipy import stats
 from paper_lib.inference import Floats
 from paper_lib.layers.agreement import association, spearman
 from paper_lib.layers.matrices import MATRICES, SignatureError, check_step
-from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import name_of
 
 
@@ -73,16 +72,15 @@ def spread(signatures: Floats) -> Floats:
 
 def correlation_with_harm(
     trainings: Sequence[Mapping[str, Any]],
-    sweeps: Sequence[Mapping[str, Any]],
+    harm: Floats,
     matrices: Sequence[str] = MATRICES,
     step: int | None = None,
 ) -> list[Correlation]:
-    """Returns, per matrix, how the layers' signatures go with the WER changes of their re-initialisation.
+    """Returns, per matrix, how the layers' signatures go with `harm`, [trainings, layers], that of their resets.
 
     The ps are one-sided, and those of several matrices are corrected together by the procedure of Benjamini and
     Hochberg.
     """
-    harm = Sweeps.of(sweeps).harm()
     signs = np.stack([signature(training, matrices, step) for training in trainings])  # [trainings, matrices, layers]
     plain = [association(signs[:, m], harm) for m in range(len(matrices))]
     at_depth = [association(signs[:, m], harm, given_depth=True) for m in range(len(matrices))]

@@ -11,9 +11,10 @@ from paper_lib.claims.federated_dropout import SAME, Comparison
 from paper_lib.claims.use_sentences import harmless
 from paper_lib.federated.choices import LOW
 from paper_lib.federated.comparison import Adapted
-from paper_lib.inference import Estimate, Floats
+from paper_lib.inference import SIGNIFICANCE, Estimate, Floats
 from paper_lib.layers.cheap_ranks import Ranked
 from paper_lib.layers.ranking import CLASSES, MARGIN, LayerEffect
+from paper_lib.layers.signature import Correlation
 from paper_lib.studies.use_records import QuantisedRecords
 from paper_lib.summaries.words import counted, layers_named, listed, sentence, worse_of
 
@@ -75,6 +76,23 @@ def ends_of_ranks(harm: Mapping[str, Floats]) -> str:
             always = (np.flatnonzero(inside.all(0)) + 1).tolist()
             ends.append(f"{layers_named(always) if always else 'no layer'} always among the {quarter} {name} harmful")
         told.append(f"{size}: {', '.join(ends)}.")
+    return " ".join(told)
+
+
+def told_beyond_depth(correlations: Mapping[str, Sequence[Correlation]], matrices: Sequence[str]) -> str:
+    """Says by size of which of `matrices` the signature goes with the harm at fixed depth, too."""
+    told = []
+    for size, of_size in correlations.items():
+        named = dict(zip(matrices, of_size, strict=True))
+        beyond = [matrix for matrix, found in named.items() if found.p_given_depth < SIGNIFICANCE]
+        best = max(named, key=lambda matrix: named[matrix].given_depth)
+        largest = f"that of {best} most (ρ {named[best].given_depth:.2f})".replace("-", "−")
+        told.append(
+            f"{size}: at fixed depth, too, the signature of {listed(beyond)} goes with the harm, {largest}; that is "
+            f"{len(beyond)} of {len(named)} matrices."
+            if beyond
+            else f"{size}: at fixed depth no matrix's signature is shown to go with the harm; {largest}."
+        )
     return " ".join(told)
 
 

@@ -9,10 +9,12 @@ import numpy as np
 
 from paper_lib.claims import p_text
 from paper_lib.claims.signatures import attention_profile, resemblance
+from paper_lib.inference import SIGNIFICANCE
 from paper_lib.layers.agreement import agreement_p, association, rank_agreements
-from paper_lib.layers.matrices import ATTENTION, CONVOLUTION
-from paper_lib.layers.signature import common_steps, signature
+from paper_lib.layers.matrices import ATTENTION, CONVOLUTION, MATRICES
+from paper_lib.layers.signature import common_steps, correlation_with_harm, signature
 from paper_lib.layers.sweeps import Sweeps
+from paper_lib.summaries.captions import told_beyond_depth
 from paper_lib.summaries.summary import Question, Summary
 from paper_lib.summaries.words import listed, rests_on, sentence
 
@@ -21,6 +23,7 @@ def summarise(trainings: Mapping[str, Sequence[Mapping[str, Any]]], sizes: Mappi
     """Returns what is to be said of results of trainings, by size, at least two of each, and of their reset sweeps."""
     profiles = {size: np.stack([attention_profile(run) for run in runs]) for size, runs in trainings.items()}
     harm = {size: sweeps.harm() for size, sweeps in sizes.items()}
+    by_matrix = {size: correlation_with_harm(runs, harm[size]) for size, runs in trainings.items()}
     with_harm, at_depth, with_depth = [], [], []
     for size, of_size in profiles.items():
         rho, p = association(of_size, harm[size])
@@ -42,9 +45,11 @@ def summarise(trainings: Mapping[str, Sequence[Mapping[str, Any]]], sizes: Mappi
         (
             sentence(
                 "how far a layer's attention weights moved in training goes with the harm of its reset at Spearman's "
-                f"{listed(with_harm)}."
+                f"{listed(with_harm)}; at fixed depth, beyond what a layer's place tells, there is left "
+                f"{listed(at_depth)}."
             ),
-            sentence(f"at fixed depth, beyond what a layer's place tells, there is left {listed(at_depth)}."),
+            f"Matrix by matrix (p < {SIGNIFICANCE:g}, corrected for {len(MATRICES)} matrices): "
+            + told_beyond_depth(by_matrix, MATRICES),
             sentence(f"upper layers move more than lower ones at {listed(with_depth)}."),
             rests_on(sizes),
         ),
