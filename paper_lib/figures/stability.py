@@ -32,6 +32,7 @@ def run_spread(changes: Mapping[str, Floats], seeds: Mapping[str, Sequence[int]]
                 figure.note(size=size, layer=layer + 1, seed=seed, change_points=value)
                 x = layer + 0.36 * ((place + 0.5) / trainings - 0.5)
                 axes.plot(x, value, "o", color=PALETTE[seed % len(PALETTE)], markersize=4.5)
+        axes.use_sticky_edges = False  # else bars let no room below the lowest dot
         axes.set_title(size)
         axes.set_ylabel("WER change, points")
         axes.set_xticks(range(layers), range(1, layers + 1))
