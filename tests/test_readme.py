@@ -26,6 +26,7 @@ from paper_lib.layers.variants import KINDS
 from paper_lib.profiles import profile_of
 from paper_lib.studies import cheaper_ranks, federated_dropout, layer_sets, model_size, signatures, uses
 from paper_lib.summaries import summarised
+from paper_lib.summaries.human_speech import PLANS
 from paper_lib.summaries.layer_sets import each
 
 COUNTS = {1: "one training", 2: "two trainings", 3: "three trainings", 4: "four trainings", 5: "five trainings"}
@@ -209,3 +210,18 @@ def test_people(readme: str) -> None:
     agreed = re.fullmatch(r"S: (ρ \S+), (p .*)", ranked)
     assert agreed
     assert "agree on the ranks at {} ({})".format(*agreed.groups()) in readme
+
+
+def test_people_as_clients(readme: str) -> None:
+    human = profile_of("human")
+    records = federated_dropout(human, plans=PLANS).records()
+    ends = {"before": records.before, "after": records.plans[0].adaptations, "pooled": records.centralised}
+    before, after, pooled = (Adapted.of([one.result for one in of], (records.held_out,)) for of in ends.values())
+    adapted = adapted_by_plan(records, (records.held_out,))
+    assert (
+        f"take S from {100 * before.mean.value:.0f} % to {wer_of(after)}, with their speech pooled {wer_of(pooled)}; "
+        f"the synthetic speech is forgotten ({COUNTS[len(records.seeds)]})"
+    ) in readme
+    crit, amb, flat = (adapted[name] for name in ("crit-4", "amb-4", "flat-4"))
+    assert f"four critical layers less in four ambient ones is {points(crit.less(amb).mean.estimate())}" in readme
+    assert f"in all layers alike less in the ambient ones {points(flat.less(amb).mean.estimate())}" in readme
