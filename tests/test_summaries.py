@@ -183,7 +183,7 @@ def test_signatures_are_told_with_the_harm_that_they_go_with() -> None:
     said = check(found)
     assert re.search(r"harm of its reset at Spearman's ρ = (0\.9\d|1\.00) in ConformerS \(p = 0\.00", said)
     assert re.search(r"Upper layers move more than lower ones at ρ = (0\.9\d|1\.00) in S", said)
-    assert "S: at fixed depth no matrix's signature is shown to go with the harm; that of " in said
+    assert "S: at fixed depth no matrix's signature is shown to go with the harm, at most at ρ = " in said
     share = re.search(r"matrices: (0\.\d\d) and (0\.\d\d) in S", found.questions[0].answer)
     assert share is not None
     assert float(share[1]) == pytest.approx(0.2, abs=0.05)

@@ -86,12 +86,12 @@ def told_beyond_depth(correlations: Mapping[str, Sequence[Correlation]], matrice
         named = dict(zip(matrices, of_size, strict=True))
         beyond = [matrix for matrix, found in named.items() if found.p_given_depth < SIGNIFICANCE]
         best = max(named, key=lambda matrix: named[matrix].given_depth)
-        largest = f"that of {best} most (ρ {named[best].given_depth:.2f})".replace("-", "−")
+        largest = f"ρ = {named[best].given_depth:.2f} of {best}".replace("-", "−")
         told.append(
-            f"{size}: at fixed depth, too, the signature of {listed(beyond)} goes with the harm, {largest}; that is "
-            f"{len(beyond)} of {len(named)} matrices."
+            f"{size}: at fixed depth, too, the signature of {listed(beyond)} goes with the harm, {len(beyond)} of "
+            f"{len(named)} matrices, at most at {largest}."
             if beyond
-            else f"{size}: at fixed depth no matrix's signature is shown to go with the harm; {largest}."
+            else f"{size}: at fixed depth no matrix's signature is shown to go with the harm, at most at {largest}."
         )
     return " ".join(told)
 
