@@ -75,15 +75,20 @@ def test_the_table_of_sizes(readme: str, sizes: dict[str, Sweeps]) -> None:
         assert expected.replace("|  |", "| |") in readme
 
 
+def tell_beyond_depth(profile: str, sweeps: Sweeps) -> dict[str, float]:
+    """Returns the matrices whose signature in S goes with the harm at fixed depth, too, and how closely."""
+    trainings = [record.training.result for record in signatures(profile_of(profile), sizes=("S",)).records()]
+    found = zip(MATRICES, correlation_with_harm(trainings, sweeps.harm()), strict=True)
+    return {matrix: one.given_depth for matrix, one in found if one.p_given_depth < SIGNIFICANCE}
+
+
 def test_weights_that_tell_beyond_depth(readme: str, sizes: dict[str, Sweeps]) -> None:
-    trainings = [record.training.result for record in signatures(profile_of("laptop"), sizes=("S",)).records()]
-    found = dict(zip(MATRICES, correlation_with_harm(trainings, sizes["S"].harm()), strict=True))
-    beyond = [matrix for matrix in MATRICES if found[matrix].p_given_depth < SIGNIFICANCE]
+    beyond = tell_beyond_depth("laptop", sizes["S"])
     by_module = Counter(matrix.partition(".")[0] for matrix in beyond)
     assert (by_module["ffn1"] + by_module["ffn2"], by_module["attention"]) == (4, 1)
-    best = max(MATRICES, key=lambda matrix: found[matrix].given_depth)
+    best = max(beyond, key=lambda matrix: beyond[matrix])
     assert f"{len(beyond)} of a layer's 12 matrices, all four of its feed-forward modules" in readme
-    assert f"{best} at ρ {found[best].given_depth:.2f} (p < 0.05 after correction for twelve)" in readme
+    assert f"{best} at ρ {beyond[best]:.2f} (p < 0.05 after correction for twelve)" in readme
 
 
 def test_the_harm_of_single_layers(readme: str, sizes: dict[str, Sweeps]) -> None:
@@ -210,6 +215,9 @@ def test_people(readme: str) -> None:
     agreed = re.fullmatch(r"S: (ρ \S+), (p .*)", ranked)
     assert agreed
     assert "agree on the ranks at {} ({})".format(*agreed.groups()) in readme
+    beyond = list(tell_beyond_depth("human", people))
+    assert beyond == ["attention.pos"]
+    assert f"Of their signatures only that of {beyond[0]} tells more than depth." in readme
 
 
 def test_people_as_clients(readme: str) -> None:
