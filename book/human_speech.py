@@ -335,10 +335,9 @@ if adapted:
     worst = (by_person["federated"] > 2 * models["federated"].mean.value).mean()
 show(
     personal_wers(by_person),
-    caption="Share of the people of the test whose WER is at most that of the axis, mean over seeds; a WER beyond 100 % "
-    "is drawn as 100 %. After federated "
-    f"learning {100 * lose:.0f} % of the people are understood worse than before it; {100 * worst:.0f} % have more "
-    "than twice the mean WER.",
+    caption="Share of the people of the test whose WER is at most that of the axis, mean over seeds; a WER beyond "
+    f"100 % is drawn as 100 %. After federated learning {100 * lose:.0f} % of the people are understood worse than "
+    f"before it; {100 * worst:.0f} % have more than twice the mean WER.",
     alt="Three rising curves: the share of people by their word error rate, before and after federated learning and "
     "after centralised training.",
     name="personal-wer",
