@@ -196,7 +196,7 @@ from paper_lib.layers.cheap_ranks import matrices_relative, matrices_signed
 
 
 def with_p(rho, p):
-    return f"{rho:.2f} ({p_text(p)})".replace("-", "−")
+    return f"{rho:.2f} ({p_text(p)})"
 
 
 table(

@@ -226,12 +226,11 @@ said = {
 
 def compared(name, difference, worse, p, survives, on_slide):
     relative = round(100 * difference.by_seed.mean() / worse.by_seed.mean())
-    by_seed = ", ".join(f"{100 * value:+.1f}" for value in difference.by_seed)
     return (
         name,
         percent(difference.mean.estimate(), sign=True),
-        f"{relative:+d} %".replace("-", "−"),
-        by_seed.replace("-", "−"),
+        f"{relative:+d} %",
+        ", ".join(f"{100 * value:+.1f}" for value in difference.by_seed),
         "–" if p is None else p_value(p),
         survives,
         on_slide,
@@ -481,7 +480,7 @@ table(
         (
             f"seed {seed}",
             " ".join(map(str, ranking)),
-            f"{spearman(np.array(ranking, float), depth):.2f}".replace("-", "−"),
+            f"{spearman(np.array(ranking, float), depth):.2f}",
         )
         for seed, ranking in zip(records.seeds, records.rankings, strict=True)
     ],

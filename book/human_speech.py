@@ -224,7 +224,7 @@ for name, (first, second) in pairs.items():
             name,
             f"{plain[0]:.2f}",
             p_value(plain[1]),
-            f"{at_depth[0]:.2f}".replace("-", "−"),
+            f"{at_depth[0]:.2f}",
             p_value(at_depth[1]),
         )
     )
@@ -262,9 +262,7 @@ table(
     ["Voices", "WER, % [95 %]", "Voices in the test"],
     f"Trained models of size {size} that have heard both: {len(others)}. With layers re-initialised, "
     f"the harm on flite goes with the harm on espeak-ng at ρ = {ranked[0]:.2f} ({p_text(ranked[1])}), at fixed "
-    f"depth at ρ = {ranked_at_depth[0]:.2f} ({p_text(ranked_at_depth[1])}).".replace(
-        "= -", "= −"
-    ),
+    f"depth at ρ = {ranked_at_depth[0]:.2f} ({p_text(ranked_at_depth[1])}).",
 ) if others else paragraph("No model was tested on flite yet.")
 
 # %% [markdown]

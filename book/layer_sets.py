@@ -195,7 +195,7 @@ for name, given in (("", False), (", beyond a term for each layer", True)):
         )
     )
 table(
-    [tuple(str(cell).replace("-", "−") for cell in row) for row in rows],
+    rows,
     ["Of pairs", "With", "Tested that ρ is", "ρ, mean over trainings", "p"],
     "Spearman's ρ over pairs. In the last row, what one term for each layer tells of both ranks is taken out: a layer "
     "that goes ill with all others says nothing of distance, though layers at the ends have the farthest partners.",
@@ -325,10 +325,8 @@ table(
         (
             model.seed,
             size,
-            f"{100 * model.dev_changes[size - 1]:+.1f}".replace("-", "−"),
-            f"{100 * nested_changes(model, GREEDY)[size - 1].value:+.1f}".replace(
-                "-", "−"
-            ),
+            f"{100 * model.dev_changes[size - 1]:+.1f}",
+            f"{100 * nested_changes(model, GREEDY)[size - 1].value:+.1f}",
         )
         for model in models
         for size in range(1, model.sizes + 1)

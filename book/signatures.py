@@ -249,7 +249,7 @@ from paper_lib.figures.tables import table
 
 
 def with_p(rho, p):
-    return f"{rho:.2f} (p = {p:.2g})".replace("-", "−")
+    return f"{rho:.2f} (p = {p:.2g})"
 
 
 table(
@@ -265,7 +265,7 @@ table(
     ],
     ["Size", "Matrix", "ρ with harm", "At fixed depth"],
     "The numbers of the figure. Harm by depth alone: "
-    + ", ".join(f"{size} {rho:.2f}".replace("-", "−") for size, rho in alone.items())
+    + ", ".join(f"{size} {rho:.2f}" for size, rho in alone.items())
     + ".",
     row_headers=2,
     folded="The numbers of the figure",
@@ -350,10 +350,8 @@ table(
             size,
             step,
             *counts(effects),
-            f"{100 * np.mean([e.change.value for e in effects]):+.1f}".replace(
-                "-", "−"
-            ),
-            f"{100 * max(e.change.value for e in effects):+.1f}".replace("-", "−"),
+            f"{100 * np.mean([e.change.value for e in effects]):+.1f}",
+            f"{100 * max(e.change.value for e in effects):+.1f}",
         )
         for size, by_step in rewound.items()
         for step, effects in by_step.items()

@@ -160,7 +160,7 @@ for size, of_size in harm.items():
             size,
             len(of_size),
             f"{pairs.mean():.2f}",
-            f"{pairs.min():.2f} to {pairs.max():.2f}".replace("-", "−"),
+            f"{pairs.min():.2f} to {pairs.max():.2f}",
             p_value(agreement_p(of_size)),
         )
     )

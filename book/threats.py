@@ -48,9 +48,7 @@ def agreement(first, second):
     plain, at_depth = (
         association(first, second, given_depth=given) for given in (False, True)
     )
-    return (
-        f"ρ = {plain[0]:.2f} ({p_text(plain[1])}), at fixed depth {at_depth[0]:.2f} ({p_text(at_depth[1])})"
-    ).replace(" -", " −")
+    return f"ρ = {plain[0]:.2f} ({p_text(plain[1])}), at fixed depth {at_depth[0]:.2f} ({p_text(at_depth[1])})"
 
 
 # %% [markdown]

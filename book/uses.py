@@ -327,11 +327,7 @@ if "dropout" in heard:
         rows.append(
             (
                 name,
-                *(
-                    text
-                    for rho, p in agreement
-                    for text in (f"{rho:.2f}".replace("-", "−"), p_value(p))
-                ),
+                *(text for rho, p in agreement for text in (f"{rho:.2f}", p_value(p))),
                 ", ".join(map(str, sorted(ranked[0][source][:3]))),
             )
         )

@@ -141,6 +141,20 @@ def test_below_each_other_every_panel_of_activations_names_its_norm() -> None:
     assert titles == [["BatchNorm", "GroupNorm", "", ""], ["BatchNorm", "GroupNorm"] * 2]
 
 
+def test_numbers_below_0_have_minus_signs_on_a_page_and_names_their_hyphens() -> None:
+    cells, kept = ("-0.3", "[-1.2, +0.4]", "ρ -.5 (-2 %)", "4e-05"), ("crit-3", "2022-05-07", "−0.3")
+    shown = table([(*cells, *kept)], ["a"] * 7, "down by -0.3").html
+    assert re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", shown)[7:] == [
+        "−0.3",
+        "[−1.2, +0.4]",
+        "ρ -.5 (−2\u00a0%)",
+        "4e−05",
+        *kept,
+    ]
+    assert "down by −0.3" in shown
+    assert paragraph("crit-3 less amb-3: -0.3").html == "<p>crit-3 less amb-3: −0.3</p>"
+
+
 def test_what_is_drawn_and_what_is_saved_are_the_same() -> None:
     changes = {"S": np.array([[0.01, 0.02], [0.03, 0.3]])}
     figure = run_spread(changes, {"S": [0, 3]})

@@ -10,6 +10,7 @@ from typing import Literal
 from scipy import optimize
 
 from paper_lib.inference import CONFIDENCE, SIGNIFICANCE, Component, Estimate, Mean
+from paper_lib.typography import minus_signs
 
 Verdict = Literal["reproduced", "partly reproduced", "not reproduced", "not resolved"]
 
@@ -75,7 +76,7 @@ def conclude(claim: Claim, evidence: Sequence[str], parts: Mapping[str, Part]) -
     remedies = [f"{name}: {part.remedy}" for name, part in parts.items() if part.holds is None and part.remedy]
     return Finding(
         claim,
-        "; ".join(evidence).replace(" -", " −"),
+        minus_signs("; ".join(evidence)),
         verdict([part.holds for part in parts.values()]),
         max((part.p for part in parts.values()), default=1.0),
         "; ".join(remedies),
@@ -151,12 +152,12 @@ def _of_more(component: Component, factor: float) -> Component:
 def points(estimate: Estimate) -> str:
     """Returns a change in WER with its interval, in points."""
     value, low, high = (f"{100 * x:+.1f}" for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}] points".replace("-", "−")
+    return minus_signs(f"{value} [{low}, {high}] points")
 
 
 def plain(estimate: Estimate) -> str:
     """Returns a number and its interval."""
-    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]".replace("-", "−")
+    return minus_signs(f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]")
 
 
 def p_text(p: float) -> str:

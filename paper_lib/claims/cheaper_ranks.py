@@ -83,8 +83,6 @@ def ranks(claim: Claim, quantities: Sequence[Quantity], harm: Floats) -> Finding
     for quantity in quantities:
         rho, p = association(quantity.values, harm, given_depth=True)
         plain, _ = association(quantity.values, harm)
-        evidence.append(
-            f"{quantity.name}: ρ {rho:.2f} at fixed depth, {p_text(p)}; plain {plain:.2f}".replace("-", "−")
-        )
+        evidence.append(f"{quantity.name}: ρ {rho:.2f} at fixed depth, {p_text(p)}; plain {plain:.2f}")
         parts[quantity.name] = tested(p, association(quantity.values, -harm, given_depth=True)[1], "more layers")
     return conclude(claim, evidence, parts)

@@ -12,6 +12,7 @@ from paper_lib.federated.plans import COUNTS
 from paper_lib.inference import Estimate, Floats, Mean
 from paper_lib.layers.agreement import spearman
 from paper_lib.layers.ranking import CLASSES, MARGIN, LayerEffect
+from paper_lib.typography import minus_signs
 
 # Above this WER a model hardly knows a domain: most words are wrong.
 UNKNOWN = 0.5
@@ -176,12 +177,12 @@ def by_lot(drawn: Floats, ambient: Floats, critical: Floats) -> str:
 
 
 def _percent(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]".replace("-", "−")
+    return minus_signs(f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]")
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.1f} %".replace("-", "−")
+    return minus_signs(f"{100 * value:.1f} %")
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
+    return minus_signs(f"{value:+.2f}")

@@ -229,7 +229,7 @@ def shares_features_with_wer(trainings: Trainings, sizes: Mapping[str, Sweeps]) 
             f"{size}: ρ {rho:.2f}, {p_text(p)}; at fixed depth {partial:.2f}, {p_text(partial_p)}; "
             f"depth alone {association(depth, harm)[0]:.2f}"
         )
-        evidence.append(told.replace("-", "−"))
+        evidence.append(told)
         parts[size] = tested(p, association(profiles, -harm)[1], "more layers")
     return conclude(SHARES_FEATURES_WITH_WER, evidence, parts)
 

@@ -45,7 +45,7 @@ def rank_table(ranked: Sequence[Ranked], caption: str, folded: str = "") -> Mark
 
     def with_p(rho: float, p: float, of: Quantity) -> str:
         tested = "" if of.source == "depth" else f" ({p_text(p)})"
-        return f"{rho:.2f}{tested}".replace("-", "−")
+        return f"{rho:.2f}{tested}"
 
     rows = [
         (
@@ -53,7 +53,7 @@ def rank_table(ranked: Sequence[Ranked], caption: str, folded: str = "") -> Mark
             _LABELS[one.quantity.source],
             f"{one.quantity.cost:.3g}",
             with_p(one.rho, one.p, one.quantity),
-            *([f"{min(one.by_training):.2f} to {max(one.by_training):.2f}".replace("-", "−")] if several else []),
+            *([f"{min(one.by_training):.2f} to {max(one.by_training):.2f}"] if several else []),
             "–" if one.quantity.source == "depth" else with_p(one.given_depth, one.p_given_depth, one.quantity),
             f"{100 * one.found:.0f} %",
         )

@@ -17,6 +17,7 @@ from paper_lib.figures.style import BAND, BLACK, BLUE, GREY, ON_LIGHT, ORANGE, V
 from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import MARGIN
 from paper_lib.layers.sets import ExchangeEffect, LayerSet
+from paper_lib.typography import minus_signs
 
 _TICKS = [2, 10, 50]  # points, beside 0
 
@@ -76,7 +77,7 @@ def _map(
     axes.tick_params(length=0)
     marks = [mark for mark in (*(-tick for tick in _TICKS[::-1]), 0, *_TICKS) if limits[0] <= mark <= limits[1]]
     bar = axes.figure.colorbar(image, ax=axes, location="bottom", label="points", fraction=0.05, aspect=25)
-    bar.set_ticks(marks, labels=[f"{mark:g}".replace("-", "−") for mark in marks])
+    bar.set_ticks(marks, labels=[minus_signs(f"{mark:g}") for mark in marks])
     bar.minorticks_off()
 
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from paper_lib.typography import minus_signs
+
 
 @dataclass(frozen=True)
 class Markup:
@@ -51,12 +53,15 @@ def folded_answers(questions: Sequence[tuple[str, str]]) -> Markup:
 
 
 def escaped(value: object) -> str:
-    """Returns the HTML of a table's cell or a caption: markup as it is, whole numbers with commas, text escaped."""
+    """Returns the HTML of a table's cell, a caption or a sentence: markup as it is, whole numbers with commas.
+
+    Text is escaped; its negative numbers get minus signs.
+    """
     if isinstance(value, Markup):
         return value.html
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return html.escape(with_units(str(value)))
+    return html.escape(with_units(minus_signs(str(value))))
 
 
 def with_units(text: str) -> str:

@@ -13,6 +13,7 @@ from paper_lib.figures.download import hundredfold
 from paper_lib.figures.drawing import drawing, new_panels
 from paper_lib.figures.style import ON_DARK, ON_LIGHT, VERMILION
 from paper_lib.layers.ranking import MARGIN, LayerEffect
+from paper_lib.typography import minus_signs
 
 
 @drawing
@@ -57,7 +58,7 @@ def rewinding_maps(effects: Mapping[str, Mapping[int, Sequence[LayerEffect]]], m
 def _write(axes: Axes, column: int, row: int, effect: LayerEffect, level: float) -> None:
     """Writes the change into its cell, whose colour is at `level` of the colour map, and frames it where critical."""
     text = f"{100 * effect.change.value:.1f}"
-    text = text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+    text = text.lstrip("-") if float(text) == 0 else minus_signs(text)
     colour = ON_DARK if level < 0.5 else ON_LIGHT
     axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
     if effect.classification == "critical":

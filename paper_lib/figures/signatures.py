@@ -16,6 +16,7 @@ from paper_lib.figures.style import BLACK, BLUE, COLOUR_MAP, GREEN, GREY, GROUND
 from paper_lib.inference import SIGNIFICANCE, Floats
 from paper_lib.layers.ranking import LayerEffect
 from paper_lib.layers.signature import Correlation
+from paper_lib.typography import minus_signs
 
 _GROUPS = {"ffn1": BLUE, "attention": VERMILION, "convolution": GREEN, "ffn2": ORANGE}
 
@@ -69,7 +70,7 @@ def _maps(
             for (row, layer), value in np.ndenumerate(of_size):
                 colour = ON_DARK if value < middle else ON_LIGHT
                 text = form.format(value)
-                text = text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+                text = text.lstrip("-") if float(text) == 0 else minus_signs(text)
                 text = text.removeprefix("0" if label == "signature" else "")
                 axes.text(layer, row, text, ha="center", va="center", color=colour, fontsize=6.5)
         axes.set_title(size)

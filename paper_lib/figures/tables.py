@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from paper_lib.figures.markup import Markup, escaped
 from paper_lib.inference import Estimate
+from paper_lib.typography import minus_signs
 
 
 def table(
@@ -53,7 +54,7 @@ def table(
 def percent(estimate: Estimate, *, sign: bool = False) -> str:
     """Returns a fraction and its interval in per cent, or in points of WER where it is a change and shows its sign."""
     value, low, high = (f"{100 * x:{'+' if sign else ''}.1f}" for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]".replace("-", "−")
+    return minus_signs(f"{value} [{low}, {high}]")
 
 
 def p_value(p: float) -> str:
@@ -74,4 +75,6 @@ def _is_numeric(cell: object) -> bool:
 
 
 def _plain(cell: object) -> str:
-    return cell.text if isinstance(cell, Markup) else f"{cell:,}" if isinstance(cell, int) else str(cell)
+    if isinstance(cell, Markup):
+        return cell.text
+    return f"{cell:,}" if isinstance(cell, int) else minus_signs(str(cell))

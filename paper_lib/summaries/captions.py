@@ -17,6 +17,7 @@ from paper_lib.layers.ranking import CLASSES, MARGIN, LayerEffect
 from paper_lib.layers.signature import Correlation
 from paper_lib.studies.use_records import QuantisedRecords
 from paper_lib.summaries.words import counted, layers_named, listed, sentence, worse_of
+from paper_lib.typography import minus_signs
 
 _LINE = f"within {100 * MARGIN:g} points of the intact line"
 
@@ -54,15 +55,13 @@ def trainings_apart(harm: Mapping[str, Floats]) -> str:
     for size, of_size in harm.items():
         apart = np.ptp(of_size, axis=0)
         layer = int(apart.argmax())
-        low, high = (
-            f"{100 * value:+.1f}".replace("-", "−") for value in (of_size[:, layer].min(), of_size[:, layer].max())
-        )
+        low, high = (f"{100 * value:+.1f}" for value in (of_size[:, layer].min(), of_size[:, layer].max()))
         within = int((apart < MARGIN).sum())
         told.append(
             f"{size}: trainings differ most in layer {layer + 1}, from {low} to {high} points; in {within} of "
             f"{len(apart)} layers by less than {100 * MARGIN:g}."
         )
-    return " ".join(told)
+    return minus_signs(" ".join(told))
 
 
 def ends_of_ranks(harm: Mapping[str, Floats]) -> str:
@@ -86,14 +85,14 @@ def told_beyond_depth(correlations: Mapping[str, Sequence[Correlation]], matrice
         named = dict(zip(matrices, of_size, strict=True))
         beyond = [matrix for matrix, found in named.items() if found.p_given_depth < SIGNIFICANCE]
         best = max(named, key=lambda matrix: named[matrix].given_depth)
-        largest = f"ρ = {named[best].given_depth:.2f} of {best}".replace("-", "−")
+        largest = f"ρ = {named[best].given_depth:.2f} of {best}"
         told.append(
             f"{size}: at fixed depth, too, the signature of {listed(beyond)} goes with the harm, {len(beyond)} of "
             f"{len(named)} matrices, at most at {largest}."
             if beyond
             else f"{size}: at fixed depth no matrix's signature is shown to go with the harm, at most at {largest}."
         )
-    return " ".join(told)
+    return minus_signs(" ".join(told))
 
 
 def farthest_moved(profiles: Mapping[str, Floats]) -> str:
@@ -162,10 +161,10 @@ def highest_at_depth(ranked: Sequence[Ranked]) -> str:
     best, cheap = (
         max(of, key=lambda one: one.given_depth) for of in (readings, [r for r in readings if r.quantity.is_cheap])
     )
-    return (
+    return minus_signs(
         f"At fixed depth ρ is highest for “{best.quantity.name}”, {best.given_depth:.2f}; of the cheap readings for "
         f"“{cheap.quantity.name}”, {cheap.given_depth:.2f}."
-    ).replace(" -", " −")
+    )
 
 
 def close_to_fedavg(choices: Mapping[str, tuple[Adapted, Adapted]]) -> str:

@@ -13,6 +13,7 @@ from paper_lib.layers.ranking import MARGIN
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.summaries.summary import Question, Summary
 from paper_lib.summaries.words import layers_named, listed, rests_on, sentence, share_of_layers
+from paper_lib.typography import minus_signs
 
 
 def summarise(sizes: Mapping[str, Sweeps], asked: Sequence[str]) -> Summary:
@@ -64,7 +65,7 @@ def _least_certain(size: str, harm: np.ndarray) -> str:
     ranks = harm.argsort(1).argsort(1) + 1
     layer = int(np.ptp(ranks, axis=0).argmax())
     of_layer = ranks[:, layer]
-    return (
+    return minus_signs(
         f"In {size} layer {layer + 1}: its rank goes from {of_layer.min()} to {of_layer.max()} of {len(ranks[0])}, and "
         f"its harm from {100 * harm[:, layer].min():+.1f} to {100 * harm[:, layer].max():+.1f} points."
-    ).replace("-", "−")
+    )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from paper_lib.inference import Estimate
 from paper_lib.layers.sweeps import Sweeps
+from paper_lib.typography import minus_signs
 
 
 def counted(count: int, noun: str) -> str:
@@ -38,12 +39,12 @@ def share_of_layers(count: int, layers: int) -> str:
 
 def sentence(text: str) -> str:
     """Returns `text` with a capital letter first, and the minus sign before numbers below 0."""
-    return f"{text[:1].upper()}{text[1:]}".replace(" -", " −").replace("(-", "(−")
+    return minus_signs(f"{text[:1].upper()}{text[1:]}")
 
 
 def wer(estimate: Estimate) -> str:
     """Returns a WER with its interval, in per cent."""
-    return f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]".replace("-", "−")
+    return minus_signs(f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]")
 
 
 def worse_of(difference: Estimate, first: str, second: str) -> str:
