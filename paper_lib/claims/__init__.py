@@ -155,6 +155,12 @@ def points(estimate: Estimate) -> str:
     return minus_signs(f"{value} [{low}, {high}] points")
 
 
+def wer(estimate: Estimate) -> str:
+    """Returns a WER with its interval, in per cent."""
+    value, low, high = (f"{100 * x:.1f}" for x in (estimate.value, estimate.low, estimate.high))
+    return minus_signs(f"{value} % [{low}, {high}]")
+
+
 def plain(estimate: Estimate) -> str:
     """Returns a number and its interval."""
     return minus_signs(f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from paper_lib.claims import points
+from paper_lib.claims import points, wer
 from paper_lib.federated.comparison import Adapted, late_gain
 from paper_lib.federated.plans import COUNTS
 from paper_lib.inference import Estimate, Floats, Mean
@@ -33,7 +33,7 @@ def ambient_layers(effects: Sequence[LayerEffect], intact: Estimate) -> str:
         f"confidence) {counts['ambient'] or 'none'} of the {len(effects)} layers of this streaming model "
         f"{'are' if counts['ambient'] > 1 else 'is'} ambient{which}; {counts['critical']} critical, "
         f"{counts['unresolved']} unresolved. Without a reset the model's WER on that speech is "
-        f"{_percent(intact)}."
+        f"{wer(intact)}."
     )
     if intact.value > UNKNOWN:
         return (
@@ -62,8 +62,8 @@ def domain_learnt(before: Mean, after: Mean, plan: str) -> str:
         else "So this is the fine-tuning of a recogniser, as in the paper."
     )
     return (
-        f"On the held-out domain (SF) its WER is {_percent(before.estimate())} before the adaptation and "
-        f"{_percent(after.estimate())} after it, {how}. {known}"
+        f"On the held-out domain (SF) its WER is {wer(before.estimate())} before the adaptation and "
+        f"{wer(after.estimate())} after it, {how}. {known}"
     )
 
 
@@ -174,10 +174,6 @@ def by_lot(drawn: Floats, ambient: Floats, critical: Floats) -> str:
         f"Standard deviation over the draws of a seed {100 * spread:.1f} points. Of {drawn.size} draws {worse} have a "
         f"higher WER than the ambient layers of their seed, and {better} a lower one than the critical layers."
     )
-
-
-def _percent(estimate: Estimate) -> str:
-    return minus_signs(f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]")
 
 
 def _share(value: float) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from paper_lib.claims import points
+from paper_lib.claims import points, wer
 from paper_lib.claims.federated_dropout import compare, crit_less_amb, secondary_comparisons
 from paper_lib.federated.comparison import Adapted
 from paper_lib.federated.plans import COUNTS
 from paper_lib.layers.ranking import LayerEffect
 from paper_lib.summaries.summary import Question, Summary
-from paper_lib.summaries.words import counted, listed, sentence, share_of_layers, wer, worse_of
+from paper_lib.summaries.words import counted, listed, sentence, share_of_layers, worse_of
 
 
 def summarise(

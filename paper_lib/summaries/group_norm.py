@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paper_lib.claims import points
+from paper_lib.claims import points, wer
 from paper_lib.inference import Estimate, Floats, rate
 from paper_lib.layers.ranking import intact_wer, reinitialised
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.summaries.summary import Question, Summary
-from paper_lib.summaries.words import listed, rests_on, sentence, share_of_layers, wer
+from paper_lib.summaries.words import listed, rests_on, sentence, share_of_layers
 
 
 def summarise(norms: Mapping[str, Sweeps], kept: Sweeps, size: str) -> Summary:

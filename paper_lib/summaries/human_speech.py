@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paper_lib.claims import p_text, points
+from paper_lib.claims import p_text, points, wer
 from paper_lib.claims.sentences import clients_by_norm
 from paper_lib.federated.comparison import Adapted
 from paper_lib.layers.agreement import association
 from paper_lib.layers.ranking import intact_wer, reinitialised
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.summaries.summary import Question, Summary
-from paper_lib.summaries.words import counted, layers_named, sentence, share_of_layers, wer, worse_of
+from paper_lib.summaries.words import counted, layers_named, sentence, share_of_layers, worse_of
 
 # Four layers of sixteen at one half; the page on Federated Dropout has two and three, too.
 PLANS = ("none", "flat-4", "amb-4", "crit-4")

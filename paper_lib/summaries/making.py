@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paper_lib.claims import Finding, points
+from paper_lib.claims import Finding, points, wer
 from paper_lib.conformer.sizes import SLIDE, ParameterCount, millions
 from paper_lib.corpus.survey import Survey
 from paper_lib.figures.costs import others
 from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import CLASSES, LayerEffect
-from paper_lib.summaries.words import counted, listed, sentence, wer
+from paper_lib.summaries.words import counted, listed, sentence
 
 
 def corpus_in_short(surveys: Mapping[str, Survey]) -> list[str]:

@@ -42,11 +42,6 @@ def sentence(text: str) -> str:
     return minus_signs(f"{text[:1].upper()}{text[1:]}")
 
 
-def wer(estimate: Estimate) -> str:
-    """Returns a WER with its interval, in per cent."""
-    return minus_signs(f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]")
-
-
 def worse_of(difference: Estimate, first: str, second: str) -> str:
     """Says which of two is the worse, by the interval of the first's WER less the second's."""
     if difference.low > 0:
