@@ -287,11 +287,13 @@ show(
 )
 
 # %% [markdown]
+# The paper reads the signature of attention. Every matrix has one, and the small marks say which of them tell more than
+# the layer's number, which is known without any training.
+#
 # Few layers make coarse ranks: by chance |ρ| exceeds 0.5 of sixteen layers, and 0.8 of six, about one time in twenty.
-# Step 1 has a ρ too, of differences that are far too
-# small to see: Adam moves all layers alike there. A line that is high soon after, and stays so, says that the order of
-# the layers is *there from the beginning*, as it would be if it came from where a layer stands and not from what it
-# learns.
+# Step 1 has a ρ too, of differences that are far too small to see: Adam moves all layers alike there. A line that is
+# high soon after, and stays so, says that the order of the layers is *there from the beginning*, as it would be if it
+# came from where a layer stands and not from what it learns.
 #
 # ## When does a layer become critical?
 #

@@ -24,6 +24,7 @@ from paper_lib.figures.markup import folded_answers, in_short, paragraph
 from paper_lib.figures.tables import table
 from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import intact_wer, layer_effects, reinitialised
+from paper_lib.layers.signature import Correlation
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
 from paper_lib.settings import SyntheticSettings
@@ -47,6 +48,7 @@ from paper_lib.summaries.captions import (
     ends_of_ranks,
     farthest_moved,
     forgotten,
+    told_beyond_depth,
     trainings_apart,
 )
 from paper_lib.summaries.comparable_plans import readings_of_slide
@@ -190,6 +192,21 @@ def test_signatures_are_told_with_the_harm_that_they_go_with() -> None:
     assert float(share[2]) == pytest.approx(1.0, abs=0.05)
     # Resets that harm where little moved: a negative ρ has a minus sign, not a hyphen.
     assert "ρ = −" in check(signatures.summarise({"S": runs}, {"S": sweeps([[0.5, 0.4, 0.3, 0.2, 0.1, 0.0]] * 3)}))
+
+
+def test_matrices_that_tell_more_than_depth_are_named() -> None:
+    def found(given_depth: float, p: float) -> Correlation:
+        return Correlation(0.9, 0.001, given_depth, p, 0.8, 1.0)
+
+    told = told_beyond_depth(
+        {"S": [found(0.5, 0.04), found(0.1, 0.6), found(0.6, 0.01)], "M": [found(-0.2, 0.9)] * 3},
+        ["ffn1.w1", "attention.q", "ffn2.w1"],
+    )
+    assert told == (
+        "S: at fixed depth, too, the signature of ffn1.w1 and ffn2.w1 goes with the harm, 2 of 3 matrices, at most at "
+        "ρ = 0.60 of ffn2.w1. M: at fixed depth no matrix's signature is shown to go with the harm, at most at ρ = "
+        "−0.20 of ffn1.w1."
+    )
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
