@@ -15,7 +15,9 @@ import os
 import platform
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -130,11 +132,27 @@ def record_digest(kind: str, settings: Settings, corpus: str) -> str:
 
 
 _consulted: dict[tuple[str, str], Record] = {}
+_looking = ContextVar("looking", default=False)
 
 
 def consulted() -> list[Record]:
     """Returns the records that this process has asked for, in order; a chapter prints their provenance."""
     return list(_consulted.values())
+
+
+def consult(records: Iterable[Record]) -> None:
+    """Counts `records` as consulted."""
+    _consulted.update({(record.kind, record.digest): record for record in records})
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """Within it no record counts as consulted: it is only seen which are there."""
+    token = _looking.set(True)
+    try:
+        yield
+    finally:
+        _looking.reset(token)
 
 
 def begin_page() -> None:
@@ -192,8 +210,8 @@ class Store:
         """
         digest = record_digest(kind, settings, corpus)
         record = self._read(self._path(kind, digest))
-        if record is not None:
-            _consulted[kind, digest] = record
+        if record is not None and not _looking.get():
+            consult([record])
         return record
 
     def _path(self, kind: str, digest: str) -> Path:
@@ -221,7 +239,7 @@ class Store:
         shared = {TEST: self._tests.put(record.result[TEST])} if TEST in record.result else {}
         content = _serialize(replace(record, result=record.result | shared))
         atomic_write(self._path(record.kind, record.digest), content)
-        _consulted[record.kind, record.digest] = record
+        consult([record])
 
     def _read(self, path: Path) -> Record | None:
         damaged = path

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from tiny_runs import CPU
 
-from paper_lib import jobs
+from paper_lib import jobs, results
 from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.claims.findings import CLAIMS, adapted_by, adapted_by_value, findings
 from paper_lib.cli import main
@@ -180,11 +180,17 @@ def test_of_a_published_profile_pages_have_what_is_there_and_measure_nothing(pub
         ]
 
 
-def test_models_that_are_compared_by_seed_count_where_all_of_a_seed_are_there(published: Profile) -> None:
+def test_models_that_are_compared_by_seed_count_where_all_of_a_seed_are_there(
+    published: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = group_norm(published, seeds=2)
     batch, *others = (model for model in study.models if model.run.seed == 0)
     replace(study, models=[batch, *(model for model in study.models if model.run.seed == 1)]).measure(workers=1)
-    assert {records.seed for records in study.records()} == {1}
+    monkeypatch.setattr(results, "_consulted", {})
+    shown = study.records()
+    assert {records.seed for records in shown} == {1}
+    # A page names the records that it shows, and none of the seed of which it only saw that it is not whole.
+    assert results.consulted() == [record for records in shown for record in records.records]
     replace(study, models=others).measure(workers=1)
     assert {records.seed for records in study.records()} == {0, 1}
 
@@ -398,7 +404,9 @@ def test_norms_under_clients_are_listed_where_the_profile_compares_them() -> Non
     assert "Error: profile smoke does not compare norms: its norm_seeds is none" in result.output
 
 
-def test_norms_under_clients_count_from_the_seeds_that_are_whole(published: Profile) -> None:
+def test_norms_under_clients_count_from_the_seeds_that_are_whole(
+    published: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     profile = norms_compared(published, seeds=2)
     store = store_of(profile)
     plan = federated_norms(profile)
@@ -408,7 +416,11 @@ def test_norms_under_clients_count_from_the_seeds_that_are_whole(published: Prof
     adapted_from_0 = [m for m in group if isinstance(m, AdaptationStudy) and seed_of(m) == 0 and m.federated.rounds]
     compute(lambda: [*batch, *(m for m in group if m != adapted_from_0[-1])], store, workers=1)
     assert not plan.is_stored
+    monkeypatch.setattr(results, "_consulted", {})
     records = plan.records()
+    adapted = [record.settings for record in results.consulted() if record.kind == "adaptation"]
+    # Pooled and federated, with either norm; the model before is one of both seeds.
+    assert [of["federated"]["seed"] for of in adapted if of["federated"]["rounds"]] == 4 * [1]
     assert [one.norm for one in records.norms] == ["BatchNorm", "GroupNorm, 2 groups"]
     assert {len(one.before) for one in records.norms} == {1}
     kept = [record for one in records.norms for record in (*one.centralised, *one.federated)]

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from paper_lib.layers.ranking import intact_wer
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import SIZES, Profile
-from paper_lib.results import Record, Store
+from paper_lib.results import Record, Store, consult, looking
 from paper_lib.settings import ResetSettings, Size, TrainingRun
 from paper_lib.studies.cheaper_ranks import cheaper_ranks
 from paper_lib.studies.federated import federated_dropout
@@ -106,7 +107,8 @@ class Study(StudyPlan):
         store = store_of(self.profile)
         if not is_published(self.profile):
             self.measure(workers)
-        found = [records for model in self.models if (records := _stored_records(model, store))]
+        with looking():
+            found = [records for model in self.models if (records := _stored_records(model, store))]
         if self.paired:
             counts = Counter(model.run.seed for model in self.models)
             there = Counter(records.seed for records in found)
@@ -115,6 +117,7 @@ class Study(StudyPlan):
         found = [records for records in found if trainings[records.size] >= self.least]
         if not found:
             raise not_measured(self.profile)
+        consult(chain.from_iterable(records.records for records in found))
         return found
 
     def summary(self) -> list[str]:

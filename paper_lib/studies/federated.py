@@ -11,7 +11,7 @@ from paper_lib.federated.comparison import Adapted
 from paper_lib.federated.plans import BASE_RATE, PLANS, draws_of, named_plan, own_plan, ranking_of
 from paper_lib.layers.sweeps import harm_of
 from paper_lib.profiles import AdaptationProfile, Profile
-from paper_lib.results import Record, Store
+from paper_lib.results import Record, Store, looking
 from paper_lib.settings import DropoutPlan, FederatedSettings
 from paper_lib.studies.adaptations import adaptation, centralised, unadapted
 from paper_lib.studies.measurements import (
@@ -111,7 +111,8 @@ class AdaptationPlan(StudyPlan):
     def rankings(self) -> dict[int, list[int]]:
         """Returns the layers, from the most ambient, of the training of every seed whose resets are stored."""
         store = store_of(self.profile)
-        found = [stored(reset, store) for reset in self._resets]
+        with looking():
+            found = [stored(reset, store) for reset in self._resets]
         ranked = [ranking_of(harm_of(record.result).tolist()) if record else None for record in found]
         of_seed = {seed: ranked[seed % self._settings.trainings] for seed in range(self.seeds)}
         return {seed: ranking for seed, ranking in of_seed.items() if ranking}

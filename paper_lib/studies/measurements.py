@@ -19,7 +19,7 @@ from pydantic import Field
 from paper_lib.corpus import Corpus, open_corpus
 from paper_lib.paths import cache_root, published_records
 from paper_lib.profiles import PUBLISHED, Profile
-from paper_lib.results import Record, Store
+from paper_lib.results import Record, Store, looking
 from paper_lib.settings import (
     BitsPlan,
     ClientDomain,
@@ -216,8 +216,9 @@ def stored(measurement: Measurement, store: Store) -> Record | None:
 
 
 def stored_seeds(by_seed: Mapping[int, Sequence[Measurement]], store: Store) -> list[int]:
-    """Returns the seeds of which all that is wanted is stored."""
-    return [seed for seed, wanted in by_seed.items() if all(stored(one, store) for one in wanted)]
+    """Returns the seeds of which all that is wanted is stored; to look for it consults no record."""
+    with looking():
+        return [seed for seed, wanted in by_seed.items() if all(stored(one, store) for one in wanted)]
 
 
 def record_of(measurement: Measurement, store: Store) -> Record:
