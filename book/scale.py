@@ -39,18 +39,20 @@ from paper_lib.studies.scale import (
 # %% [markdown]
 # ## What was measured
 #
-# Each published training says how long it took. Divided into the operations of its steps, counted by
-# hand for a mean utterance, that is the speed of one core on this sort of model. The machines were shared, so the same
-# work took up to twice as long on one day as on another. Larger models come nearer to what the processor can do.
+# Each published training says how long it took. The operations of its steps, counted by hand for a mean utterance,
+# divided by that time are the speed of one core on this sort of model. Machines differed and were shared: the same work
+# took several times as long on one of them as on another. Among those of one kind, larger models come nearer to what
+# the processor can do.
 
 # %% tags=["hide-input"]
 table(
     [
-        (encoder, steps, f"{hours:.1f}", f"{speed / 1e9:.0f}")
-        for encoder, steps, hours, speed in speeds_here()
+        (encoder, steps, instructions, f"{hours:.1f}", f"{speed / 1e9:.0f}")
+        for encoder, steps, instructions, hours, speed in speeds_here()
     ],
-    ["Encoder", "Steps", "Hours", "10⁹ operations a second"],
-    "The published trainings of profile laptop, one core each, products in bf16.",
+    ["Encoder", "Steps", "Instructions", "Hours", "10⁹ operations a second"],
+    "The published trainings of profile laptop, one core each: with AVX-512 products in bf16, with AVX2 alone in "
+    "single precision.",
 )
 
 # %% tags=["hide-input"]
@@ -62,7 +64,7 @@ for name in PUBLISHED:
     for wanted in Inventory(profile_of(name)).wanted():
         if wanted.record:
             of_chapter = taken.setdefault(wanted.chapter, {})
-            of_chapter.setdefault(name, []).append(wanted.record.provenance["seconds"])
+            of_chapter.setdefault(name, []).append(wanted.record.seconds)
 sums = {
     name: sum(sum(of.get(name, ())) for of in taken.values()) / 3600
     for name in PUBLISHED

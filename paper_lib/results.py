@@ -55,6 +55,11 @@ class Record:
     provenance: dict[str, Any]
     result: dict[str, Any]
 
+    @property
+    def seconds(self) -> float:
+        """Seconds of computing; what was killed and went on counted those before, its provenance has the last part."""
+        return float(max(self.provenance["seconds"], self.result.get("seconds", 0)))
+
 
 def _one_line(text: str) -> str:
     if not text.isprintable():

@@ -52,8 +52,9 @@ def test_a_server_holds_the_same_for_any_number_of_clients() -> None:
 
 
 def test_speeds_are_those_of_the_published_trainings() -> None:
-    for encoder, steps, hours, speed in speeds_here():
+    for encoder, steps, instructions, hours, speed in speeds_here():
         assert encoder in ("144 × 16", "256 × 16", "512 × 17")
+        assert instructions in ("AVX2", "AVX512")
         assert 0 < steps <= 4000
         assert 0.1 < hours < 24
         assert 1e9 < speed < 1e12

@@ -59,7 +59,7 @@ def report_provenance() -> None:
             {
                 "kind": record.kind,
                 "digest": record.digest,
-                "provenance": record.provenance,
+                "provenance": record.provenance | {"seconds": record.seconds},
                 "computed": results.computed_with_page(record),
             }
             for record in records

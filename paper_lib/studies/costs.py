@@ -96,9 +96,7 @@ class Times:
             made_by = record.provenance["machine"]
             alone = record.result.get("processes", 1) == 1
             if alone and (made_by["cpu"], made_by["gpu"]) == (here["cpu"], here["gpu"]):
-                # A training that was killed and went on has counted the seconds before.
-                seconds = max(record.provenance["seconds"], record.result.get("seconds", 0))
-                self._known.setdefault(_sort(measurement), []).append((cost(measurement), seconds))
+                self._known.setdefault(_sort(measurement), []).append((cost(measurement), record.seconds))
                 self.made += 1
 
     def seconds(self, measurement: Measurement) -> float | None:

@@ -10,7 +10,7 @@ from paper_lib.inference import rate
 from paper_lib.layers.orders import RANDOM_ORDERS, SearchedModel, sets_to_judge
 from paper_lib.layers.sets import LayerSet, neighbours, pairs_of
 from paper_lib.profiles import Profile
-from paper_lib.results import Record
+from paper_lib.results import Record, looking
 from paper_lib.settings import ResetSettings
 from paper_lib.studies.beyond import SIZE, BeyondPlan
 from paper_lib.studies.measurements import (
@@ -118,7 +118,8 @@ class LayerSetsPlan(BeyondPlan):
 
     def _judged(self, seed: int) -> list[SetStudy]:
         """Returns the study of the sets that the search from `seed` names; nothing where it is not stored."""
-        record = stored(self._search(seed), store_of(self.profile))
+        with looking():
+            record = stored(self._search(seed), store_of(self.profile))
         return [self._sets(seed, sets_to_judge(record.result, seed))] if record else []
 
     def _sets(self, seed: int, sets: Sequence[LayerSet], exchanges: Sequence[int] = ()) -> SetStudy:

@@ -150,8 +150,11 @@ def server_of(
     return Server(of_client, held, clients, per_round)
 
 
-def speeds_here() -> list[tuple[str, int, float, float]]:
-    """Returns of each published training of `laptop` its encoder, its steps, its hours and its operations a second."""
+def speeds_here() -> list[tuple[str, int, str, float, float]]:
+    """Returns of each published training of `laptop` its encoder, steps, instructions, hours, and operations a second.
+
+    The first records do not name their processor's instructions. They were AVX-512.
+    """
     found = []
     for path in sorted((published_records("laptop") / "training").glob("*.json")):
         record = json.loads(path.read_text())
@@ -160,7 +163,8 @@ def speeds_here() -> list[tuple[str, int, float, float]]:
         operations = training_operations(run) * min(1.0, steps / run.training.steps)
         seconds = record["result"]["seconds"]
         encoder = f"{run.model.encoder.dim} × {run.model.encoder.layers}"
-        found.append((encoder, min(steps, run.training.steps), seconds / 3600, operations / seconds))
+        instructions = record["provenance"]["machine"].get("instructions", "AVX512")
+        found.append((encoder, min(steps, run.training.steps), instructions, seconds / 3600, operations / seconds))
     return sorted(found)
 
 

@@ -18,7 +18,7 @@ from paper_lib.federated.plans import draws_of, named_plan, ranking_of
 from paper_lib.layers.signature import signature
 from paper_lib.layers.sweeps import harm_of
 from paper_lib.profiles import AdaptationProfile, Profile
-from paper_lib.results import Record
+from paper_lib.results import Record, consult, looking
 from paper_lib.settings import BitsPlan, DropoutPlan
 from paper_lib.studies.adaptations import adaptation, unadapted
 from paper_lib.studies.beyond import SIZE, BeyondPlan
@@ -127,14 +127,15 @@ class UsesPlan(BeyondPlan):
         """Returns the rankings whose records are stored: of the model of size S, and of the clients' first model."""
         store = store_of(self.profile)
         found: dict[str, Sequence[int]] = {}
-        for name, reset in (("S", self._ranked(seed)), ("resets", self._reset(seed))):
-            if record := stored(reset, store):
-                found[name] = ranking_of(harm_of(record.result).tolist())
-        if record := stored(self._settings.run(seed), store):
-            found["signature"] = ranking_of(signature(record.result).mean(0).tolist())
-        if record := stored(self._adaptation(seed, Choice()), store):
-            watched = max(1, round(WATCHED * self._settings.federated.rounds))
-            found["updates"] = ranking_of(updates_of([record.result], "update_norms", watched)[0].tolist())
+        with looking():
+            for name, reset in (("S", self._ranked(seed)), ("resets", self._reset(seed))):
+                if record := stored(reset, store):
+                    found[name] = ranking_of(harm_of(record.result).tolist())
+            if record := stored(self._settings.run(seed), store):
+                found["signature"] = ranking_of(signature(record.result).mean(0).tolist())
+            if record := stored(self._adaptation(seed, Choice()), store):
+                watched = max(1, round(WATCHED * self._settings.federated.rounds))
+                found["updates"] = ranking_of(updates_of([record.result], "update_norms", watched)[0].tolist())
         return found
 
     def _ranked(self, seed: int) -> ResetStudy:
@@ -211,6 +212,8 @@ class UsesPlan(BeyondPlan):
         }
         if not (whole := stored_seeds(wanted, store)):
             return None
+        # Rankings rest on these, which are not shown.
+        consult(record_of(one, store) for seed in whole for one in (self._reset(seed), self._settings.run(seed)))
 
         def use(name: str, drawn: Mapping[int, Sequence[Choice]]) -> Use:
             pairs = [(seed, choice) for seed in whole for choice in drawn[seed]]

@@ -56,7 +56,7 @@ def _first(there: Sequence[Wanted], sample: int) -> list[Wanted]:
     of_other_kind = {one.measurement.digest(): bool(one.record and _of_other_kind(one.record)) for one in there}
     left, chosen, trained = list(there), list[Wanted](), set[str]()
     seconds = {
-        one.measurement.digest(): float(one.record.result["seconds"])
+        one.measurement.digest(): one.record.seconds
         for one in there
         if one.record and isinstance(one.measurement, TrainingRun)
     }
@@ -65,8 +65,8 @@ def _first(there: Sequence[Wanted], sample: int) -> list[Wanted]:
         run = run_of(one.measurement)
         # A model that no record here tells of is dearer than any.
         needed = sum(seconds.get(digest, 1e9) for digest in _chain(run) if digest not in trained)
-        own = 0.0 if isinstance(one.measurement, TrainingRun) or not one.record else one.record.provenance["seconds"]
-        return needed + float(own)
+        own = 0.0 if isinstance(one.measurement, TrainingRun) or not one.record else one.record.seconds
+        return needed + own
 
     while left and len(chosen) < sample:
         one = min(left, key=lambda one: (of_other_kind[one.measurement.digest()], cost(one)))
@@ -91,7 +91,7 @@ def _recomputed(wanted: Wanted, store: Store) -> Outcome:
         here = measure(wanted.measurement, store, 0)
     found = differences(wanted.record.result, here.result)
     alike = not (other := _of_other_kind(wanted.record))
-    name = f"{here.kind}/{here.digest}.json ({wanted.name}; {duration(here.provenance['seconds'])})"
+    name = f"{here.kind}/{here.digest}.json ({wanted.name}; {duration(here.seconds)})"
     if not found:
         return Outcome(True, f"{name}: the same to the bit")
     beyond = [difference for difference in found if not difference.tolerated]
