@@ -179,7 +179,7 @@ base, model, tokenizer = model_at_hand(second.run(0) if streams else shipped_run
 whose = (
     "The model that clients adapt"
     if base == second.run(0)
-    else "The small model that comes with the library, for the one that clients adapt "
+    else "Shown is the small model that comes with the library, because the one that clients adapt "
     + ("is not in this cache" if streams else "hears a sentence as a whole")
 )
 tested = open_corpus(base.corpus, base.domains)
@@ -341,10 +341,10 @@ table(
 
 # %% [markdown]
 # **What it shows.** Which readings come near, and where they miss. Layers of one model are of one size, so Amb-*N* and
-# Crit-*N* must drop the same, and the slide prints one more for Amb: as if one more layer had been dropped. **What it
+# Crit-*N* must drop the same, and the slide prints more for Amb: as if one more layer had been dropped. **What it
 # does not show:** what the authors did.
 #
-# At full size, the plans with the nearest reading would cost a client:
+# At full size, the plans of this book, in which Amb-*N* drops in as many layers as Crit-*N*, would cost a client:
 
 # %% tags=["hide-input"]
 ranks = list(range(1, full.encoder.layers + 1))
@@ -501,7 +501,7 @@ planner(
 #
 # - Equal parameters are not equal in all: units of the first layer and of the last may be worth more than others. That
 #   is what the comparison is about.
-# - Base rates and rescaling were varied one at a time, from few seeds, with plans of *N* = 3.
+# - Base rates and rescaling are varied one at a time, from few seeds, with plans of *N* = 3, where they are at all.
 # - The paper does not say whether masks are drawn per client or per round. `masks` sets it; the other was not measured.
 # - Operations and memory are counted, not timed on a phone.
 #

@@ -77,8 +77,8 @@ seed = chapter.parameters.seed
 #
 # **Method.** Five grammars write sentences of five kinds: voice commands (*short form*), novels (*prose*), messages
 # spoken to a phone (*dictation*), calls to a service (*telephone*) and things said at home (*conversation*). To show
-# all of them here, whatever the profile trains on, the next cell makes 64 utterances of its own by 64 speakers, all
-# domains in equal parts.
+# all of them here, whatever the profile trains on, the next cell makes 64 utterances of its own by speakers drawn from
+# 64, each domain equally likely.
 
 # %%
 shown = open_corpus(
@@ -347,9 +347,9 @@ table(
 # **Question.** What becomes of a waveform before the first layer, and what does training do to it?
 #
 # **Method.** Windows of 25 ms, one every 10 ms, become the logarithm of the power in 80 mel bands. Each band is
-# normalised to mean 0 and variance 1 over the training speech. In training, SpecAugment (Park et al. 2019) hides bands
-# of frequencies and spans of time, new ones at each step: the model cannot rely on any single cue. No speech is warped
-# in time.
+# normalised to mean 0 and variance 1 over the training speech. A training with SpecAugment (Park et al. 2019) hides
+# bands of frequencies and spans of time, new ones at each step: the model cannot rely on any single cue. No speech is
+# warped in time.
 
 # %%
 mean, deviation = corpus.feature_statistics()
@@ -371,17 +371,23 @@ show(
     caption=f"“{shard.utterances[0].text}”, the first training utterance of profile {profile.name}, before and after "
     f"SpecAugment (frequency masks: {augment.frequency_masks}, up to {augment.frequency_bins} of 80 bands wide; time "
     f"masks: {augment.time_masks}, up to {100 * augment.time_fraction:.0f} % of the utterance long). White is masked: "
-    "set to 0, the mean.",
+    "set to 0, the mean."
+    + (
+        ""
+        if trained_with.time_masks
+        else f" The models of profile {profile.name} learn without masks; these are the paper's."
+    ),
     alt="Two spectrograms of the same utterance. In the right one "
     f"{100 * (masked == 0).mean():.0f} % of the area is masked.",
 )
 
 # %% [markdown]
-# **What it shows.** Each training step sees the utterance with other parts missing, and has to write the same text.
+# **What it shows.** With masks each training step sees the utterance with other parts missing, and has to write the
+# same text.
 #
-# **What it does not show.** That every profile trains so. The paper's sizes train with the paper's masks: two of up to
-# 27 bands, ten of up to 5 % of the time. Profile `laptop` trains with lighter ones, `quick` with none: it has minutes,
-# and masks slow learning down (in one trial of 500 steps 72 % WER on dev with masks, 63 % without).
+# **What it does not show.** That every profile trains so. `gpu` and the profiles of LibriSpeech train with the paper's
+# masks: two of up to 27 bands, ten of up to 5 % of the time. `laptop`, `human` and `quick` train without: masks slow
+# learning down (in one trial of 500 steps 72 % WER on dev with masks, 63 % without), and steps are what two cores lack.
 
 # %% [markdown]
 # ## What the model writes

@@ -119,7 +119,7 @@ hearing(
     ],
     {size: Transcripts.of(result, names) for size, result in sweeps.items()},
     caption="Transcripts by the first training of every size, intact and with one layer reset. Re-randomised: the "
-    "first draw. The spectrogram is what the model sees.",
+    "first draw. The spectrogram shows what the model sees, before each band is normalised.",
 )
 
 # %% [markdown]

@@ -575,7 +575,7 @@ claims_table(
 # - Our model is smaller than the paper's in every respect, and so is its corpus: {doc}`comparable_plans` says by how
 #   much. What half of *N* layers is worth depends on how many there are.
 # - Rankings are of the model before the adaptation. Which layers the new domain needs may be another question.
-# - Server rates were varied from few seeds, with FedAvg alone.
+# - Server rates are varied from few seeds, with FedAvg alone, where they are at all.
 # - A seed is a training and its adaptation together; in a {term}`profile` with one training the intervals hold for
 #   adaptations of this one model.
 # - The paper does not say whether masks are drawn per client or per round, nor its base rate. Both are parameters here.

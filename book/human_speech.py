@@ -50,20 +50,12 @@ from paper_lib.layers.agreement import association
 from paper_lib.layers.ranking import intact_wer, layer_effects, reinitialised
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
-from paper_lib.studies import model_size
+from paper_lib.studies.people import fine_tuned, on_synthetic_speech
 
 human, synthetic = profile_of("human"), profile_of("laptop")
 size = "S"
-bases = {
-    record.seed: record for record in model_size(synthetic, sizes=(size,)).records()
-}
-# Trainings of which everything on this page has been measured.
-records = [
-    record
-    for record in model_size(human, sizes=(size,)).records()
-    if record.seed in bases and record.base and record.unlearnt
-]
-of_base = [bases[record.seed] for record in records]
+# Trainings of which everything on this page has been measured, and those that they began with.
+records, of_base = zip(*fine_tuned(), strict=True)
 people = Sweeps.of([record.reset.result for record in records])
 spoken = Spoken.read(records[0].reset.result)
 before = Sweeps.of([record.base.result for record in records])
@@ -124,7 +116,8 @@ show(
     caption=f"{found} "
     "WER of people after the reset of one layer, mean over trainings and draws; dots: each of them. Blue: "
     "re-initialised, the weights of step 0 of the synthetic training. Orange: re-randomised. Whiskers: 95 % intervals "
-    f"({people.varied}). Dashed: the intact model.",
+    f"({people.varied}); they are of the WER itself, while classes go by its paired change, drawn below. Dashed: the "
+    "intact model.",
     alt=f"{found} "
     "A pair of columns per layer: word error rate of people with that layer re-initialised or re-randomised.",
     name="human-columns",
@@ -237,8 +230,9 @@ table(
 )
 
 # %% [markdown]
-# **What it shows.** A high ρ says that the ranking was not the synthesiser's: a layer that could be put back in a model
-# of synthetic voices can be put back in a model of people. ρ at fixed depth asks for more than *the upper layers matter
+# **What it shows.** A high ρ says that fine-tuning on people left the ranking in place: a layer that could be put back
+# in the model of synthetic voices can be put back in the model of people that came from it. Whether a model that had
+# heard people alone would rank its layers so is not told. ρ at fixed depth asks for more than *the upper layers matter
 # in both*.
 #
 # ## Another synthesiser
@@ -248,7 +242,7 @@ table(
 # microphones and rooms, bound what belongs to espeak-ng alone.
 
 # %% tags=["hide-input"]
-others = [record for record in of_base if record.other_voices]
+others = [record for record in on_synthetic_speech() if record.other_voices]
 if others:
     flite = Sweeps.of([record.other_voices.result for record in others])
     own = Sweeps.of([record.reset.result for record in others])
@@ -280,16 +274,17 @@ table(
 # can send under the same protection as their updates.
 
 # %% tags=["hide-input"]
+from statistics import mean
+
 from paper_lib.claims.findings import adapted_by
 from paper_lib.federated.comparison import Adapted, late_gain
 from paper_lib.results import by_step
-from paper_lib.studies.federated import federated_dropout
+from paper_lib.studies.federated import FIRST_PLANS, federated_dropout
 from paper_lib.studies.measurements import NotMeasuredError
-from paper_lib.summaries.human_speech import PLANS
 
 SF = (human.adaptation.held_out,)
 try:
-    adapted = federated_dropout(human, plans=PLANS).records()
+    adapted = federated_dropout(human, plans=FIRST_PLANS).records()
 except NotMeasuredError:
     adapted = None
 not_yet = paragraph("Federated learning with people has not been measured yet.")
@@ -309,6 +304,8 @@ if adapted:
     rounds = human.adaptation.federated.rounds
     curves = [by_step(r.result["dev_wer"]) for r in adapted.plans[0].adaptations]
     gained = late_gain(curves)
+    on_dev = {at: mean(curve[at] for curve in curves) for at in curves[0]}
+    late = max(at for at in on_dev if at <= 0.75 * rounds)
 table(
     [
         (name, percent(one.mean.estimate()), percent(forgot[name].mean.estimate()))
@@ -317,8 +314,9 @@ table(
     ["Model", "WER of people, % [95 %]", "Of synthetic speech, %"],
     f"{size} on people, before and after {rounds} rounds of FedAvg, and with the clients' speech pooled at the server "
     "(centralised), always with the clients' feature statistics. The last quarter of the rounds brought "
-    f"{100 * gained:.0f} % of the gain on dev speech. "
-    "Nothing in them keeps what the model knew before: the last column tells what is left of it."
+    f"{100 * gained:.0f} % of the whole gain on dev speech, but from round {late} to {rounds} its WER still fell from "
+    f"{100 * on_dev[late]:.1f} to {100 * on_dev[rounds]:.1f} %: differences between plans are of models that have not "
+    "learnt to their end. Nothing in them keeps what the model knew before: the last column tells what is left of it."
     if gained is not None
     else "",
 ) if adapted else not_yet
@@ -351,7 +349,12 @@ show(
 # %% tags=["hide-input"]
 from paper_lib.claims import points
 from paper_lib.figures.differences import PRIMARY, Difference, forest
-from paper_lib.summaries.words import counted, sentence, worse_of
+from paper_lib.summaries.words import (
+    counted,
+    layers_named,
+    sentence,
+    worse_of,
+)
 
 if adapted:
     plans = {plan.name: adapted_by(plan, SF) for plan in adapted.plans}
@@ -390,10 +393,32 @@ table(
     ],
     ["Plan", "WER of people, % [95 %]"],
     "WER of people after federated learning by plan, and the differences of the figure. The ranking is that of the "
-    "first model on synthetic dev speech: "
-    f"{', '.join(map(str, adapted.rankings[0][:4]))} are its most ambient layers, "
-    f"{', '.join(map(str, sorted(adapted.rankings[0][-4:])))} its most critical ones"
-    f"{' (first seed)' if len(adapted.before) > 1 else ''}. {rests_on}",
+    "first model on synthetic dev speech. Its most ambient layers, and its most critical ones: "
+    + "; ".join(
+        f"{', '.join(map(str, sorted(ranking[:4])))} and {', '.join(map(str, sorted(ranking[-4:])))} (seed {seed})"
+        for seed, ranking in zip(adapted.seeds, adapted.rankings, strict=True)
+    )
+    + f". {rests_on}",
+) if adapted else not_yet
+
+# %% tags=["hide-input"]
+if adapted:
+    layers = len(people.units)
+    chosen = [set(ranking[-4:]) for ranking in adapted.rankings]
+    at_the_end = sum(of == set(range(layers - 3, layers + 1)) for of in chosen)
+    ambient = {
+        effect.layer
+        for effect in reinitialised(people)
+        if effect.classification == "ambient"
+    }
+    spared = sorted(set.union(*chosen) & ambient)
+paragraph(
+    f"Rank is not told from depth here: in {at_the_end} of {counted(len(chosen), 'seed')} the four most critical "
+    f"layers are the last four of {layers}, and no plan by depth was run beside them.",
+    f"And the ranking is of synthetic speech. For people {layers_named(spared)} of those layers "
+    f"{'is' if len(spared) == 1 else 'are'} ambient: a server that plans before it has met its clients cannot know."
+    if spared
+    else "",
 ) if adapted else not_yet
 
 # %% [markdown]

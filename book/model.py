@@ -542,6 +542,11 @@ table(
             f"{'at most ' if mini.patience else ''}{mini.steps:,}",
         ),
         ("dropout", f"{paper.dropout:g} *", f"{model.encoder.dropout:g}"),
+        (
+            "SpecAugment",
+            "2 masks of up to 27 bands, 10 of up to 5 % of the time *",
+            f"{mini.augment.frequency_masks} masks of bands, {mini.augment.time_masks} of time",
+        ),
         ("weight noise", "variational noise *", "none"),
     ],
     ["", "paper", f"profile {profile.name}, size S"],

@@ -294,7 +294,7 @@ table(
 #
 # - One training of a small model, on little speech. Another seed may rank its layers differently: `Sweeps.of` takes the
 #   records of several trainings, and intervals are then over trainings too.
-# - Speakers of the test are those of the training. Give `speakers` as they are, for intervals draw speakers.
+# - Speakers of the test are those of the training. Name the real speakers in `speakers`: intervals are over them.
 # - A sweep costs as many evaluations of the whole model as it makes resets, and one more. That of the book's own
 #   models is faster, because it knows their encoder ({doc}`costs`).
 # - A module whose parameters nothing draws cannot be re-randomised (in NeMo the attention's position biases): the

@@ -366,7 +366,8 @@ table(
         "Received a round, GB",
         "A client's step holds, GB",
     ],
-    f"A round of {per_round:,} clients. Each of a million has been asked once after {first.rounds:,} rounds, when "
+    f"A round of {per_round:,} clients. If nobody is asked twice, each of a million has been asked "
+    f"after {first.rounds:,} rounds, when "
     f"the server has sent {first.rounds * first.sent / 1e12:.0f} TB of float32.",
 )
 

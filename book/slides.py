@@ -88,7 +88,7 @@ slide("Motivation")
 # ## Experiment 1
 #
 # *LibriSpeech, three sizes of a Conformer that sees the whole utterance.* Here the same layers, as many and as wide, on
-# speech that is a thousandth of it. What is around the layers is smaller, because the models write characters.
+# a few hours of speech, where theirs has 960. What is around the layers is smaller: the models write characters.
 
 # %% tags=["hide-input"]
 from paper_lib.conformer.sizes import SLIDE, count_parameters, millions
@@ -124,8 +124,8 @@ table(
 # ## Experiment 2
 #
 # *400,000 hours of several domains, 27,000 of them short-form, which is held out; a streaming Conformer.* Here some
-# hours of synthetic speech with the same share of short commands held out ({doc}`federated_dropout`), and at `human`
-# the commands of people, who are the clients ({doc}`human_speech`).
+# hours of synthetic speech, a tenth of it short commands (theirs: 7 %), which are held out ({doc}`federated_dropout`),
+# and at `human` the commands of people, who are the clients ({doc}`human_speech`).
 #
 # ## Model Size
 #

@@ -15,8 +15,9 @@
 #
 # You will know what an interval and a verdict of this book promise, and how often they keep it.
 #
-# Every number of this book comes with an interval, and every verdict with a rule. This page says what an interval
-# covers and what it does not, and shows by simulation how often the intervals hold and how often the tests cry wolf.
+# Every word error rate that carries a verdict comes with an interval, and every verdict with a rule. This page says
+# what an interval covers and what it does not, and shows by simulation how often the intervals hold and how often the
+# tests cry wolf.
 
 # %% tags=["parameters", "hide-input"]
 profile = "quick"
@@ -51,7 +52,8 @@ from paper_lib.inference import rate
 from paper_lib.profiles import profile_of
 from paper_lib.studies import model_size
 
-records = model_size(profile_of(chapter.parameters.profile)).records()
+shown = profile_of(chapter.parameters.profile)
+records = model_size(shown).records()
 sweeps = sweeps_by(records, "size")
 
 
@@ -180,7 +182,7 @@ show(
     f"{100 * min(two):.1f} to {100 * max(two):.1f} % with two, and {100 * min(several):.1f} to "
     f"{100 * max(several):.1f} % with three or five. Tests at 5 % reject what is true in "
     f"{100 * min(wolf):.1f} to {100 * max(wolf):.1f} % of the cases. A dot is one setting, "
-    f"{found['draws']:,} simulated experiments, known to about a third of a point. Grey: 93 to 97 %.",
+    f"{found['draws']:,} simulated experiments: its standard error is about half a point. Grey: 93 to 97 %.",
     alt="Shares of intervals that hold the truth, by the number of trainings, most between 93 and 97 per cent. And "
     "shares of tests that reject what is true, about five per cent or less.",
     name="coverage",
@@ -262,11 +264,13 @@ margins_table(sweeps)
 # ## Many claims
 
 # %% tags=["hide-input"]
-from paper_lib.claims.findings import CLAIMS
+from paper_lib.claims.findings import CLAIMS, findings
 from paper_lib.figures.markup import paragraph
 
+judged = findings(shown)
 paragraph(
-    f"{len(CLAIMS)} claims of the paper are judged at 5 % each, so one of them would come out wrong if all were empty."
+    f"Of the {len(CLAIMS)} claims of the paper profile {shown.name} judges {len(judged)}, at 5 % or less each: if all "
+    "were empty, about one might come out as reproduced by chance."
 )
 
 # %% [markdown]

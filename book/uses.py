@@ -88,7 +88,15 @@ paragraph(
         else f", for {profile_of(chapter.parameters.profile).name} measures none of it."
     ),
     "Not measured yet: "
-    + ", ".join(kind for kind in ("bits", "trained", "dropout") if kind not in heard)
+    + ", ".join(
+        name
+        for kind, name in (
+            ("bits", "few bits in the rounds"),
+            ("trained", "some layers alone"),
+            ("dropout", "dropout by other ranks"),
+        )
+        if kind not in heard
+    )
     + "."
     if len(heard) < 3
     else "All three kinds of choices have been measured.",
@@ -173,11 +181,18 @@ show(
     caption=f"{bits_by_half(quantised)} "
     "WER on the test of models of size S with their layers' matrices in few bits, 95 % intervals over "
     f"{len(quantised.quantised)} training{'s' if len(quantised.quantised) > 1 else ''} and "
-    f"{len(quantised.intact.words)} speakers. The last three and uniform-4 have the same bytes. Grey: each draw.",
+    f"{len(quantised.intact.words)} speakers. The last three and uniform-4 have the same bytes. Diamond, dashed: "
+    "float32. Grey: every half by lot of every training.",
     alt=f"{bits_by_half(quantised)} "
     "A row for each plan of bits with the word error rate and its interval.",
     name="uses-bits",
 ) if quantised else paragraph(not_yet, name="uses-bits")
+
+# %% tags=["hide-input"]
+from paper_lib.claims.use_sentences import after_training
+from paper_lib.summaries.captions import halves
+
+paragraph(after_training(quantised), halves(quantised)) if quantised else None
 
 # %% [markdown]
 # Is a layer that can be reset also one that can do with 2 bits? Each layer was rounded alone, too.
@@ -364,7 +379,7 @@ beyond_table(
 # - The subsampling, the prediction and the joint network are sent in float32 whatever the bits. In a small model they
 #   are a large part of the bytes.
 # - The more ambient half of the layers is not anywhere in the stack: most of the critical ones are near its ends. Bits
-#   by depth alone, which take no ranking, were not tried; halves by lot are the only control.
+#   by depth were not tried as a plan of their own, and halves by lot are no match for them.
 # - Rounding is the plainest there is. Training that knows of the rounding, other groups of weights than rows, or error
 #   feedback may make 2 bits do where they do not here.
 # - In *updates-3* the norms come from a run of FedAvg, and the plan holds from the first round of another. A server

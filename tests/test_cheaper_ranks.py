@@ -300,8 +300,8 @@ def test_every_reading_is_ranked_at_its_cost() -> None:
         assert rows[name].found == (rho + 1) / 2
     for name, row in rows.items():
         expected = [stats.spearmanr(of, to).statistic for of, to in zip(row.quantity.values, harm, strict=True)]
-        assert row.by_training == pytest.approx(expected), name
-        assert row.rho == pytest.approx(np.mean(expected))
+        assert row.rho == pytest.approx(np.mean(expected)), name
+        assert np.mean(row.by_training) == pytest.approx(row.given_depth), name
     relative = {quantity.name: quantity.values for quantity in matrices_relative(runs, probes)}
     assert relative["attention.q"][0, 2] == runs[0]["distances"]["layers.2.attention.q.weight"][-1] / 0.5
 

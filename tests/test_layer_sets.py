@@ -224,7 +224,12 @@ def test_verdicts_are_those_of_what_the_made_up_models_do() -> None:
     assert verdicts(*harmless)[0] == "reproduced"
     more = [searched(additive(none, interaction=0.03), LAYERS, seed) for seed in (0, 1)]
     assert verdicts(*more)[:2] == ["not reproduced", "reproduced"]
-    assert verdicts(harmless[0], more[1])[0] == "partly reproduced"
+    # Said of every training, it fails with one; and no more data on another would save it.
+    assert verdicts(harmless[0], more[1])[0] == "not reproduced"
+    unsure = searched(additive((0.3, 0.005, 0.005, 0.005, 0.005, 0.3)), LAYERS)
+    assert verdicts(unsure)[0] == "not resolved"
+    assert verdicts(unsure, more[1])[0] == "not reproduced"
+    assert judge([unsure, more[1]])[0].remedy == ""
     # Layers of which each alone is enough to do the harm, below the margin.
     less = searched(lambda chosen: 0.3 * bool({1, 6} & set(chosen)) + 0.006 * bool({2, 3, 4, 5} & set(chosen)), LAYERS)
     assert verdicts(less)[1] == "not reproduced"
@@ -270,17 +275,19 @@ def test_curves_rise_with_the_sets_and_columns_stand_at_their_places() -> None:
     assert [list(line.get_ydata()) for line in drawn] == [
         [100 * change.value for change in changes] for changes in curves["seed 1"].values()
     ]
-    effects = exchange_effects([model.heard for model in models])
-    assert [effect.layer for effect in effects] == [1, 2, 3, 4, 5]
-    for effect in effects:
-        mean = np.mean([model.heard.exchanged[effect.layer].sum() for model in models]) / models[0].heard.words.sum()
-        both = np.mean([model.heard.harm([(effect.layer, effect.layer + 1)])[0] for model in models])
-        assert (effect.change.value, effect.reset.value) == pytest.approx((mean, both))
-        assert effect.change.low < 0.05 < effect.change.high
-    heights = [
-        bar.get_height() for bar in exchange_columns(effects).axes[0].patches if bar.get_width() == pytest.approx(0.36)
-    ]
-    assert heights == pytest.approx([100 * e.change.value for e in effects] + [100 * e.reset.value for e in effects])
+    trainings = {f"seed {model.seed}": exchange_effects(model.heard) for model in models}
+    for model, effects in zip(models, trainings.values(), strict=True):
+        assert [effect.layer for effect in effects] == [1, 2, 3, 4, 5]
+        for effect in effects:
+            alone = model.heard.exchanged[effect.layer].sum() / model.heard.words.sum()
+            both = model.heard.harm([(effect.layer, effect.layer + 1)])[0]
+            assert (effect.change.value, effect.reset.value) == pytest.approx((alone, both))
+            # Of one training: no wider than its speakers make it.
+            assert 0.02 < effect.change.low < alone < effect.change.high < 0.2
+    for axes, effects in zip(exchange_columns(trainings).axes, trainings.values(), strict=True):
+        heights = [bar.get_height() for bar in axes.patches if bar.get_width() == pytest.approx(0.36)]
+        values = [e.change.value for e in effects] + [e.reset.value for e in effects]
+        assert heights == pytest.approx([100 * value for value in values])
 
 
 def explored(model: SearchedModel) -> ExploredSets:

@@ -297,7 +297,8 @@ def test_people_are_told_beside_the_synthesiser_and_what_is_missing_is_said() ->
     assert "Federated learning with people has not been measured yet." in said
     assert "This rests on 1 training;" in said
     assert nothing.questions[0].answer == (
-        "Layers 2 and 3 in both; none for people alone; layer 4 for synthetic speech alone."
+        "Shown for both layers 2 and 3; for people alone none; for synthetic speech alone layer 4. What is shown for "
+        "one alone is not excluded for the other, which may not tell."
     )
     assert nothing.questions[1].answer == "That has not been measured yet."
     plans = {"amb-4": adapted(0.2, 1), "crit-4": adapted(0.4, 1, 7)}
@@ -314,7 +315,7 @@ def test_sets_are_told_training_by_training(single: tuple[float, ...], ambient: 
     models = [searched(additive(single), len(single), seed) for seed in range(trainings)]
     said = check(layer_sets.summarise(models, "S"))
     # What is alike in all trainings is said once.
-    assert f"Ambient one by one are {ambient}; reset together" in said
+    assert f"Ambient one by one on dev speech are {ambient}; reset together" in said
     assert said.startswith(f"Up to {ambient} of the {len(single)} layers of ConformerS can be reset together")
     assert ("(there are no two such layers)" in said) is (ambient == 1)
     assert ("(seeds 0 and 1)" in said) is ("each by itself" in said) is (trainings == 2)
@@ -325,7 +326,7 @@ def test_what_differs_between_trainings_is_listed() -> None:
         searched(additive(single), 6, seed)
         for seed, single in enumerate([(0.3, 0, 0, 0, 0, 0.2), (0.3, 0, 0, 0.1, 0, 0.2)])
     ]
-    assert "Ambient one by one are 4 and 3; reset together" in check(layer_sets.summarise(models, "S"))
+    assert "Ambient one by one on dev speech are 4 and 3; reset together" in check(layer_sets.summarise(models, "S"))
 
 
 def test_uses_say_what_is_measured_and_what_is_not() -> None:
@@ -500,4 +501,4 @@ def test_slides_are_told_by_verdicts_the_most_frequent_first_and_speech_on_which
 def test_hours_of_a_gpu_are_told_with_the_speed_that_is_assumed() -> None:
     first, *_ = scale_in_short({"gpu": 2.2, "librispeech": 1600.4}, 30e12)
     assert "30 · 10¹² operations a second, which is assumed" in first
-    assert first.endswith("gpu 2 and librispeech 1,600.")
+    assert first.endswith("profile gpu takes 2 and librispeech takes 1,600 hours.")

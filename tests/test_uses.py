@@ -163,7 +163,7 @@ def adapted(wer: float, seeds: int = 5, seed: int = 0) -> Adapted:
 def test_verdicts_on_the_slides_uses_follow_the_numbers() -> None:
     low, high = adapted(0.1), adapted(0.3)
     bits = {"uniform-4": high, "crit-low": high, "amb-low": low}
-    after = {"crit-low": high, "lot-low": low, "amb-low": low}
+    after = {"crit-low": high, "lot-low": low, "uniform-4": low, "amb-low": low}
     trained = {"critical": high, "ambient": low, "random": low}
     found = judge(after, bits, trained)
     assert [finding.claim for finding in found] == list(CLAIMS)

@@ -12,7 +12,7 @@ from scipy import optimize
 from paper_lib.inference import CONFIDENCE, SIGNIFICANCE, Component, Estimate, Mean
 from paper_lib.typography import minus_signs
 
-Verdict = Literal["reproduced", "partly reproduced", "not reproduced", "not resolved"]
+Verdict = Literal["reproduced", "partly reproduced", "not reproduced", "not resolved", "not measured"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Claim:
     """What the paper says, in our words, and what we would accept as its reproduction.
 
     The claim has parts, one per model size for example. All parts hold: reproduced. Some hold: partly reproduced. None
-    holds, and the data say so of each: not reproduced. Else the data cannot tell: not resolved.
+    holds, and the data say so of each: not reproduced. Else the data cannot tell: not resolved. Where there is no part,
+    a single size for example where sizes are compared, nothing was measured.
     """
 
     id: str
@@ -85,11 +86,13 @@ def conclude(claim: Claim, evidence: Sequence[str], parts: Mapping[str, Part]) -
 
 def verdict(parts: Sequence[bool | None]) -> Verdict:
     """Returns the verdict on a claim whose parts each hold (True), fail (False) or cannot be told (None)."""
-    if parts and all(parts):
+    if not parts:
+        return "not measured"
+    if all(parts):
         return "reproduced"
     if True in parts:
         return "partly reproduced"
-    return "not reproduced" if parts and None not in parts else "not resolved"
+    return "not resolved" if None in parts else "not reproduced"
 
 
 def above(mean: Mean, threshold: float = 0.0, confidence: float = CONFIDENCE) -> Part:

@@ -30,7 +30,7 @@ from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import Profile
 from paper_lib.studies import STUDIES, ModelRecords
 from paper_lib.studies.cheaper_ranks import CheaperRanksRecords
-from paper_lib.studies.federated import AdaptationRecords, PlanRecords, Varied
+from paper_lib.studies.federated import FIRST_PLANS, AdaptationRecords, PlanRecords, Varied
 from paper_lib.studies.measurements import NotMeasuredError
 from paper_lib.studies.norms import FederatedNormsRecords
 from paper_lib.studies.use_records import UsesRecords
@@ -50,7 +50,7 @@ BEYOND: tuple[Claim, ...] = (*cheaper_ranks.CLAIMS, *layer_sets.CLAIMS, *uses.BE
 
 
 def findings(profile: Profile) -> list[Finding]:
-    """Returns what `profile` finds on every claim; of a profile whose records are published, on those measured."""
+    """Returns what `profile` finds on every claim that it has measured."""
     return _found(_JUDGES, profile)
 
 
@@ -59,20 +59,22 @@ def findings_beyond(profile: Profile) -> list[Finding]:
     return _found(_JUDGES_BEYOND, profile)
 
 
-def findings_of(study: str, profile: Profile) -> list[Finding]:
-    """Returns what one study of `profile` finds on its claims.
-
-    Raises NotMeasuredError or TooFewTrainingsError where its records do not suffice.
-    """
-    return _JUDGES[study](STUDIES[study](profile).records())
-
-
 def _found(judges: Mapping[str, Callable[..., list[Finding]]], profile: Profile) -> list[Finding]:
     found: list[Finding] = []
     for study, judge in judges.items():
         with suppress(NotMeasuredError, TooFewTrainingsError):
-            found += judge(STUDIES[study](profile).records())
-    return found
+            found += judge(_records(study, profile))
+    return [finding for finding in found if finding.verdict != "not measured"]
+
+
+def _records(study: str, profile: Profile) -> Any:
+    """Returns the records of a study; of Federated Dropout those of its first plans where there are no others."""
+    try:
+        return STUDIES[study](profile).records()
+    except NotMeasuredError:
+        if study != "federated_dropout":
+            raise
+        return STUDIES[study](profile, plans=FIRST_PLANS).records()
 
 
 def survivors(findings: Collection[Finding]) -> set[str]:
@@ -114,7 +116,8 @@ def judge_signatures(records: Sequence[ModelRecords]) -> list[Finding]:
 def judge_federated_dropout(records: AdaptationRecords) -> list[Finding]:
     """Returns the findings on the claims about Federated Dropout from the records of the second experiment."""
     adapted = adapted_by_plan(records, (records.held_out,))
-    trainings = [record.result for record in records.trainings]
+    streaming = [one for one in records.trainings if one.settings["model"]["encoder"]["streaming"]]
+    trainings = [record.result for record in streaming]
     return federated_dropout.judge(adapted, trainings, Sweeps.of([record.result for record in records.resets]))
 
 

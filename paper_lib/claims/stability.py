@@ -113,7 +113,8 @@ def positions_are_stable(sizes: Mapping[str, Sweeps]) -> Finding:
             common, by_chance = sets_in_common(harmless)
             evidence.append(f"{size}: {common:.1f} in common, {by_chance:.1f} by chance, {p_text(p)}")
             parts[size] = tested(p, 1.0, MORE_TRAININGS)
-    return conclude(POSITIONS_ARE_STABLE, evidence, parts)
+    # Where no size has a position to compare, that was measured, and tells nothing.
+    return conclude(POSITIONS_ARE_STABLE, evidence, parts or {"positions": Part(None)})
 
 
 def larger_is_more_stable(sizes: Mapping[str, Sweeps]) -> Finding:

@@ -51,12 +51,13 @@ def against(what: str, worse: Adapted, better: Adapted) -> str:
 
 def after_training(quantised: QuantisedRecords) -> str:
     """Says what few bits do to a trained model when they go by importance, and when they go against it."""
-    names = ("amb-low", "crit-low", "uniform-4")
-    ambient, critical, even = (f"{100 * quantised.heard(name).mean.value:.1f} %" for name in names)
+    heard = [quantised.heard(name) for name in ("amb-low", "crit-low", "uniform-4")]
+    ambient, critical, even = (f"{100 * one.mean.value:.1f} %" for one in heard)
     return (
         f"After training, with {LOW} bits a weight in the more ambient half of the layers and {HIGH} in the other, the "
         f"WER is {ambient}; the other way round, at as many bytes, {critical}; with {EVEN} bits everywhere {even}, and "
-        f"in float32 {100 * quantised.intact.mean.value:.1f} %."
+        f"in float32 {100 * quantised.intact.mean.value:.1f} %. "
+        + against(f"{EVEN} bits everywhere less {LOW} in the ambient half, at as many bytes", heard[2], heard[0])
     )
 
 

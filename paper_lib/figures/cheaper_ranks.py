@@ -53,8 +53,12 @@ def rank_table(ranked: Sequence[Ranked], caption: str, folded: str = "") -> Mark
             _LABELS[one.quantity.source],
             f"{one.quantity.cost:.3g}",
             with_p(one.rho, one.p, one.quantity),
-            *([f"{min(one.by_training):.2f} to {max(one.by_training):.2f}"] if several else []),
             "–" if one.quantity.source == "depth" else with_p(one.given_depth, one.p_given_depth, one.quantity),
+            *(
+                ["–" if one.quantity.source == "depth" else ", ".join(f"{rho:.2f}" for rho in one.by_training)]
+                if several
+                else []
+            ),
             f"{100 * one.found:.0f} %",
         )
         for one in ranked
@@ -64,8 +68,8 @@ def rank_table(ranked: Sequence[Ranked], caption: str, folded: str = "") -> Mark
         "Source",
         "Cost",
         "ρ with harm",
-        *(["By training"] if several else []),
         "At fixed depth",
+        *(["By training"] if several else []),
         "Finds of the harmless half",
     ]
     return table(rows, columns, caption, folded=folded)

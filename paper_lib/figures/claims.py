@@ -14,6 +14,7 @@ BEYOND_WORDS: Mapping[Verdict, str] = {
     "partly reproduced": "holds in part",
     "not reproduced": "does not hold",
     "not resolved": "not resolved",
+    "not measured": "not measured",
 }
 
 OPENS = "A row opens to its rule."
@@ -23,6 +24,7 @@ ICONS: Mapping[Verdict, str] = {
     "partly reproduced": "◐",
     "not reproduced": "✗",
     "not resolved": "?",
+    "not measured": "–",
 }
 
 
@@ -86,8 +88,12 @@ def judged_cell(finding: Finding, profile: str = "") -> Markup:
 
 
 def verdict_strip(findings: Sequence[Finding], caption: str) -> Markup:
-    """Returns how many claims came out which way, as a row of chips that leads to the page of claims."""
-    counts = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in ICONS}
+    """Returns how many claims were judged which way, as a row of chips that leads to the page of claims."""
+    counts = {
+        verdict: sum(finding.verdict == verdict for finding in findings)
+        for verdict in ICONS
+        if verdict != "not measured"
+    }
     chips = "".join(f"<li>{_chip(verdict, f'{count} {verdict}')}</li>" for verdict, count in counts.items())
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     return Markup(

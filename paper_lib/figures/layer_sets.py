@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from paper_lib.figures.download import hundredfold
-from paper_lib.figures.drawing import add_legend, drawing, linear_then_log, new_figure, new_panels
+from paper_lib.figures.drawing import add_legend, drawing, linear_then_log, new_panels
 from paper_lib.figures.style import BAND, BLACK, BLUE, GREY, ON_LIGHT, ORANGE, VERMILION
 from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import MARGIN
@@ -114,30 +115,31 @@ def nested_sets(curves: Mapping[str, Mapping[str, Sequence[Estimate]]], margin: 
 
 
 @drawing
-def exchange_columns(effects: Sequence[ExchangeEffect], margin: float = MARGIN) -> Figure:
+def exchange_columns(trainings: Mapping[str, Sequence[ExchangeEffect]]) -> Figure:
     """Returns the WER change, in points, with a layer and the next exchanged, and beside it with both reset.
 
-    The scale is linear up to the margin and logarithmic beyond it.
+    A panel per training, below each other. The scale is linear up to the margin and logarithmic beyond it.
     """
-    figure = new_figure(height=2.9)
-    axes = figure.subplots()
-    axes.axhspan(-100 * margin, 100 * margin, color=BAND, linewidth=0)
-    axes.axhline(0, color=BLACK, linewidth=0.8)
-    for effect in effects:
-        numbers = hundredfold("exchanged_points", effect.change) | hundredfold("reset_points", effect.reset)
-        figure.note(layer=effect.layer, **numbers, **{"class": effect.classification})
-    for name, colour, offset, changes in (
-        ("exchanged", BLUE, -0.2, [effect.change for effect in effects]),
-        ("both reset", ORANGE, 0.2, [effect.reset for effect in effects]),
-    ):
-        x = np.array([effect.layer for effect in effects]) + offset
-        axes.bar(x, [100 * change.value for change in changes], 0.36, color=colour, label=name)
-        low, high = (np.array([100 * getattr(change, end) for change in changes]) for end in ("low", "high"))
-        axes.vlines(x, low, high, color=BLACK, linewidth=1.2)
-    axes.set_xticks([effect.layer for effect in effects], [f"{e.layer}↔{e.layer + 1}" for e in effects], fontsize=7.5)
-    linear_then_log(axes, 100 * margin, _TICKS)
-    axes.grid(axis="y")
-    axes.set_xlabel("layers, from the input")
-    axes.set_ylabel("WER change, points")
-    add_legend(figure)
+    figure, panels = new_panels(height=0.7 + 2.2 * len(trainings), columns=1, rows=len(trainings), sharex=True)
+    for axes, (training, effects) in zip(panels[:, 0], trainings.items(), strict=True):
+        axes.axhspan(-100 * MARGIN, 100 * MARGIN, color=BAND, linewidth=0)
+        axes.axhline(0, color=BLACK, linewidth=0.8)
+        for effect in effects:
+            numbers = hundredfold("exchanged_points", effect.change) | hundredfold("reset_points", effect.reset)
+            figure.note(training=training, layer=effect.layer, **numbers, **{"class": effect.classification})
+        for name, colour, offset, changes in (
+            ("exchanged", BLUE, -0.2, [effect.change for effect in effects]),
+            ("both reset", ORANGE, 0.2, [effect.reset for effect in effects]),
+        ):
+            x = np.array([effect.layer for effect in effects]) + offset
+            axes.bar(x, [100 * change.value for change in changes], 0.36, color=colour, label=name)
+            low, high = (np.array([100 * getattr(change, end) for change in changes]) for end in ("low", "high"))
+            axes.vlines(x, low, high, color=BLACK, linewidth=1.2)
+        axes.set_xticks([e.layer for e in effects], [f"{e.layer}↔{e.layer + 1}" for e in effects], fontsize=7.5)
+        linear_then_log(axes, 100 * MARGIN, [*_TICKS, 100])
+        axes.grid(axis="y")
+        axes.set_title(training)
+        axes.set_ylabel("WER change, points")
+    panels[-1, 0].set_xlabel("layers, from the input")
+    add_legend(figure, [Patch(color=BLUE, label="exchanged"), Patch(color=ORANGE, label="both reset")])
     return figure

@@ -124,7 +124,7 @@ def alone_by_harm(harm: Floats, alone: Floats) -> Figure:
     linear_then_log(axes, 1, [1, 10], of="x")
     linear_then_log(axes, 1, [1, 10])
     axes.set_xlabel("WER added by the layer's reset, points, dev")
-    axes.set_ylabel("by its 2 bits, points, test")
+    axes.set_ylabel("WER added by 2 bits in it, points, test")
     axes.grid(color=LIGHT)
     return figure
 

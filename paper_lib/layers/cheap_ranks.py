@@ -56,7 +56,7 @@ class Ranked:
     given_depth: float
     p_given_depth: float
     found: float
-    by_training: tuple[float, ...]  # ρ of each
+    by_training: tuple[float, ...]  # ρ at fixed depth of each
 
 
 def variants_cost(layers: int, variants: int = 1) -> float:
@@ -123,7 +123,7 @@ def ranked(quantities: Sequence[Quantity], harm: Floats) -> list[Ranked]:
     for ps, found in zip(corrected, (plain, at_depth), strict=True):
         ps[tested] = stats.false_discovery_control([found[place][1] for place in tested])
     for quantity, (rho, _), (partial, _), p, p_partial in zip(quantities, plain, at_depth, *corrected, strict=True):
-        by_training = tuple(spearman(quantity.values, harm).tolist())
+        by_training = tuple(spearman_given_depth(quantity.values, harm).tolist())
         found_share = found_by(quantity.values, harm)
         rows.append(Ranked(quantity, rho, float(p), partial, float(p_partial), found_share, by_training))
     return rows

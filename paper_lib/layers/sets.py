@@ -17,7 +17,6 @@ import numpy as np
 from paper_lib.evaluation import Spoken
 from paper_lib.inference import CONFIDENCE, Estimate, Floats, Mean, rate, survives_holm
 from paper_lib.layers.ranking import MARGIN, Class, classify
-from paper_lib.moderation import rates
 
 LayerSet = tuple[int, ...]  # layers, from 1, in order
 
@@ -145,9 +144,9 @@ def signs(effects: Sequence[SetEffect]) -> list[int]:
 
 @dataclass(frozen=True)
 class ExchangeEffect:
-    """What it does to the WER that `layer` and the next one stand in each other's place.
+    """What it does to the WER of a trained model that `layer` and the next one stand in each other's place.
 
-    Intervals are over trainings, as in `moderation`, and speakers; they hold together for all places (Bonferroni).
+    Intervals are over speakers; they hold together for all places (Bonferroni).
     """
 
     layer: int
@@ -156,18 +155,18 @@ class ExchangeEffect:
     classification: Class
 
 
-def exchange_effects(models: Sequence[HeardSets], margin: float = MARGIN) -> list[ExchangeEffect]:
-    """Returns the effects of exchanges by place, from the first, mean over the trainings of one model."""
-    places = sorted(models[0].exchanged)
+def exchange_effects(model: HeardSets) -> list[ExchangeEffect]:
+    """Returns the effects of exchanges in a trained model by place, from the first."""
+    places = sorted(model.exchanged)
     confidence = together(len(places))
     exchanged, reset = (
-        [mean.estimate(confidence) for mean in rates(errors, models[0].words)]
-        for errors in (
-            np.array([[model.exchanged[layer] for layer in places] for model in models]),
-            np.array([[model.added[layer, layer + 1] for layer in places] for model in models]),
+        [rate(errors[None], model.words).estimate(confidence) for errors in by_place]
+        for by_place in (
+            [model.exchanged[layer] for layer in places],
+            [model.added[layer, layer + 1] for layer in places],
         )
     )
     return [
-        ExchangeEffect(layer, change, both, classify(change, margin))
+        ExchangeEffect(layer, change, both, classify(change, MARGIN))
         for layer, change, both in zip(places, exchanged, reset, strict=True)
     ]

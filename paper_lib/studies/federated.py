@@ -27,6 +27,8 @@ from paper_lib.studies.measurements import (
     stored_seeds,
 )
 
+# Four layers of either kind at one half, and what both are measured by: asked of people before the others.
+FIRST_PLANS = ("none", "flat-4", "amb-4", "crit-4")
 # What the paper does not tell, and on which the answer may hang, is varied with these plans: the rates dropped in the
 # layers that a plan does not name, whether kept units are scaled, and, of FedAvg, the share of the server's rate.
 SENSITIVE_PLANS = ("crit-3", "amb-3", "flat-3")

@@ -35,10 +35,11 @@ def summarise(ranked: Sequence[Ranked], trainings: int) -> Summary:
         f"Of {counted(cheap, 'cheap reading')} of a layer, {best.quantity.name} goes best with the harm of the layer's "
         f"reset: ρ = {best.given_depth:.2f} at fixed depth ({p_text(best.p_given_depth)}, corrected for all "
         f"readings){chance}.",
-        f"It costs {cost} and finds {100 * best.found:.0f} % of the less harmful half of the layers; lots would find "
-        "about 50 %.",
+        "It was chosen after the fact, and the cheap readings are not shown to differ from each other.",
+        f"It costs {cost} and finds {100 * best.found:.0f} % of the less harmful half of the layers; depth alone finds "
+        f"{100 * depth.found:.0f} %, lots would find about 50 %.",
         f"A reset on other speech, which is what it should replace, reaches ρ = {reset.given_depth:.2f} for "
-        f"{reset.quantity.cost:.3g} evaluations{highest}.",
+        f"{reset.quantity.cost:.3g} evaluations{highest}: so badly does small harm repeat with other speakers.",
         f"This rests on {counted(trainings, 'training')}. Cheap is what costs less than {CHEAP:g} evaluations.",
     )
     return Summary(

@@ -13,8 +13,6 @@ from paper_lib.layers.sweeps import Sweeps
 from paper_lib.summaries.summary import Question, Summary
 from paper_lib.summaries.words import counted, layers_named, sentence, share_of_layers, worse_of
 
-# Four layers of sixteen at one half; the page on Federated Dropout has two and three, too.
-PLANS = ("none", "flat-4", "amb-4", "crit-4")
 # Word errors after FedAvg and after pooled training, by the name of the norm.
 Norms = tuple[Mapping[str, Adapted], Mapping[str, Adapted]]
 
@@ -37,7 +35,7 @@ def summarise(
     sentences = [
         f"{share_of_layers(len(here), layers)} of Conformer{size} {'is' if len(here) == 1 else 'are'} ambient after "
         f"fine-tuning on people, heard on people; {len(there) or 'none'} {'was' if len(there) == 1 else 'were'} before "
-        "it, on synthetic speech.",
+        f"it in the same {counted(people.trainings, 'training')}, on synthetic speech.",
         f"The same layers matter: the harm in the one goes with the harm in the other at ρ = {rho:.2f} ({p_text(p)}); "
         f"at fixed depth ρ = {rest:.2f} is left ({p_text(rest_p)})."
         if p < 0.05
@@ -64,17 +62,17 @@ def _plans(plans: Mapping[str, Adapted] | None) -> str:
     difference = plans["crit-4"].less(plans["amb-4"])
     estimate = difference.mean.estimate()
     return (
-        "With people as clients, to drop half of the units of the four most critical layers in place of the four most "
-        f"ambient ones changes the WER by {points(estimate)} ({counted(len(difference.errors), 'seed')}), "
-        f"{worse_of(estimate, 'critical layers', 'ambient layers')}."
+        "With people as clients, to drop half of the units of the four layers most critical on synthetic speech in "
+        f"place of the four most ambient ones changes the WER by {points(estimate)} "
+        f"({counted(len(difference.errors), 'seed')}), {worse_of(estimate, 'critical layers', 'ambient layers')}."
     )
 
 
 def _both(here: list[int], there: list[int]) -> str:
     groups = {
-        "in both": sorted({*here} & {*there}),
+        "for both": sorted({*here} & {*there}),
         "for people alone": sorted({*here} - {*there}),
         "for synthetic speech alone": sorted({*there} - {*here}),
     }
-    told = [f"{layers_named(layers) if layers else 'none'} {where}" for where, layers in groups.items()]
-    return sentence(f"{'; '.join(told)}.")
+    told = [f"{where} {layers_named(layers) if layers else 'none'}" for where, layers in groups.items()]
+    return f"Shown {'; '.join(told)}. What is shown for one alone is not excluded for the other, which may not tell."

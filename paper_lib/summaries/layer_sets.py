@@ -30,10 +30,11 @@ def summarise(models: Sequence[SearchedModel], size: str) -> Summary:
         (
             sentence(
                 f"up to {each(models, lambda model: largest_ambient(model, GREEDY))} of the {layers} layers of "
-                f"Conformer{size} can be reset together for less than {100 * MARGIN:g} points of WER, if a search "
-                f"chooses them{of_several}."
+                f"Conformer{size} can be reset together for less than {100 * MARGIN:g} points of WER if a search "
+                f"chooses them, up to {each(models, lambda model: largest_ambient(model, SINGLE))} if they are those "
+                f"that do the least harm alone{of_several}."
             ),
-            f"Ambient one by one are {alone}; reset together, these change the WER by "
+            f"Ambient one by one on dev speech are {alone}; reset together, these change the WER of the test by "
             f"{each(models, lambda model: told(ambient_together(model)))}.{of_half}",
             sentence(
                 "two ambient layers together add, beyond the sum of what each adds alone, "
@@ -53,8 +54,9 @@ def summarise(models: Sequence[SearchedModel], size: str) -> Summary:
             Question(
                 "What does the same search promise on the speech that it saw?",
                 "The number of layers whose reset together stays within the margin is up to "
-                f"{each(models, _promised)} on dev speech, where it chose, and with confidence up to "
-                f"{each(models, lambda model: largest_ambient(model, GREEDY))} on test speech.",
+                f"{each(models, _promised)} on dev speech, where it chose, and up to {each(models, _kept)} on test "
+                "speech; with confidence it is up to "
+                f"{each(models, lambda model: largest_ambient(model, GREEDY))} there.",
             ),
         ),
     )
@@ -72,4 +74,12 @@ def told(mean: Mean | None) -> str:
 
 
 def _promised(model: SearchedModel) -> int:
-    return max((size for size, change in enumerate(model.dev_changes, 1) if change < MARGIN), default=0)
+    return _within(model.dev_changes)
+
+
+def _kept(model: SearchedModel) -> int:
+    return _within([change.value for change in nested_changes(model, GREEDY)])
+
+
+def _within(changes: Sequence[float]) -> int:
+    return max((size for size, change in enumerate(changes, 1) if change < MARGIN), default=0)

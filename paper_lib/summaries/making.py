@@ -121,10 +121,9 @@ def sweep_in_short(model: str, intact: Estimate, effects: Sequence[LayerEffect])
 
 def scale_in_short(hours: Mapping[str, float], speed: float) -> list[str]:
     """Says how many hours profiles take a GPU of an assumed `speed`, in operations a second, and on what they run."""
-    wants = listed(f"{name} {of_profile:,.0f}" for name, of_profile in hours.items())
+    wants = listed(f"{name} takes {of_profile:,.0f}" for name, of_profile in hours.items())
     return [
-        f"Of a GPU that does {speed / 1e12:.0f} · 10¹² operations a second, which is assumed, profiles take so many "
-        f"hours: {wants}.",
+        f"On a GPU that does {speed / 1e12:.0f} · 10¹² operations a second, which is assumed, profile {wants} hours.",
         "The same commands run on a Ray cluster, one training on several devices by torchrun, and federated learning "
         "on devices of their own by Flower.",
         "All three were tested with processes on one machine, and on several machines none of them yet.",

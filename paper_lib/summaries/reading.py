@@ -15,10 +15,11 @@ from paper_lib.layers.criticality import Path
 from paper_lib.layers.ranking import reinitialised
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import Profile, profile_of
-from paper_lib.studies import STUDIES, model_size
+from paper_lib.studies import STUDIES
 from paper_lib.studies.beyond import SIZE, profile_beyond
-from paper_lib.studies.federated import federated_dropout
-from paper_lib.studies.measurements import NotMeasuredError, not_measured
+from paper_lib.studies.federated import FIRST_PLANS, federated_dropout
+from paper_lib.studies.measurements import NotMeasuredError
+from paper_lib.studies.people import HUMAN, fine_tuned
 from paper_lib.summaries import cheaper_ranks as of_ranks
 from paper_lib.summaries import federated_dropout as of_plans
 from paper_lib.summaries import group_norm as of_norms
@@ -127,22 +128,11 @@ def _comparable_plans(profile: Profile, given: Given) -> Summary:
 
 
 def _human_speech(profile: Profile, given: Given) -> Summary:
-    human = profile_of("human")
-    bases = {record.seed: record for record in model_size(profile_of(PUBLISHED), sizes=(SIZE,)).records()}
-    records = [
-        record
-        for record in model_size(human, sizes=(SIZE,)).records()
-        if record.seed in bases and record.base and record.unlearnt
-    ]
-    if not records:
-        raise not_measured(human)
-    people, synthetic = (
-        Sweeps.of([record.reset.result for record in of])
-        for of in (records, [bases[record.seed] for record in records])
-    )
+    people, synthetic = (Sweeps.of([record.reset.result for record in of]) for of in zip(*fine_tuned(), strict=True))
+    human = profile_of(HUMAN)
     plans = norms = None
     try:
-        adapted = federated_dropout(human, plans=of_people.PLANS).records()
+        adapted = federated_dropout(human, plans=FIRST_PLANS).records()
         plans = adapted_by_plan(adapted, (adapted.held_out,))
     except NotMeasuredError:
         pass
