@@ -357,21 +357,19 @@ from paper_lib.figures.layer_sets import exchange_columns
 from paper_lib.layers.sets import exchange_effects
 
 exchanged = {f"seed {model.seed}": exchange_effects(model.heard) for model in models}
-
-
-def exchanges(wanted):
-    """Says which exchanges are of a class, by training."""
-    return "; ".join(
-        ", ".join(f"{e.layer}↔{e.layer + 1}" for e in of if e.classification == wanted)
-        + f" ({training})"
-        for training, of in exchanged.items()
-    )
-
-
+harmful = "; ".join(
+    ", ".join(f"{e.layer}↔{e.layer + 1}" for e in of if e.classification == "critical")
+    + f" ({training})"
+    for training, of in exchanged.items()
+)
+harmless = ", ".join(
+    f"{sum(e.classification == 'ambient' for e in of)} of {len(of)} ({training})"
+    for training, of in exchanged.items()
+)
 show(
     exchange_columns(exchanged),
-    caption=f"Exchanges that do harm, above 2 points with confidence: {exchanges('critical')}. Within 2 points with "
-    f"confidence: {exchanges('ambient')}. WER change with two neighbours in each other's place, and with both "
+    caption=f"Exchanges that do harm, above 2 points with confidence: {harmful}. Within 2 points with confidence: "
+    f"{harmless}. WER change with two neighbours in each other's place, and with both "
     "re-initialised. Whiskers: intervals over speakers that hold together for all places of a training. Grey: within "
     "the margin of 2 points; the scale is logarithmic beyond.",
     alt="Pairs of columns by place in the stack: the change in word error rate with neighbours exchanged, and with "

@@ -38,7 +38,7 @@ from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
 from paper_lib.studies import model_size
 from paper_lib.studies.people import fine_tuned
-from paper_lib.summaries.words import counted
+from paper_lib.summaries.words import counted, worse_of
 
 SIZE = "S"
 laptop, human = profile_of("laptop"), profile_of("human")
@@ -184,11 +184,12 @@ gained = {
     if size != SIZE
 }
 paragraph(
-    f"The intact models have a WER of: {intact}. {SIZE}, mean over its trainings, has more than "
-    + " and than ".join(
-        f"{size} by {points(one.estimate())}" for size, one in gained.items()
+    f"The intact models have a WER of: {intact}. The WER of {SIZE}, mean over its trainings, less that of "
+    + "; of ".join(
+        f"{size} is {points(one.estimate())}, {worse_of(one.estimate(), SIZE, size)}"
+        for size, one in gained.items()
     )
-    + ", paired by speaker: the larger models are hardly better, or worse.",
+    + ". Speakers are paired.",
     "No experiment bounds this: no model here was trained on more speech. Whether the larger ones have ambient layers "
     "because they are large, or because the speech is little, this book cannot tell.",
 )

@@ -40,7 +40,7 @@ def simulated(intervals: Sequence[Mapping[str, Any]], tests: Sequence[Mapping[st
         _dot(right, share, names.index(line["test"]), line.get("layers", 0) + line["trainings"], VERMILION)
     right.set_yticks(range(len(names)), [_in_lines(name) for name in names])
     right.set_ylim(len(names) - 0.5, -0.5)
-    right.set_xlim(left=0)
+    right.set_xlim(left=-0.2)  # dots at 0 are whole
     right.set_xlabel("false positives at 5 %, %")
     right.grid(axis="x", color=LIGHT)
     return figure

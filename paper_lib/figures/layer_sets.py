@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from paper_lib.figures.download import hundredfold
 from paper_lib.figures.drawing import add_legend, drawing, linear_then_log, new_panels
-from paper_lib.figures.style import BAND, BLACK, BLUE, GREY, ON_LIGHT, ORANGE, VERMILION
+from paper_lib.figures.style import BAND, BLACK, BLUE, GREY, ON_DARK, ON_LIGHT, ORANGE, VERMILION
 from paper_lib.inference import Estimate
 from paper_lib.layers.ranking import MARGIN
 from paper_lib.layers.sets import ExchangeEffect, LayerSet
@@ -46,10 +46,12 @@ def pair_maps(
     highest = max(2 * points, 100 * max(harm.values()))
     farthest = max(2 * points, *(100 * abs(value) for value in interactions.values()))
     _map(panels[0], "WER change, both reset", harm, layers, "cividis", (0, highest), points)
-    _map(panels[1], "beyond the sum of both alone", interactions, layers, "RdBu_r", (-farthest, farthest), points)
+    colours = ("RdBu_r", (-farthest, farthest), points)
+    norm = _map(panels[1], "beyond the sum of both alone", interactions, layers, *colours)
     for (one, other), sign in signs.items():
         if sign:
-            panels[1].text(other, one, "+" if sign > 0 else "−", ha="center", va="center", color=ON_LIGHT, fontsize=8)
+            colour = ON_DARK if abs(float(norm(100 * interactions[one, other])) - 0.5) > 0.4 else ON_LIGHT
+            panels[1].text(other, one, "+" if sign > 0 else "−", ha="center", va="center", color=colour, fontsize=8)
     panels[0].set_ylabel("layer")
     return figure
 
@@ -62,8 +64,11 @@ def _map(
     colours: str,
     limits: tuple[float, float],
     linear: float,
-) -> None:
-    """Draws values of pairs into the upper triangle, of single layers onto the diagonal; limits are in points."""
+) -> SymLogNorm:
+    """Draws values of pairs into the upper triangle, of single layers onto the diagonal; limits are in points.
+
+    Returns what makes colours of them.
+    """
     grid = np.full((layers, layers), np.nan)
     for chosen, value in values.items():
         grid[chosen[0] - 1, chosen[-1] - 1] = 100 * value
@@ -80,6 +85,7 @@ def _map(
     bar = axes.figure.colorbar(image, ax=axes, location="bottom", label="points", fraction=0.05, aspect=25)
     bar.set_ticks(marks, labels=[minus_signs(f"{mark:g}") for mark in marks])
     bar.minorticks_off()
+    return norm
 
 
 @drawing

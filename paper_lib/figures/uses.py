@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -119,10 +120,18 @@ def alone_by_harm(harm: Floats, alone: Floats) -> Figure:
     for layer, (reset, bits) in enumerate(zip(100 * harm, 100 * alone, strict=True), 1):
         figure.note(layer=layer, reset_points=float(reset), bits_points=float(bits))
         axes.plot(reset, bits, "o", color=BLUE, markersize=5)
-        axes.annotate(str(layer), (reset, bits), xytext=(4, 3), textcoords="offset points", fontsize=8)
     # Harm is small in most layers and large in a few.
     linear_then_log(axes, 1, [1, 10], of="x")
     linear_then_log(axes, 1, [1, 10])
+    points = np.column_stack([100 * harm, 100 * alone])
+    axes.axis()  # settles the limits
+    places = axes.transData.transform(points) * 72 / figure.dpi  # in points of type
+    for layer, (point, place) in enumerate(zip(points, places, strict=True), 1):
+        right, above = (places - place).T
+        # The number stands at the upper right of its dot, or at the left where another dot is there.
+        taken = bool(((right > 0) & (right < 16) & (above >= 0) & (above < 14)).any())
+        offset, side = ((-4, 3), "right") if taken else ((4, 3), "left")
+        axes.annotate(str(layer), tuple(point), xytext=offset, textcoords="offset points", ha=side, fontsize=8)
     axes.set_xlabel("WER added by the layer's reset, points, dev")
     axes.set_ylabel("WER added by 2 bits in it, points, test")
     axes.grid(color=LIGHT)

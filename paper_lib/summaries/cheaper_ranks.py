@@ -39,7 +39,7 @@ def summarise(ranked: Sequence[Ranked], trainings: int) -> Summary:
         f"It costs {cost} and finds {100 * best.found:.0f} % of the less harmful half of the layers; depth alone finds "
         f"{100 * depth.found:.0f} %, lots would find about 50 %.",
         f"A reset on other speech, which is what it should replace, reaches ρ = {reset.given_depth:.2f} for "
-        f"{reset.quantity.cost:.3g} evaluations{highest}: so badly does small harm repeat with other speakers.",
+        f"{reset.quantity.cost:.3g} evaluations, for small harm repeats badly with other speakers{highest}.",
         f"This rests on {counted(trainings, 'training')}. Cheap is what costs less than {CHEAP:g} evaluations.",
     )
     return Summary(
