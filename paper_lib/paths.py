@@ -10,6 +10,9 @@ class MissingDataError(FileNotFoundError):
     """A corpus of recordings, or a part of it, is not where it is looked for; the message tells how to get it."""
 
 
+CHECKPOINT = "checkpoint.safetensors"  # in the directory of a training
+
+
 def cache_root(directory: Path | None = None) -> Path:
     """Returns the directory of corpora, models and records, for a process that runs in `directory`; None: where one is.
 

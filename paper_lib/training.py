@@ -6,15 +6,12 @@ and the history, and no state of a random generator.
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
@@ -24,21 +21,19 @@ import torch.distributed
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from paper_lib.checkpoint import DamagedFileError, content_digest, load_tensors, save_tensors
+from paper_lib.checkpoint import content_digest, save_tensors
 from paper_lib.conformer.decoding import transcribe
 from paper_lib.conformer.normalization import MaskedBatchNorm
-from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import WINDOW, Batch, Item, collate, evaluation_batches, training_batches
 from paper_lib.corpus.tokens import Tokenizer, make_tokenizer
 from paper_lib.evaluation import wer
+from paper_lib.fitted import INITIAL, Fit, History, State, keep_layers, load_state, save_state
 from paper_lib.locks import locked
 from paper_lib.objective import Objective, decay_groups, hear_as, weight_matrices
 from paper_lib.processes import ALONE, Processes, Share
 from paper_lib.schedule import last_step, learning_rate
 from paper_lib.settings import Split, TrainingRun
-
-logger = logging.getLogger("paper_lib")
 
 DEV_UTTERANCES = 300
 TRAINING_SPLITS: tuple[Split, ...] = ("train", "dev")
@@ -48,38 +43,6 @@ AHEAD = 4
 
 class NonFiniteLossError(RuntimeError):
     """The loss or its gradient became NaN or infinite; the message names the step and the utterances of its batch."""
-
-
-@dataclass
-class History:
-    """What a training leaves beside its weights. Steps count finished updates; WERs are fractions."""
-
-    losses: list[float] = field(default_factory=list)  # of every step, nats per utterance
-    dev_wer: dict[int, float] = field(default_factory=dict)  # by step
-    distances: dict[str, list[float]] = field(default_factory=dict)  # ‖W(t) - W(0)‖_F by weight matrix
-    distance_steps: list[int] = field(default_factory=list)
-    seconds: float = 0.0
-    processes: int = 1  # that trained together, at most
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A finished training: the model in eval mode, its step-0 weights and its history."""
-
-    model: Transducer
-    initial: dict[str, Tensor]
-    tokenizer: Tokenizer
-    history: History
-    digest: str  # of the trained weights alone: a training that is repeated to the bit has the same
-    directory: Path  # of its files
-
-    def snapshot(self, step: int) -> dict[str, Tensor]:
-        """Returns the encoder layers' weights after `step`, named as in the whole model; raises ValueError."""
-        try:
-            return load_tensors(_snapshot(self.directory, step))[0]
-        except FileNotFoundError:
-            steps = len(self.history.losses)
-            raise ValueError(f"the training kept no weights of step {step}; it had {steps} steps") from None
 
 
 def fit(
@@ -125,10 +88,6 @@ def _seed(*place: int) -> int:
     return int(np.random.SeedSequence(place).generate_state(1)[0])
 
 
-def _snapshot(directory: Path, step: int) -> Path:
-    return directory / f"snapshot-{step}.safetensors"
-
-
 def _cuda_devices(device: torch.device) -> list[int]:
     if device.type != "cuda":
         return []
@@ -167,10 +126,6 @@ class _Session:
         self._restore()
 
     @property
-    def checkpoint(self) -> Path:
-        return self.directory / "checkpoint.safetensors"
-
-    @property
     def step(self) -> int:
         return len(self.history.losses)
 
@@ -189,7 +144,7 @@ class _Session:
         self.history.processes = max(self.history.processes, self.processes.count)
         together = self._together()
         if self.step == 0 and self.processes.is_first:
-            save_tensors(self.directory / "initial.safetensors", self.initial)
+            save_tensors(self.directory / INITIAL, self.initial)
             if 0 in (settings.snapshots or ()):
                 self._keep_layers()
         began = time.perf_counter() - self.history.seconds
@@ -312,9 +267,7 @@ class _Session:
             self.history.distances.setdefault(name, []).append(float(torch.linalg.vector_norm(weight - start)))
 
     def _keep_layers(self) -> None:
-        weights = self.objective.model.state_dict().items()
-        layers = {name: tensor for name, tensor in weights if name.startswith("encoder.layers.")}
-        save_tensors(_snapshot(self.directory, self.step), layers)
+        keep_layers(self.directory, self.step, self.objective.model.state_dict())
 
     def _measure_dev_wer(self) -> None:
         batches = evaluation_batches(self.corpus, "dev", 4 * self.run.training.batch_frames, DEV_UTTERANCES)
@@ -327,30 +280,15 @@ class _Session:
         return f"{100 * list(self.history.dev_wer.values())[-1]:.1f}%" if self.history.dev_wer else "-"
 
     def _save(self) -> None:
-        tensors = {f"objective.{name}": tensor for name, tensor in self.objective.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
-        save_tensors(self.checkpoint, tensors, {"history": json.dumps(asdict(self.history))})
+        moments = self.optimizer.state_dict()["state"]
+        save_state(self.directory, State(self.history, self.objective.state_dict(), moments))
 
     def _restore(self) -> None:
-        """Takes up the last checkpoint; a damaged one is reported and the training starts anew."""
-        try:
-            tensors, metadata = load_tensors(self.checkpoint)
-        except FileNotFoundError:
-            return
-        except DamagedFileError as error:
-            logger.warning("%s: training starts anew", error)
-            return
-        self.history = History(**json.loads(metadata["history"]))
-        self.history.dev_wer = {int(step): value for step, value in self.history.dev_wer.items()}
-        self.objective.load_state_dict(
-            {name.removeprefix("objective."): t for name, t in tensors.items() if name.startswith("objective.")}
-        )
-        for name, tensor in tensors.items():
-            kind, _, rest = name.partition(".")
-            if kind == "optimizer":
-                index, key = rest.split(".")
-                self.moments.setdefault(int(index), {})[key] = tensor
+        """Takes up the last checkpoint, if there is one that is whole."""
+        if kept := load_state(self.directory, self.run.training.snapshots or ()):
+            state, self.initial = kept
+            self.history, self.moments = state.history, state.moments
+            self.objective.load_state_dict(state.weights)
 
     def result(self) -> Fit:
         self._sum_statistics(None)

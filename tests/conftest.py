@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # torch takes seconds, and most test files do without.
     from paper_lib.conformer.transducer import Transducer
     from paper_lib.corpus import Corpus
     from paper_lib.federated.clients import Client
-    from paper_lib.training import Fit
+    from paper_lib.fitted import Fit
 
 
 @pytest.fixture(scope="session")

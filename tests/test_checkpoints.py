@@ -13,10 +13,10 @@ import torch
 from own_models import LAYERS, MODELS, TorchaudioCTC, trained_as_if
 from torch import Tensor, nn
 
+from paper_lib.fitted import Fit
 from paper_lib.layers import ResetError, signatures
 from paper_lib.layers.matrices import MATRICES, SignatureError
 from paper_lib.layers.signature import signature
-from paper_lib.training import Fit
 
 
 def moved(initial: dict[str, Tensor], share: float) -> dict[str, Tensor]:

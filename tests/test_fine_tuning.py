@@ -13,11 +13,12 @@ from tiny_runs import CPU, TINY_CORPUS, in_process, tiny_run, train, train_until
 
 from paper_lib.corpus import Corpus, open_corpus
 from paper_lib.evaluation import Spoken
+from paper_lib.fitted import Fit
 from paper_lib.results import Store
 from paper_lib.settings import DropoutPlan, FederatedSettings, ResetSettings, StreamingSettings, TrainingRun
 from paper_lib.studies.computing import measure, trained_model
 from paper_lib.studies.measurements import AdaptationStudy, ResetStudy
-from paper_lib.training import Fit, fit
+from paper_lib.training import fit
 
 DICTATION = TINY_CORPUS.model_copy(update={"domains": {"dictation": 1.0}})
 

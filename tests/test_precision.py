@@ -16,8 +16,9 @@ from paper_lib.corpus import Corpus
 from paper_lib.corpus.tokens import CharacterTokenizer
 from paper_lib.federated.clients import client_update, clients_of, local_batches
 from paper_lib.federated.dropout import Mask
+from paper_lib.fitted import Fit
 from paper_lib.settings import FederatedSettings, Norm
-from paper_lib.training import Fit, fit
+from paper_lib.training import fit
 
 # Without AVX-512 torch has no LSTM in bfloat16 on a CPU, however slow.
 needs_bf16 = pytest.mark.skipif(

@@ -22,13 +22,13 @@ from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import Item, collate, evaluation_batches
 from paper_lib.evaluation import Spoken
 from paper_lib.explorers.hearing import Transcripts
+from paper_lib.fitted import Fit
 from paper_lib.layers.activations import QUANTILES, normalised_activations
 from paper_lib.layers.reset import reinitialized, rerandomized
 from paper_lib.layers.reset_sweep import replacements, reset_sweep
 from paper_lib.layers.results import SweepResult
 from paper_lib.layers.variants import KINDS, MODULES, Variant
 from paper_lib.settings import EncoderSettings, ResetSettings
-from paper_lib.training import Fit
 
 DRAWS = ResetSettings(draws=2)
 SEED = 5  # of the training

@@ -22,6 +22,7 @@ from paper_lib.corpus.batches import evaluation_batches
 from paper_lib.evaluation import Spoken
 from paper_lib.figures.rewinding import rewinding_maps
 from paper_lib.figures.style import VERMILION
+from paper_lib.fitted import Fit, History
 from paper_lib.layers.ranking import LayerEffect, reinitialised
 from paper_lib.profiles import profile_of
 from paper_lib.results import Store
@@ -29,7 +30,6 @@ from paper_lib.settings import Norm, ResetSettings
 from paper_lib.studies import explore, signatures
 from paper_lib.studies.measurements import ResetStudy, record_of
 from paper_lib.studies.queue import compute
-from paper_lib.training import Fit, History
 
 SMOKE = profile_of("smoke")
 

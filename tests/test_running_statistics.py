@@ -24,11 +24,11 @@ from paper_lib.federated.adaptation import adapt
 from paper_lib.federated.algorithm import FederatedAlgorithm, centralised, federated_dropout
 from paper_lib.federated.clients import Client, client_seed, compute_gradient, local_batches, refusal, sample, trainable
 from paper_lib.federated.plans import named_plan
+from paper_lib.fitted import Fit, History
 from paper_lib.results import Store
 from paper_lib.settings import DropoutPlan, FederatedSettings, ServerOptimizerSettings
 from paper_lib.studies import computing
 from paper_lib.studies.measurements import AdaptationStudy
-from paper_lib.training import Fit, History
 
 NOTHING = named_plan("none", ())
 HALF = DropoutPlan(name="half of layer 2", rates={2: 0.5})

@@ -27,10 +27,11 @@ from paper_lib.conformer.transducer import Transducer
 from paper_lib.corpus import Corpus, Shard
 from paper_lib.corpus.batches import collate, evaluation_batches, training_batches
 from paper_lib.files import atomic_write
+from paper_lib.fitted import Fit
 from paper_lib.objective import Objective, decay_groups
 from paper_lib.schedule import learning_rate
-from paper_lib.settings import Norm, SpecAugmentSettings, Split
-from paper_lib.training import Fit, NonFiniteLossError, fit
+from paper_lib.settings import Norm, SpecAugmentSettings, Split, TrainingRun
+from paper_lib.training import NonFiniteLossError, fit
 
 MATRICES = (
     *("ffn1.w1", "ffn1.w2", "ffn2.w1", "ffn2.w2"),
@@ -521,6 +522,55 @@ def test_the_layers_of_a_snapshot_are_those_of_its_step(tiny_corpus: Corpus, tmp
     assert not all(torch.equal(snapshot[name], tensor) for name, tensor in kept.snapshot(1).items())
     with pytest.raises(ValueError, match="no weights of step 2; it had 6 steps"):
         kept.snapshot(2)
+
+
+@pytest.fixture
+def with_snapshots(tiny_corpus: Corpus, tmp_path: Path) -> tuple[TrainingRun, Fit]:
+    run = tiny_run(steps=3, snapshots=(1, 2))
+    return run, fit(run, tiny_corpus, tmp_path, CPU)
+
+
+def test_a_lost_snapshot_is_made_again_by_the_same_training(
+    with_snapshots: tuple[TrainingRun, Fit], tiny_corpus: Corpus, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, first = with_snapshots
+    weights = first.snapshot(1)
+    path = first.directory / "snapshot-1.safetensors"
+    path.unlink()
+    with caplog.at_level(logging.WARNING, "paper_lib"):
+        again = fit(run, tiny_corpus, first.directory, CPU)
+    assert [record.getMessage() for record in caplog.records] == [f"{path} is missing: training starts anew"]
+    assert again.digest == first.digest
+    assert all(torch.equal(again.snapshot(1)[name], tensor) for name, tensor in weights.items())
+
+
+def test_a_damaged_snapshot_is_named_removed_and_made_again(
+    with_snapshots: tuple[TrainingRun, Fit], tiny_corpus: Corpus
+) -> None:
+    run, first = with_snapshots
+    path = first.directory / "snapshot-2.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DamagedFileError, match=r"snapshot-2\.safetensors: .*; it was removed, and the next run trains"):
+        first.snapshot(2)
+    assert fit(run, tiny_corpus, first.directory, CPU).snapshot(2)
+
+
+def test_a_training_that_is_loaded_has_the_initial_weights_that_were_written(
+    with_snapshots: tuple[TrainingRun, Fit], tiny_corpus: Corpus, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Another version of torch may draw others from the same seed.
+    run, first = with_snapshots
+    path = first.directory / "initial.safetensors"
+    drawn_otherwise = {name: tensor + 1 for name, tensor in first.initial.items()}
+    save_tensors(path, drawn_otherwise)
+    loaded = fit(run, tiny_corpus, first.directory, CPU)
+    assert all(torch.equal(loaded.initial[name], tensor) for name, tensor in drawn_otherwise.items())
+    assert not caplog.records
+    path.unlink()
+    with caplog.at_level(logging.WARNING, "paper_lib"):
+        again = fit(run, tiny_corpus, first.directory, CPU)
+    assert [record.getMessage() for record in caplog.records] == [f"{path} is missing: training starts anew"]
+    assert all(torch.equal(again.initial[name], tensor) for name, tensor in first.initial.items())
 
 
 def test_a_training_that_stops_learning_ends_early_and_the_same_when_killed(

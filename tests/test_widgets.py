@@ -26,6 +26,7 @@ from paper_lib.evaluation import wer
 from paper_lib.explorers.planner import planner
 from paper_lib.federated.accounting import account
 from paper_lib.figures.tables import percent
+from paper_lib.fitted import Fit
 from paper_lib.layers.ranking import intact_wer, layer_effects
 from paper_lib.layers.reset_sweep import reset_sweep
 from paper_lib.layers.signature import signature
@@ -34,7 +35,6 @@ from paper_lib.layers.variants import KINDS, MODULES
 from paper_lib.profiles.shipped import shipped_run
 from paper_lib.settings import ResetSettings
 from paper_lib.studies.computing import trained_model
-from paper_lib.training import Fit
 from paper_lib.widgets.federated import FederatedPanel, spoken_commands
 from paper_lib.widgets.hearing import HearingPanel
 from paper_lib.widgets.layers import LayersPanel, spoken_tests

@@ -16,6 +16,7 @@ from paper_lib.conformer.decoding import greedy_decode
 from paper_lib.conformer.transducer import BLANK, Transducer
 from paper_lib.corpus import Corpus
 from paper_lib.corpus.batches import Item, collate
+from paper_lib.fitted import Fit
 from paper_lib.layers.results import SweepResult
 from paper_lib.layers.side_by_side import Changes
 from paper_lib.layers.variants import Variant
@@ -29,7 +30,7 @@ from paper_lib.settings import (
     TrainingSettings,
     TransducerSettings,
 )
-from paper_lib.training import Fit, fit
+from paper_lib.training import fit
 
 CPU = torch.device("cpu")
 

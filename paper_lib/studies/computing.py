@@ -18,6 +18,7 @@ from paper_lib.federated.adaptation import adapt
 from paper_lib.federated.algorithm import centralised, federated_dropout
 from paper_lib.federated.clients import clients_of
 from paper_lib.federated.quantisation import quantised_layer
+from paper_lib.fitted import Fit
 from paper_lib.layers.activations import normalised_activations
 from paper_lib.layers.path import path_sweep
 from paper_lib.layers.probes import initial_norms, probe
@@ -45,7 +46,7 @@ from paper_lib.studies.measurements import (
     run_of,
     seed_of,
 )
-from paper_lib.training import Fit, fit
+from paper_lib.training import fit
 
 # Losses in a record: enough to draw a curve.
 LOSS_POINTS = 200

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from paper_lib.corpus import Corpus, open_corpus
-from paper_lib.paths import cache_root, published_records
+from paper_lib.paths import CHECKPOINT, cache_root, published_records
 from paper_lib.profiles import PUBLISHED, Profile
 from paper_lib.results import Record, Store, looking
 from paper_lib.settings import (
@@ -186,7 +186,7 @@ def directory_of(run: TrainingRun) -> Path:
 
 def is_cached(run: TrainingRun) -> bool:
     """Returns whether the cache has the model of `run`; a published record comes without it."""
-    return (directory_of(run) / "checkpoint.safetensors").exists()
+    return (directory_of(run) / CHECKPOINT).exists()
 
 
 def run_of(measurement: Measurement) -> TrainingRun:

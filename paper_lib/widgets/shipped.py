@@ -26,12 +26,12 @@ from paper_lib.corpus import open_corpus
 from paper_lib.corpus.batches import evaluation_batches
 from paper_lib.corpus.tokens import CharacterTokenizer, Tokenizer
 from paper_lib.evaluation import Spoken
+from paper_lib.fitted import Fit
 from paper_lib.inference import Estimate, rate
 from paper_lib.paths import MissingDataError
 from paper_lib.profiles.shipped import shipped_people_run, shipped_run
 from paper_lib.settings import TrainingRun
 from paper_lib.studies.measurements import is_cached
-from paper_lib.training import Fit
 
 PLACE = Path(__file__).with_name("streaming.safetensors")
 PEOPLE_PLACE = Path(__file__).with_name("people.safetensors")
