@@ -168,10 +168,10 @@ table(
 # %% tags=["hide-input"]
 from IPython.display import display
 
+from paper_lib.circumstances import machine
 from paper_lib.conformer.streaming import listen
 from paper_lib.figures.sound import player
 from paper_lib.profiles.shipped import shipped_run
-from paper_lib.results import machine
 from paper_lib.widgets.shipped import model_at_hand
 
 streams = second.model.encoder.streaming is not None

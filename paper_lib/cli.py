@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check_text, describe, named_profile
+from paper_lib.chapters.declarations import CHAPTERS, named_profile
+from paper_lib.chapters.parameters import ParameterError, check_text, describe
 from paper_lib.commands import Commands
 from paper_lib.manifest_commands import manifest
 from paper_lib.profiles import BUILT_IN, ProfileError

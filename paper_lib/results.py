@@ -8,11 +8,9 @@ is stored once, beside them.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import logging
 import os
-import platform
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,13 +18,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from uuid import uuid4
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from paper_lib.circumstances import Provenance, machine, versions
 from paper_lib.files import atomic_write, kept_in
 from paper_lib.settings import Settings
 
@@ -41,8 +39,6 @@ class DamagedRecordError(RuntimeError):
 
 
 TEST = "spoken"  # in a result: the utterances of its test, which other results share
-
-VERSIONED = ("torch", "numpy", "scipy", "sentencepiece", "jiwer", "espeakng-loader")
 
 
 @dataclass(frozen=True)
@@ -61,71 +57,9 @@ class Record:
         return float(max(self.provenance["seconds"], self.result.get("seconds", 0)))
 
 
-def _one_line(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError(f"{text[:40]!r} is not one line of printable text")
-    return text
-
-
-OneLine = Annotated[str, AfterValidator(_one_line)]
-
-
-class Machine(BaseModel):
-    """The machine of a record."""
-
-    model_config = ConfigDict(strict=True)
-
-    cpu: OneLine
-    instructions: OneLine | None = None  # unknown where a record is older than this field
-    cores: int | None
-    gpu: OneLine | None
-    system: OneLine
-
-
-class Provenance(BaseModel):
-    """How a record came to be. Pages show it, and a record may come from anyone: texts are lines, and nothing else."""
-
-    created: AwareDatetime
-    seconds: float
-    seeds: list[int]
-    corpus: OneLine
-    machine: Machine
-    versions: dict[OneLine, OneLine]
-    page: OneLine | None
-
-
 def by_step(history: Mapping[str, float]) -> dict[int, float]:
     """Returns a history of a record, a value by step or round, in order: in JSON keys are texts, sorted as texts."""
     return {step: history[str(step)] for step in sorted(map(int, history))}
-
-
-@cache
-def machine() -> dict[str, Any]:
-    """Returns what a reader must know of this machine to judge a time, or the last bits: processor, GPU, system."""
-    import torch
-
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = names[0] if names else cpu
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "cpu": cpu,
-        # Names of processors stand for several kinds, which multiply in another order.
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count(),
-        "gpu": gpu,
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Returns the versions of Python and of every library that a number depends on."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in VERSIONED}
 
 
 def record_digest(kind: str, settings: Settings, corpus: str) -> str:

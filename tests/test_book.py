@@ -14,8 +14,8 @@ import pytest
 from bs4 import BeautifulSoup
 from tiny_book import CHECKOUT
 
+from paper_lib.chapters.declarations import CHAPTERS
 from paper_lib.chapters.links import broken_links, read_pages
-from paper_lib.chapters.parameters import CHAPTERS
 from paper_lib.claims.findings import CLAIMS
 from paper_lib.profiles import profile_of
 from paper_lib.studies import model_size

@@ -15,7 +15,7 @@ from matplotlib.image import imread
 from playwright.sync_api import Browser, Page
 from tiny_book import CHECKOUT
 
-from paper_lib.chapters.parameters import CHAPTERS
+from paper_lib.chapters.declarations import CHAPTERS
 from paper_lib.chapters.printing import pages_in_order
 
 pytestmark = pytest.mark.book

@@ -10,7 +10,8 @@ import pytest
 from tiny_book import CHECKOUT
 
 from paper_lib.chapters import begin
-from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check, check_text
+from paper_lib.chapters.declarations import CHAPTERS
+from paper_lib.chapters.parameters import ParameterError, check, check_text
 from paper_lib.chapters.printing import pages_in_order
 
 

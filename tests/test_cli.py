@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from paper_lib.chapters.parameters import CHAPTERS
+from paper_lib.chapters.declarations import CHAPTERS
 from paper_lib.cli import main
 
 NOTEBOOK_STACK = ("papermill", "jupytext", "nbformat", "nbclient", "IPython", "ipykernel", "matplotlib", "jupyter_book")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from paper_lib.chapters.parameters import CHAPTERS
+from paper_lib.chapters.declarations import CHAPTERS
 
 pytestmark = pytest.mark.book
 

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check_text
+from paper_lib.chapters.declarations import CHAPTERS
+from paper_lib.chapters.parameters import ParameterError, check_text
 from paper_lib.cli import main
 from paper_lib.corpus.manifests.entries import read_entries
 from paper_lib.corpus.manifests.sounds import PartError, heard

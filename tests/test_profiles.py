@@ -16,8 +16,9 @@ from own_recordings import write as record
 from tiny_book import write_chapter, write_configuration
 
 from paper_lib.chapters import book
+from paper_lib.chapters.declarations import CHAPTERS
 from paper_lib.chapters.freshness import inputs_digest
-from paper_lib.chapters.parameters import CHAPTERS, ParameterError, check, check_text
+from paper_lib.chapters.parameters import ParameterError, check, check_text
 from paper_lib.cli import main
 from paper_lib.corpus import open_corpus
 from paper_lib.corpus.speakers import all_speakers, speak

@@ -19,7 +19,8 @@ import pytest
 from pydantic import Field
 
 from paper_lib import results
-from paper_lib.results import VERSIONED, Record, Store, by_step, consulted
+from paper_lib.circumstances import VERSIONED
+from paper_lib.results import Record, Store, by_step, consulted
 from paper_lib.settings import Settings
 
 CORPUS = "c0ffee"

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from tiny_runs import CPU
 
 from paper_lib import jobs, results
-from paper_lib.chapters.parameters import CHAPTERS
+from paper_lib.chapters.declarations import CHAPTERS
 from paper_lib.claims.findings import CLAIMS, adapted_by, adapted_by_value, findings
 from paper_lib.cli import main
 from paper_lib.corpus import open_corpus

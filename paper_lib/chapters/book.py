@@ -21,7 +21,7 @@ import joblib
 import nbformat
 
 from paper_lib.chapters.crate import publish_metadata
-from paper_lib.chapters.parameters import CHAPTERS
+from paper_lib.chapters.declarations import CHAPTERS
 from paper_lib.chapters.provenance import page_provenance
 from paper_lib.chapters.runner import fresh
 from paper_lib.chapters.search import publish_texts

@@ -14,9 +14,9 @@ import nbformat
 import paper_lib
 from paper_lib.chapters.parameters import check
 from paper_lib.chapters.sources import source_of
+from paper_lib.circumstances import versions
 from paper_lib.paths import cache_root, published_records
 from paper_lib.profiles import profile_of
-from paper_lib.results import versions
 
 
 def inputs_digest(chapter: str, parameters: Mapping[str, Any], root: Path) -> str:

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from paper_lib import results
-from paper_lib.chapters.parameters import ChapterParameters, check_text, parameters_of
+from paper_lib.chapters.declarations import ChapterParameters
+from paper_lib.chapters.parameters import check_text, parameters_of
+from paper_lib.circumstances import machine, versions
 from paper_lib.trainings import mixed_trainings
 
 # The output in which a chapter's kernel tells the runner what the page rests on.
@@ -68,8 +70,8 @@ def report_provenance() -> None:
         "corpora": _running.corpora if _running else [],
         "seeds": _running.seeds if _running else [],
         # Where there are records, their machines count; and to ask this one for its GPU takes torch.
-        "machine": None if records else results.machine(),
-        "versions": results.versions(),
+        "machine": None if records else machine(),
+        "versions": versions(),
     }
     display({PROVENANCE_MIME: content}, raw=True)
 

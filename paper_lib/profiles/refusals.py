@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -34,10 +34,8 @@ def no_field(name: str, tables: Mapping[str, Any], path: tuple[str, ...] = ()) -
     names = [field for model in _models_at(path, tables) for field in model.model_fields]
     if not path:
         names = ["base", *(field for field in names if field != "name")]
-    close = difflib.get_close_matches(name, names, n=1)
-    nearest = f" (did you mean {close[0]!r}?)" if close else ""
     table = ".".join(path) or "a profile"
-    return f"there is no field {'.'.join((*path, name))}{nearest}; {table} takes {', '.join(names)}"
+    return f"there is no field {'.'.join((*path, name))}{nearest(name, names)}; {table} takes {', '.join(names)}"
 
 
 def refusal(error: ValidationError, tables: Mapping[str, Any]) -> str:
@@ -99,3 +97,9 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for part in get_args(annotation):
         yield from _models_in(part)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Returns the question whether the name nearest to an unknown one was meant; nothing where none is near."""
+    close = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

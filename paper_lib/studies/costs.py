@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
+from paper_lib.circumstances import machine
 from paper_lib.conformer.sizes import count_parameters
 from paper_lib.corpus.batches import Batch
 from paper_lib.layers.variants import MODULES
 from paper_lib.objective import Objective
-from paper_lib.results import Record, machine
+from paper_lib.results import Record
 from paper_lib.settings import MEL_BINS, TrainingRun, TransducerSettings
 from paper_lib.studies.measurements import (
     ActivationStudy,

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import paper_lib
+from paper_lib.circumstances import machine, versions
 from paper_lib.durations import duration
 from paper_lib.paths import cache_root, librispeech_root, speech_commands_root
 from paper_lib.profiles import Profile
-from paper_lib.results import Record, Store, machine, versions
+from paper_lib.results import Record, Store
 from paper_lib.settings import TrainingRun
 from paper_lib.studies.differences import differences, told
 from paper_lib.studies.inventory import Inventory, Wanted
