@@ -66,9 +66,9 @@ from paper_lib.figures.tables import table
 from paper_lib.profiles import profile_of
 from paper_lib.settings import SpecAugmentSettings, SyntheticSettings
 
-profile = profile_of(chapter.parameters.profile)
-corpus = open_corpus(profile.corpus)
-seed = chapter.parameters.seed
+profile_settings = profile_of(chapter.parameters.profile)
+corpus = open_corpus(profile_settings.corpus)
+drawn_by = chapter.parameters.seed
 
 # %% [markdown]
 # ## What is said: five domains
@@ -86,11 +86,11 @@ shown = open_corpus(
         domains=dict.fromkeys(GRAMMARS, 1.0),
         utterances={"test": 64},
         speakers={"test": 64},
-        seed=seed,
+        seed=drawn_by,
     )
 )
 stored = shown.shard("test", 0)
-chapter.note(corpus=shown.digest, seeds=[seed])
+chapter.note(corpus=shown.digest, seeds=[drawn_by])
 
 # %% tags=["hide-input"]
 by_domain = {
@@ -109,7 +109,7 @@ rows = [
 table(
     rows,
     ["domain", "sentence", "seconds", "speaker (accent+person)"],
-    f"Three sentences of each domain, drawn by seed {seed}.",
+    f"Three sentences of each domain, drawn by seed {drawn_by}.",
 )
 
 # %% tags=["hide-input"]
@@ -211,7 +211,7 @@ samples(
     [
         heard(
             channel.replace("_", " "),
-            transmit(spoken, channel, (10.0, 10.0), np.random.default_rng(seed)),
+            transmit(spoken, channel, (10.0, 10.0), np.random.default_rng(drawn_by)),
         )
         for channel in ("clean", "telephone", "far_field", "noise")
     ],
@@ -263,16 +263,16 @@ table(
         "different sentences",
         "different words",
     ],
-    f"The corpus of profile {profile.name}. The columns after “looked at” count what is in the utterances looked at: "
-    "all of a split, or only its first shard where it has more than 10,000 utterances. Its hours (≈) then follow from "
-    "the mean duration.",
+    f"The corpus of profile {profile_settings.name}. The columns after “looked at” count what is in the utterances "
+    "looked at: all of a split, or only its first shard where it has more than 10,000 utterances. Its hours (≈) then "
+    "follow from the mean duration.",
 )
 
 # %% tags=["hide-input"]
 lengths = {split: part.seconds for split, part in surveys.items()}
 show(
     speech.durations(lengths),
-    caption=f"Durations of the utterances of profile {profile.name} that were looked at.",
+    caption=f"Durations of the utterances of profile {profile_settings.name} that were looked at.",
     alt="Three histograms of durations. "
     + " ".join(
         f"{split}: half of the utterances last from {np.quantile(s, 0.25):.1f} to {np.quantile(s, 0.75):.1f} s, the "
@@ -302,7 +302,7 @@ show(
 # with splits that share no speaker.) The table does not trust that: it counts.
 
 # %%
-adaptation = open_corpus(profile.adaptation.corpus)
+adaptation = open_corpus(profile_settings.adaptation.corpus)
 chapter.note(corpus=adaptation.digest)
 clients = {split: survey(adaptation, split) for split in surveys}
 
@@ -329,7 +329,7 @@ table(
         "speakers in both",
         "words only in the second",
     ],
-    f"What two splits have in common; profile {profile.name}, utterances looked at.",
+    f"What two splits have in common; profile {profile_settings.name}, utterances looked at.",
     row_headers=2,
 )
 
@@ -355,27 +355,27 @@ table(
 mean, deviation = corpus.feature_statistics()
 shard = surveys["train"].shards[0]
 normalised = (shard.features(0).astype(np.float32) - mean) / deviation
-trained_with = profile.training["S"].augment
+trained_with = profile_settings.training["S"].augment
 # Where the profile masks nothing, the masks of the paper's sizes are shown.
 augment = trained_with if trained_with.time_masks else SpecAugmentSettings()
 masked = spec_augment(
     torch.from_numpy(normalised)[None],
     torch.tensor([len(normalised)]),
     augment,
-    torch.Generator().manual_seed(seed),
+    torch.Generator().manual_seed(drawn_by),
 )[0].numpy()
 
 # %% tags=["hide-input"]
 show(
     speech.masks(normalised, masked),
-    caption=f"“{shard.utterances[0].text}”, the first training utterance of profile {profile.name}, before and after "
-    f"SpecAugment (frequency masks: {augment.frequency_masks}, up to {augment.frequency_bins} of 80 bands wide; time "
+    caption=f"“{shard.utterances[0].text}”, the first training utterance of profile {profile_settings.name}, before "
+    f"and after SpecAugment (frequency masks: {augment.frequency_masks}, up to {augment.frequency_bins} of 80 bands wide; time "
     f"masks: {augment.time_masks}, up to {100 * augment.time_fraction:.0f} % of the utterance long). White is masked: "
     "set to 0, the mean."
     + (
         ""
         if trained_with.time_masks
-        else f" The models of profile {profile.name} learn without masks; these are the paper's."
+        else f" The models of profile {profile_settings.name} learn without masks; these are the paper's."
     ),
     alt="Two spectrograms of the same utterance. In the right one "
     f"{100 * (masked == 0).mean():.0f} % of the area is masked.",
@@ -398,7 +398,7 @@ show(
 # from sentences of all domains and counts labels.
 
 # %%
-words = np.random.default_rng(seed)
+words = np.random.default_rng(drawn_by)
 texts = [
     sentence_of_split(domain, "train", words) for domain in GRAMMARS for _ in range(500)
 ]
@@ -453,11 +453,11 @@ table(
 # shuffled. For comparison, the same utterances are cut in the order in which they come.
 
 # %%
-batch_frames = profile.training["S"].batch_frames
+batch_frames = profile_settings.training["S"].batch_frames
 items = [
     (shard, index) for shard in surveys["train"].shards for index in range(len(shard))
 ]
-jitter = np.random.default_rng(seed).uniform(0.95, 1.05, len(items))
+jitter = np.random.default_rng(drawn_by).uniform(0.95, 1.05, len(items))
 frames = np.array([shard.utterances[index].frames for shard, index in items])
 by_length = [items[place] for place in np.argsort(frames * jitter)]
 ways = {
@@ -473,7 +473,7 @@ table(
     ],
     ["utterances are batched", "batches", "padding, share of all frames"],
     f"Padding in batches of at most {batch_frames:,} frames ({batch_frames / 100:g} s); training utterances of profile "
-    f"{profile.name}, as far as they were looked at.",
+    f"{profile_settings.name}, as far as they were looked at.",
 )
 
 # %% tags=["hide-input"]

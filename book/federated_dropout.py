@@ -131,8 +131,7 @@ paper = profile_of("gpu").adaptation.model
 central = Adapted.of([record.result for record in records.centralised], (SF,)).mean
 accounts = accounts_of(records, second.model)
 whole = account(named_plan("none", ()), second.model, *SHORT)
-seeds = counted(len(records.before), "seed")
-rests_on = f"{seeds}, {counted(len(adapted[reference.name].words), 'speaker')}"
+rests_on = f"{counted(len(records.before), 'seed')}, {counted(len(adapted[reference.name].words), 'speaker')}"
 found = best_and_worst(adapted)
 show(
     wer_by_dropped(

@@ -134,19 +134,19 @@ hearing(
 # %% tags=["hide-input"]
 from paper_lib.layers.sweeps import Sweeps
 
-profile = profile_of(chapter.parameters.profile)
-largest = largest_of(profile)
+profile_settings = profile_of(chapter.parameters.profile)
+largest = largest_of(profile_settings)
 sweep = Sweeps.of([largest.reset.result])
-if profile.name == published.name:
-    here = paragraph("The figure above is of this book's own profile.")
+if profile_settings.name == published.name:
+    here = paragraph("The figure above is of this book's own profile_settings.")
 else:
     here = show(
         reset_columns(
             {largest.size: layer_effects(sweep)}, {largest.size: intact_wer(sweep)}
         ),
-        caption=f"The same in this book's own run, profile {profile.name}: its largest model, "
-        f"{profile.models[largest.size].encoder.layers} layers, one training. Whiskers: 95 % intervals over "
-        f"{sweep.varied}. Small models have less to spare; the other pages are of this profile.",
+        caption=f"The same in this book's own run, profile {profile_settings.name}: its largest model, "
+        f"{profile_settings.models[largest.size].encoder.layers} layers, one training. Whiskers: 95 % intervals over "
+        f"{sweep.varied}. Small models have less to spare; the other pages are of this profile_settings.",
         alt="A pair of columns for each encoder layer: word error rate with that layer re-initialised or "
         "re-randomised.",
         name="largest-model",
@@ -204,14 +204,14 @@ from paper_lib.figures.tables import table
 from paper_lib.paths import published_records
 from paper_lib.profiles import PUBLISHED
 
-trained = {
+files = {
     name: {path.name for path in published_records(name).glob("training/*.json")}
     for name in PUBLISHED
 }
 # Profile human has copies of the trainings that its own begin with.
 published = {
-    name: len(of - (trained["laptop"] if name != "laptop" else set()))
-    for name, of in trained.items()
+    name: len(of - (files["laptop"] if name != "laptop" else set()))
+    for name, of in files.items()
 }
 table(
     [

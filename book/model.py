@@ -49,7 +49,7 @@ from paper_lib.figures.tables import table
 from paper_lib.profiles import SIZES, profile_of
 from paper_lib.settings import SyntheticSettings
 
-profile = profile_of(chapter.parameters.profile)
+profile_settings = profile_of(chapter.parameters.profile)
 # Of this profile the models are the paper's own.
 sizes = profile_of("gpu").models
 # Models are small here: threads that wait for each other on a busy machine took a hundred times as long as one.
@@ -223,9 +223,9 @@ MODULES = {
 }
 settings_of = {f"paper {size}": sizes[size] for size in SIZES}
 settings_of |= {
-    f"{profile.name} {size}": profile.models[size]
+    f"{profile_settings.name} {size}": profile_settings.models[size]
     for size in SIZES
-    if profile.models[size] != sizes[size]
+    if profile_settings.models[size] != sizes[size]
 }
 modules = {
     row: count_modules(settings.encoder) for row, settings in settings_of.items()
@@ -240,8 +240,8 @@ show(
         {text: architecture.MODULE_FILLS[name] for name, text in MODULES.items()},
         "one layer",
     ),
-    caption=f"Parameters of one layer by module: the paper's sizes and those of profile {profile.name}. The last "
-    "LayerNorm is too small to be seen.",
+    caption=f"Parameters of one layer by module: the paper's sizes and those of profile {profile_settings.name}. The "
+    "last LayerNorm is too small to be seen.",
     alt=f"Stacked bars, one per model. The two feed-forward modules hold {100 * min(feed_forward):.0f} % to "
     f"{100 * max(feed_forward):.0f} % of a layer's parameters, then self-attention, then convolution.",
     name="layer-parameters",
@@ -265,8 +265,13 @@ show(
 # of 32 channels: it is no layer that is reset.
 
 # %% tags=["hide-input"]
-own = {size: count_parameters(settings) for size, settings in profile.models.items()}
-encoders = {size: settings.encoder for size, settings in profile.models.items()}
+own = {
+    size: count_parameters(settings)
+    for size, settings in profile_settings.models.items()
+}
+encoders = {
+    size: settings.encoder for size, settings in profile_settings.models.items()
+}
 table(
     [
         ("width d", *(e.dim for e in encoders.values())),
@@ -279,7 +284,7 @@ table(
         ),
         (
             "vocabulary, blank included",
-            *(settings.vocabulary for settings in profile.models.values()),
+            *(settings.vocabulary for settings in profile_settings.models.values()),
         ),
         ("one Conformer layer", *(count.layer for count in own.values())),
         ("all Conformer layers", *(count.layers for count in own.values())),
@@ -300,7 +305,7 @@ table(
         ),
     ],
     ["", *own],
-    f"Models of profile {profile.name}: settings, and exact counts of parameters.",
+    f"Models of profile {profile_settings.name}: settings, and exact counts of parameters.",
 )
 
 # %% [markdown]
@@ -315,7 +320,7 @@ table(
 from paper_lib.figures.markup import in_short
 from paper_lib.summaries.making import model_in_short
 
-in_short(model_in_short(profile.name, own, counts, feed_forward))
+in_short(model_in_short(profile_settings.name, own, counts, feed_forward))
 
 # %% [markdown]
 # ## What it means to reset a layer
@@ -377,7 +382,7 @@ pair = torch.nn.utils.rnn.pad_sequence([short, long], batch_first=True)
 def encode(norm, training, features, frames):
     """Returns the encoder's output for the first utterance: [its frames / 4, d]."""
     torch.manual_seed(0)
-    settings = profile.models["S"]
+    settings = profile_settings.models["S"]
     encoder = settings.encoder.model_copy(update={"norm": norm, "dropout": 0.0})
     model = Transducer(settings.model_copy(update={"encoder": encoder})).train(training)
     with torch.no_grad():
@@ -419,7 +424,7 @@ table(
         "padding taken for speech",
     ],
     f"Largest difference to the output for the utterance alone ({frames / 100:.1f} s; the longer one has "
-    f"{len(long) / 100:.1f} s). Model S of profile {profile.name}, random weights of seed 0.",
+    f"{len(long) / 100:.1f} s). Model S of profile {profile_settings.name}, random weights of seed 0.",
 )
 
 # %% [markdown]
@@ -499,19 +504,19 @@ print(f"the recursion of the library: {recursion:.5f} nats")
 # **Question.** What else could explain a difference between the paper's results and ours?
 
 # %% tags=["hide-input"]
-mini, paper = profile.training["S"], sizes["S"].encoder
-model = profile.models["S"]
+mini, paper = profile_settings.training["S"], sizes["S"].encoder
+model = profile_settings.models["S"]
 table(
     [
         (
             "speech",
             "LibriSpeech, 960 h",
-            f"profile {profile.name}: see the chapter on the corpus",
+            f"profile {profile_settings.name}: see the chapter on the corpus",
         ),
         (
             "labels",
             "about 1,000 word-pieces",
-            f"{profile.tokens.vocabulary - 1} {profile.tokens.kind.replace('_', '-')} and the blank",
+            f"{profile_settings.tokens.vocabulary - 1} {profile_settings.tokens.kind.replace('_', '-')} and the blank",
         ),
         (
             "width of S, M, L",
@@ -549,7 +554,7 @@ table(
         ),
         ("weight noise", "variational noise *", "none"),
     ],
-    ["", "paper", f"profile {profile.name}, size S"],
+    ["", "paper", f"profile {profile_settings.name}, size S"],
     "What differs, or may differ. * not on the slides; from Gulati et al. (2020), on which the paper builds.",
 )
 

@@ -224,12 +224,12 @@ from paper_lib.layers.ranking import reinitialised
 
 rows = []
 for size, of_size in sweeps.items():
-    draws = of_size.draws["re-randomisation"]
+    drawn = of_size.draws["re-randomisation"]
     by_speakers = [e.mean.speakers.variance for e in reinitialised(of_size)]
     values = [
         harm[size].mean(0).std(ddof=1),
         np.sqrt(harm[size].var(0, ddof=1).mean()),
-        np.sqrt(draws.var(-1, ddof=1).mean()) if draws.shape[-1] > 1 else np.nan,
+        np.sqrt(drawn.var(-1, ddof=1).mean()) if drawn.shape[-1] > 1 else np.nan,
         np.sqrt(np.mean(by_speakers)),
     ]
     rows.append((size, *("–" if np.isnan(v) else f"{100 * v:.1f}" for v in values)))

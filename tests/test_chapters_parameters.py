@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import symtable
 
 import jupytext
 import pytest
@@ -114,6 +115,17 @@ def test_defaults_in_a_source_are_the_declared_ones(name: str) -> None:
         written[target.id] = ast.literal_eval(statement.value)
     assert check(name, written) == CHAPTERS[name]()
     assert list(written) == list(CHAPTERS[name].model_fields)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_no_cell_gives_a_parameter_another_value(name: str) -> None:
+    # `begin` reads them in the notebook: its cell can be run again after all others.
+    cells = [cell for cell in jupytext.read(CHECKOUT / "book" / f"{name}.py").cells if cell.cell_type == "code"]
+    for cell in cells:
+        if "parameters" not in cell.metadata.get("tags", []):
+            names = symtable.symtable(cell.source, name, "exec").get_symbols()
+            assigned = {symbol.get_name() for symbol in names if symbol.is_assigned()}
+            assert not assigned & CHAPTERS[name].model_fields.keys()
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
