@@ -369,9 +369,9 @@ masked = spec_augment(
 show(
     speech.masks(normalised, masked),
     caption=f"“{shard.utterances[0].text}”, the first training utterance of profile {profile_settings.name}, before "
-    f"and after SpecAugment (frequency masks: {augment.frequency_masks}, up to {augment.frequency_bins} of 80 bands wide; time "
-    f"masks: {augment.time_masks}, up to {100 * augment.time_fraction:.0f} % of the utterance long). White is masked: "
-    "set to 0, the mean."
+    f"and after SpecAugment (frequency masks: {augment.frequency_masks}, up to {augment.frequency_bins} of 80 bands "
+    f"wide; time masks: {augment.time_masks}, up to {100 * augment.time_fraction:.0f} % of the utterance long). White "
+    "is masked: set to 0, the mean."
     + (
         ""
         if trained_with.time_masks
