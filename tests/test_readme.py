@@ -154,7 +154,11 @@ def test_bits_by_importance(readme: str) -> None:
     low_ambient, low_critical, flat = (wer_of(quantised.heard(name)) for name in ("amb-low", "crit-low", "uniform-4"))
     assert f"*Bits by importance* ({COUNTS[len(quantised.quantised)]} of S)" in readme
     assert f"the model mishears {low_ambient} ({100 * quantised.intact.mean.value:.1f} % in 32 bits)" in readme
-    assert f"at as many bytes, {low_critical}; with 4 bits everywhere {flat}." in readme
+    assert f"at as many bytes, {low_critical}. But 4 bits everywhere, as many bytes again, give {flat}:" in readme
+    even = quantised.heard("uniform-4").less(quantised.heard("amb-low")).mean.estimate()
+    assert f"less those in the ambient half {points(even)}." in readme
+    assert even.low < 0 < even.high
+    assert "That bits by importance beat even ones is not shown." in readme
 
 
 def test_what_is_said_of_claims(readme: str) -> None:
