@@ -108,7 +108,7 @@ show(
     "Spearman's ρ over layers between a reading and the harm of the layer's reset, mean over trainings, by "
     "what the reading costs. Filled: p < 0.05, one-sided (layers shuffled in all trainings alike, Benjamini-Hochberg "
     "over the readings of a model). Below: less what a parabola in depth tells of both. Squares: of the clients' "
-    "model, against the harm in that model.",
+    "model, against the harm in that model. Cross: depth, which needs no reading and is not tested.",
     alt=f"{highest_at_depth(rows)} "
     "Two panels of points: rank correlation with the harm of a reset, by the cost of the reading, plain and at "
     "fixed depth. "

@@ -227,8 +227,8 @@ table(
     "How many in a hundred intervals hold, least and most over the settings: 20 to 80 speakers, WERs from 1 to 10 %, "
     "speakers who differ by 50 to 200 %, trainings by 0 to 40 %. Simultaneous: of the confidence that one of 16 (or 6) "
     "layers has, 99.7 (or 99.2) %. gamma: values per training from a skewed distribution. moderated: layers learn from "
-    "each other; in a quarter of the settings they differ in how much trainings vary (30 % of their harm, times or by two). The length "
-    "is that of the simultaneous intervals in per cent of that of each layer alone (median).",
+    "each other; in a quarter of the settings they differ in how much trainings vary (30 % of their harm, times or by "
+    "two). The length is that of the simultaneous intervals in per cent of that of each layer alone (median).",
     row_headers=2,
     folded="The intervals by kind",
 )

@@ -35,6 +35,7 @@ _LABELS: dict[Source, str] = {
     "variants": "changed layers, heard",
     "clients": "seen by a server",
 }
+_MARKERS = {"clients": "s", "depth": "x"}  # of other models, and not tested
 # Between the middles of two labels of one column, in units of ρ.
 _APART = 0.17
 
@@ -111,7 +112,10 @@ def rank_against_cost(ranked: Sequence[Ranked], significance: float = SIGNIFICAN
         at_depth.set_xticks(range(len(costs)), [f"{cost:.3g}" for cost in costs])
         at_depth.set_xlabel("cost, evaluations of the dev speech (columns in their order, not to scale)")
     sources = [source for source in _COLOURS if any(one.quantity.source == source for one in ranked)]
-    marks = [Line2D([], [], color=_COLOURS[one], marker="o", linestyle="", label=_LABELS[one]) for one in sources]
+    marks = [
+        Line2D([], [], color=_COLOURS[one], marker=_MARKERS.get(one, "o"), linestyle="", label=_LABELS[one])
+        for one in sources
+    ]
     add_legend(figure, marks)
     return figure
 
@@ -138,7 +142,7 @@ def _rows(axes: Axes, points: Sequence[tuple[float, float, Quantity]], significa
 
 
 def _mark(axes: Axes, x: float, y: float, quantity: Quantity, significant: bool) -> None:
-    colour, marker = _COLOURS[quantity.source], "s" if quantity.source == "clients" else "o"
+    colour, marker = _COLOURS[quantity.source], _MARKERS.get(quantity.source, "o")
     axes.plot(x, y, marker, color=colour, markerfacecolor=colour if significant else GROUND, markersize=6)
 
 
