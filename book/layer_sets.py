@@ -219,7 +219,7 @@ table(
 # %% tags=["hide-input"]
 from paper_lib.explorers.sets import ExploredSets, set_explorer
 from paper_lib.inference import rate
-from paper_lib.layers.sets import together as confidence_of
+from paper_lib.inference import together as confidence_of
 
 triples = neighbours(layers, 3)
 set_explorer(

@@ -202,6 +202,11 @@ def permutation_p(statistics: Floats) -> float:
     return float(np.mean(statistics >= statistics[0] - 1e-9))
 
 
+def together(tests: int, confidence: float = CONFIDENCE) -> float:
+    """Returns the confidence of each of so many intervals that hold together with `confidence` (Bonferroni)."""
+    return 1 - (1 - confidence) / max(tests, 1)
+
+
 def survives_holm(ps: Sequence[float], significance: float = SIGNIFICANCE) -> list[bool]:
     """Returns which of several tests reject together by the procedure of Holm (1979), in the order of `ps`."""
     order = np.argsort(ps)

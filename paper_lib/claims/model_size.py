@@ -11,9 +11,9 @@ from itertools import pairwise
 import numpy as np
 
 from paper_lib.claims import TOO_FEW, Claim, Finding, Part, above, conclude, p_text, points, tested, units_needed
-from paper_lib.inference import CONFIDENCE, Floats, Mean, rate, smallest_p
+from paper_lib.inference import CONFIDENCE, Floats, Mean, rate, smallest_p, together
 from paper_lib.layers.agreement import association
-from paper_lib.layers.ranking import CLASSES, MARGIN, Class, LayerEffect, classify, reinitialised
+from paper_lib.layers.ranking import CLASSES, MARGIN, Class, LayerEffect, ambient_among, classify, reinitialised
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS
 
@@ -77,7 +77,7 @@ def existence(effects: Sequence[LayerEffect], wanted: Class) -> Part:
     """Returns whether a layer of class `wanted` exists, among re-initialised layers that are partly unresolved."""
 
     def holds(confidence: float) -> bool:
-        each = 1 - (1 - confidence) / len(effects)
+        each = together(len(effects), confidence)
         return any(classify(effect.mean.estimate(each)) == wanted for effect in effects)
 
     p = smallest_p(holds)
@@ -162,14 +162,14 @@ def fewer_ambient(fewer: Sequence[LayerEffect], more: Sequence[LayerEffect]) -> 
     each = len(fewer) + len(more)
 
     def apart(first: Sequence[LayerEffect], second: Sequence[LayerEffect], confidence: float) -> bool:
-        alone = 1 - (1 - confidence) / each
+        alone = together(each, confidence)
         return ambient_range(first, alone)[1] < ambient_range(second, alone)[0]
 
     p = smallest_p(lambda confidence: apart(fewer, more, confidence))
     if apart(fewer, more, CONFIDENCE):
         return Part(True, p)
     # Not fewer: as many at least, all of them known.
-    alone = 1 - (1 - CONFIDENCE) / each
+    alone = together(each)
     if ambient_range(fewer, alone)[0] >= ambient_range(more, alone)[1]:
         return Part(False)
     unresolved = [e.mean for e in (*fewer, *more) if classify(e.mean.estimate(alone)) == "unresolved"]
@@ -178,11 +178,10 @@ def fewer_ambient(fewer: Sequence[LayerEffect], more: Sequence[LayerEffect]) -> 
 
 def ambient_range(effects: Sequence[LayerEffect], confidence: float) -> tuple[int, int]:
     """Returns the least and the largest number of ambient layers that intervals of this confidence allow."""
-    classes = [classify(effect.mean.estimate(confidence)) for effect in effects]
-    return classes.count("ambient"), len(classes) - classes.count("critical")
+    return ambient_among([effect.mean.estimate(confidence) for effect in effects])
 
 
 def _to_class(unresolved: Sequence[Mean], tests: int) -> str:
     """Returns what it takes to class the layer of `unresolved` that is farthest from the margin."""
     clearest = max(unresolved, key=lambda mean: abs(mean.value - MARGIN))
-    return units_needed(clearest, MARGIN, 1 - (1 - CONFIDENCE) / tests)
+    return units_needed(clearest, MARGIN, together(tests))

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from paper_lib.inference import Estimate, Floats, rate
+from paper_lib.inference import Estimate, Floats, rate, together
 from paper_lib.layers.ranking import MARGIN, classify, reinitialised
-from paper_lib.layers.sets import HeardSets, LayerSet, together
+from paper_lib.layers.sets import HeardSets, LayerSet
 from paper_lib.layers.sweeps import Sweeps, harm_of
 
 GREEDY, SINGLE, RANDOM = "greedy search", "single ranks", "random"

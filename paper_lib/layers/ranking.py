@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from paper_lib.inference import CONFIDENCE, Estimate, Mean, rate
+from paper_lib.inference import Estimate, Mean, rate, together
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import Kind
 from paper_lib.moderation import rates
@@ -60,7 +60,7 @@ def intact_wer(sweeps: Sweeps) -> Estimate:
 def layer_effects(sweeps: Sweeps, margin: float = MARGIN) -> list[LayerEffect]:
     """Returns the effect of every layer's (or module's) resets; the draws of a re-randomisation are averaged."""
     effects = []
-    confidence = 1 - (1 - CONFIDENCE) / len(sweeps.units)
+    confidence = together(len(sweeps.units))
     for kind, errors in sweeps.resets.items():
         means = rates(sweeps.added(kind), sweeps.words)
         for index, ((layer, module), mean) in enumerate(zip(sweeps.units, means, strict=True)):
@@ -87,8 +87,11 @@ def reinitialised(sweeps: Sweeps, margin: float = MARGIN) -> list[LayerEffect]:
 
 def ambient_by_margin(sweeps: Sweeps, margins: Sequence[float]) -> list[tuple[int, int]]:
     """Returns, by margin, how many re-initialised layers are ambient, and how many are ambient or unresolved."""
-    counts = []
-    for margin in margins:
-        classes = [classify(effect.change, margin) for effect in reinitialised(sweeps)]
-        counts.append((classes.count("ambient"), len(classes) - classes.count("critical")))
-    return counts
+    changes = [effect.change for effect in reinitialised(sweeps)]
+    return [ambient_among(changes, margin) for margin in margins]
+
+
+def ambient_among(changes: Sequence[Estimate], margin: float = MARGIN) -> tuple[int, int]:
+    """Returns how many of `changes` are those of ambient layers, and how many may be: those that are not critical."""
+    classes = [classify(change, margin) for change in changes]
+    return classes.count("ambient"), len(classes) - classes.count("critical")

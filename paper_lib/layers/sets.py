@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from paper_lib.evaluation import Spoken
-from paper_lib.inference import CONFIDENCE, Estimate, Floats, Mean, rate, survives_holm
+from paper_lib.inference import Estimate, Floats, Mean, rate, survives_holm, together
 from paper_lib.layers.ranking import MARGIN, Class, classify
 
 LayerSet = tuple[int, ...]  # layers, from 1, in order
@@ -123,11 +123,6 @@ def set_effects(heard: HeardSets, sets: Sequence[LayerSet], margin: float = MARG
             )
         )
     return effects
-
-
-def together(tests: int) -> float:
-    """Returns the confidence of each of so many intervals that hold together with `CONFIDENCE` (Bonferroni)."""
-    return 1 - (1 - CONFIDENCE) / max(tests, 1)
 
 
 def signs(effects: Sequence[SetEffect]) -> list[int]:
