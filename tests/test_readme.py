@@ -19,15 +19,17 @@ from paper_lib.layers.cheap_ranks import RESET, SIGNATURE, quantities, ranked
 from paper_lib.layers.criticality import Path
 from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.orders import GREEDY, SINGLE, SearchedModel, largest_ambient, nested_changes
-from paper_lib.layers.ranking import ambient_by_margin, intact_wer, reinitialised
+from paper_lib.layers.ranking import CLASSES, ambient_by_margin, intact_wer, reinitialised
 from paper_lib.layers.signature import correlation_with_harm
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import KINDS
 from paper_lib.profiles import profile_of
 from paper_lib.studies import cheaper_ranks, federated_dropout, layer_sets, model_size, signatures, uses
 from paper_lib.studies.federated import FIRST_PLANS
+from paper_lib.studies.measurements import ResetStudy, store_of, stored
 from paper_lib.summaries import summarised
 from paper_lib.summaries.layer_sets import each
+from paper_lib.summaries.words import layers_named
 
 COUNTS = {1: "one training", 2: "two trainings", 3: "three trainings", 4: "four trainings", 5: "five trainings"}
 
@@ -146,6 +148,24 @@ def test_ranks_without_ablations(readme: str) -> None:
         f"tells the most of it: {skip.given_depth:.2f} ({p_text(skip.p_given_depth)})",
     ):
         assert expected in readme
+
+
+def test_layers_of_the_streaming_model(readme: str) -> None:
+    laptop = profile_of("laptop")
+    store = store_of(laptop)
+    found = []
+    for seed in range(laptop.adaptation.trainings):
+        reset = ResetStudy(run=laptop.adaptation.run(seed), reset=laptop.adaptation.reset)
+        if record := stored(reset, store):
+            effects = reinitialised(Sweeps.of([record.result]))
+            of_class = {name: [e.layer for e in effects if e.classification == name] for name in CLASSES}
+            assert of_class["critical"] == [16]
+            found.append(layers_named(of_class["ambient"]))
+    first, second = found
+    assert (
+        f"({first} of its first training are ambient, {second} of a second, which waits for its adaptations; layer 16 "
+        "is critical in both)"
+    ) in readme
 
 
 def test_bits_by_importance(readme: str) -> None:
