@@ -153,7 +153,8 @@ table(
     ["Seed", "Sets", "Number", "More than the sum", "Less", "Ambient together"],
     "Sets of two and three layers, by training. More and less: tests of the interaction over speakers, together for "
     "the sets of a row (Holm). Ambient: the WER change is below 2 points, by intervals that hold together for the row "
-    "(Bonferroni). What is neither more nor less is not shown to be the sum: that is what these data cannot tell.",
+    "(Bonferroni): a row of fewer sets may so have more of them. What is neither more nor less is not shown to be the "
+    "sum: that is what these data cannot tell.",
     row_headers=2,
 )
 
