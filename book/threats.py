@@ -233,9 +233,8 @@ from paper_lib.figures.markup import in_short
 in_short(
     [
         f"Two trainings order the layers of {SIZE} alike at ρ = {rhos.mean():.2f}, people and the synthesiser at "
-        f"ρ = {association(synthetic.harm(), people.harm())[0]:.2f}, and two synthesisers, of which the models "
-        "mishear most words of the second, at "
-        f"ρ = {association(own.harm(), flite.harm())[0]:.2f}.",
+        f"ρ = {association(synthetic.harm(), people.harm())[0]:.2f}, and two synthesisers at "
+        f"ρ = {association(own.harm(), flite.harm())[0]:.2f}; most words of the second of these are misheard.",
         f"Every one of the {len(records)} trained models has at least {fewest} ambient layers, with a line of "
         f"{100 * LINES[0]:g} point in place of 2; how many it has hangs on the line.",
         "Nothing here bounds what more speech, a longer training or other words would do.",
@@ -256,8 +255,8 @@ in_short(
 #   trained on other sentences.
 # - *Rates of learning.* They were chosen with GroupNorm for each size once, on dev speech. BatchNorm at its own best
 #   rates may do better ({doc}`group_norm`).
-# - *The auxiliary loss, characters, AdamW.* The paper trains with word-pieces and Adam, and no loss beside the
-#   transducer's ({doc}`model`).
+# - *The auxiliary loss, characters, AdamW, no masks.* The paper trains with word-pieces and Adam, with no loss beside the
+#   transducer's, and its encoders with SpecAugment; masks may make a model spread what it knows ({doc}`model`).
 # - *Clients who drop out, lie or have little memory.* Clients are simulated, and answer when they are asked.
 #
 # ## Run it again
