@@ -255,8 +255,8 @@ in_short(
 #   trained on other sentences.
 # - *Rates of learning.* They were chosen with GroupNorm for each size once, on dev speech. BatchNorm at its own best
 #   rates may do better ({doc}`group_norm`).
-# - *The auxiliary loss, characters, AdamW, no masks.* The paper trains with word-pieces and Adam, with no loss beside the
-#   transducer's, and its encoders with SpecAugment; masks may make a model spread what it knows ({doc}`model`).
+# - *The auxiliary loss, characters, AdamW, no masks.* The paper trains with word-pieces and Adam, with no loss beside
+#   the transducer's, and its encoders with SpecAugment; masks may make a model spread what it knows ({doc}`model`).
 # - *Clients who drop out, lie or have little memory.* Clients are simulated, and answer when they are asked.
 #
 # ## Run it again
