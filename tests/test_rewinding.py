@@ -166,7 +166,7 @@ def test_critical_layers_are_framed_and_what_is_drawn_can_be_saved() -> None:
 
 
 def test_colours_also_tell_changes_apart_that_are_below_the_margin() -> None:
-    axes = rewinding_maps({"S": SMALL}, margin=0.02).axes[0]
+    axes = rewinding_maps({"S": SMALL}).axes[0]
     level = axes.images[0].norm
     levels = torch.tensor([float(level(points)) for points in (-3, 0, 1, 2, 10, 50)])
     assert levels[0] == levels[1] == 0

@@ -161,7 +161,7 @@ def ambient_costs_less(adapted: Mapping[str, Adapted]) -> Finding:
     name = "crit − amb"
     if difference is None:
         return conclude(AMBIENT_COSTS_LESS, [], {})
-    return conclude(AMBIENT_COSTS_LESS, [f"{name}: {points(difference.mean.estimate())}"], {name: _beyond(difference)})
+    return conclude(AMBIENT_COSTS_LESS, [f"{name}: {points(difference.mean.estimate())}"], {name: beyond(difference)})
 
 
 def _worse(claim: Claim, adapted: Mapping[str, Adapted], count: int) -> Finding:
@@ -170,7 +170,7 @@ def _worse(claim: Claim, adapted: Mapping[str, Adapted], count: int) -> Finding:
     if not {worse, better} <= adapted.keys():
         return conclude(claim, [], {})
     difference = compare(adapted, worse, better)
-    return conclude(claim, [f"{name}: {points(difference.mean.estimate())}"], {name: _beyond(difference)})
+    return conclude(claim, [f"{name}: {points(difference.mean.estimate())}"], {name: beyond(difference)})
 
 
 def amb4_equals_flat(adapted: Mapping[str, Adapted]) -> Finding:
@@ -184,11 +184,14 @@ def amb4_equals_flat(adapted: Mapping[str, Adapted]) -> Finding:
     # Of sixteen layers, 20 % in each are as much as 50 % in four and 10 % elsewhere: then both are one plan.
     if "flat-4" in adapted and (adapted["flat-4"].errors != adapted["flat"].errors).any():
         evidence.append(f"flat-4 − amb-4: {points(compare(adapted, 'flat-4', 'amb-4').mean.estimate())}")
-    return conclude(AMB4_EQUALS_FLAT, evidence, {name: _beyond(difference, -SAME * flat)})
+    return conclude(AMB4_EQUALS_FLAT, evidence, {name: beyond(difference, -SAME * flat)})
 
 
-def _beyond(difference: Adapted, threshold: float = 0.0) -> Part:
-    # A plan is all of its adaptations: one alone says nothing of another.
+def beyond(difference: Adapted, threshold: float = 0.0) -> Part:
+    """Returns whether a paired difference lies above `threshold`.
+
+    A plan, a choice or a norm is all of its trainings: one alone says nothing of another.
+    """
     return above(difference.mean, threshold) if len(difference.errors) > 1 else TOO_FEW
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paper_lib.claims import TOO_FEW, Claim, Finding, above, conclude, points
+from paper_lib.claims import Claim, Finding, conclude, points
+from paper_lib.claims.federated_dropout import beyond
 from paper_lib.federated.comparison import Adapted
 
 GROUP_NORM_SUITS_CLIENTS = Claim(
@@ -39,7 +40,5 @@ def judge(federated: Mapping[str, Adapted], centralised: Mapping[str, Adapted]) 
     more = added[batch].less(added[group])
     name = f"{batch} − {group}"
     evidence = {f"FedAvg − pooled, {norm}": one for norm, one in added.items()} | {name: more}
-    # A norm is all of its trainings: one alone says nothing of another.
-    part = above(more.mean) if len(more.errors) > 1 else TOO_FEW
     told = [f"{what}: {points(one.mean.estimate())}" for what, one in evidence.items()]
-    return [conclude(GROUP_NORM_SUITS_CLIENTS, told, {name: part})]
+    return [conclude(GROUP_NORM_SUITS_CLIENTS, told, {name: beyond(more)})]

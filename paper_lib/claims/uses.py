@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from paper_lib.claims import TOO_FEW, Claim, Finding, Part, above, conclude, points
-from paper_lib.claims.federated_dropout import SAME
+from paper_lib.claims import Claim, Finding, conclude, points
+from paper_lib.claims.federated_dropout import SAME, beyond
 from paper_lib.federated.comparison import Adapted
 
 SLIDE = "Motivation"
@@ -112,7 +112,7 @@ def judge_beyond(dropped: Mapping[str, Adapted]) -> list[Finding]:
 def _worse(claim: Claim, worse: Sequence[str], better: str, heard: Mapping[str, Adapted]) -> Finding:
     differences = {f"{name} − {better}": heard[name].less(heard[better]) for name in worse}
     evidence = [f"{name}: {points(one.mean.estimate())}" for name, one in differences.items()]
-    return conclude(claim, evidence, {name: _beyond(one) for name, one in differences.items()})
+    return conclude(claim, evidence, {name: beyond(one) for name, one in differences.items()})
 
 
 def _as_good(claim: Claim, heard: Mapping[str, Adapted], name: str) -> Finding:
@@ -122,10 +122,5 @@ def _as_good(claim: Claim, heard: Mapping[str, Adapted], name: str) -> Finding:
         f"amb-3: {100 * by_resets.mean.value:.1f} %",
         f"{name} − amb-3: {points(heard[name].less(by_resets).mean.estimate())}",
     ]
-    part = _beyond(difference, -SAME * by_resets.mean.value)
+    part = beyond(difference, -SAME * by_resets.mean.value)
     return conclude(claim, evidence, {f"amb-3 + margin − {name}": part})
-
-
-def _beyond(difference: Adapted, threshold: float = 0.0) -> Part:
-    # A choice is all of its adaptations, or trainings: one alone says nothing of another.
-    return above(difference.mean, threshold) if len(difference.errors) > 1 else TOO_FEW

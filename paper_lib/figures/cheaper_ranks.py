@@ -147,7 +147,7 @@ def _mark(axes: Axes, x: float, y: float, quantity: Quantity, significant: bool)
 
 
 @drawing
-def ways(paths: Sequence[Path], seeds: Sequence[int], margin: float = MARGIN) -> Figure:
+def ways(paths: Sequence[Path], seeds: Sequence[int]) -> Figure:
     """Returns the WER change, in points, on the way of every layer, a panel per layer; `paths` are by training.
 
     Thick: mean over trainings; thin: each. The square at the right is the model without the layer. The scale is linear
@@ -175,7 +175,7 @@ def ways(paths: Sequence[Path], seeds: Sequence[int], margin: float = MARGIN) ->
         axes.plot([*shares, end[0]], [*rises[:, layer].mean(0), end[1]], color=BLUE)
         axes.plot(1.15, skipped[:, layer].mean(), "s", color=GREEN, markersize=5)
         axes.set_title(f"layer {layer + 1}")
-        _scale(axes, margin)
+        _scale(axes, MARGIN)
         axes.set_xticks([0, 0.5, 1, 1.15], ["0", "½", "", "skip"])
     figure.supxlabel("share of the way from W(0) to W(T)", fontsize=9)
     figure.supylabel("WER change, points", fontsize=9)
@@ -183,7 +183,7 @@ def ways(paths: Sequence[Path], seeds: Sequence[int], margin: float = MARGIN) ->
 
 
 @drawing
-def harm_by_rank(quantity: Quantity, harm: Floats, seeds: Sequence[int], margin: float = MARGIN) -> Figure:
+def harm_by_rank(quantity: Quantity, harm: Floats, seeds: Sequence[int]) -> Figure:
     """Returns the WER change, in points, by the reset of a layer over the rank that `quantity` gives it, 1 the least.
 
     `harm` is [trainings, layers], from `seeds`; a mark is a layer of a training, with the layer's number.
@@ -197,7 +197,7 @@ def harm_by_rank(quantity: Quantity, harm: Floats, seeds: Sequence[int], margin:
         for layer, (rank, change) in enumerate(zip(of_training, harms, strict=True), 1):
             figure.note(seed=seed, layer=layer, rank=rank, change_points=change)
             axes.annotate(str(layer), (rank, change), (4, 3), textcoords="offset points", fontsize=7.5, color=colour)
-    _scale(axes, margin)
+    _scale(axes, MARGIN)
     axes.set_xlabel(f"rank by {quantity.name}, 1 the least")
     axes.set_ylabel("WER change, points")
     add_legend(figure)

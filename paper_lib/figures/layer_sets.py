@@ -29,7 +29,6 @@ def pair_maps(
     interactions: Mapping[LayerSet, float],
     signs: Mapping[LayerSet, int],
     layers: int,
-    margin: float = MARGIN,
 ) -> Figure:
     """Returns two maps of layer × layer, in points of WER: the change by the reset of both, and what of it is beyond
     the sum of their single ones.
@@ -39,7 +38,7 @@ def pair_maps(
     """
     figure, grid = new_panels(height=4.1, columns=2)
     panels = grid[0]
-    points = 100 * margin
+    points = 100 * MARGIN
     for pair, value in harm.items():
         beyond = {"interaction_points": 100 * interactions[pair], "sign": signs[pair]} if pair in interactions else {}
         figure.note(layer=pair[0], other=pair[-1], change_points=100 * value, **beyond)
@@ -89,7 +88,7 @@ def _map(
 
 
 @drawing
-def nested_sets(curves: Mapping[str, Mapping[str, Sequence[Estimate]]], margin: float = MARGIN) -> Figure:
+def nested_sets(curves: Mapping[str, Mapping[str, Sequence[Estimate]]]) -> Figure:
     """Returns the WER change, in points, against the number of layers that are reset together, a panel per training.
 
     `curves` are by training and by the same three orders. The scale is linear up to the margin and logarithmic beyond.
@@ -97,7 +96,7 @@ def nested_sets(curves: Mapping[str, Mapping[str, Sequence[Estimate]]], margin: 
     figure, panels = new_panels(height=3.3, columns=len(curves), sharex=True, sharey=True)
     colours = dict(zip(next(iter(curves.values())), (BLUE, VERMILION, GREY), strict=True))
     for axes, (training, by_order) in zip(panels[0], curves.items(), strict=True):
-        axes.axhspan(-100 * margin, 100 * margin, color=BAND, linewidth=0)
+        axes.axhspan(-100 * MARGIN, 100 * MARGIN, color=BAND, linewidth=0)
         axes.axhline(0, color=GREY, linewidth=0.8)
         for place, (order, changes) in enumerate(by_order.items()):
             sizes = np.arange(1, len(changes) + 1)
@@ -109,8 +108,8 @@ def nested_sets(curves: Mapping[str, Mapping[str, Sequence[Estimate]]], margin: 
             values = [100 * change.value for change in changes]
             axes.plot(x, values, "o-", color=colours[order], markersize=3.5, linewidth=1.2)
         axes.set_title(training)
-        linear_then_log(axes, 100 * margin, [*_TICKS, 100])
-        axes.set_ylim(bottom=-100 * margin)
+        linear_then_log(axes, 100 * MARGIN, [*_TICKS, 100])
+        axes.set_ylim(bottom=-100 * MARGIN)
         axes.grid(axis="y")
         axes.set_xlabel("layers reset together")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -16,7 +16,7 @@ from paper_lib.layers.ranking import MARGIN, LayerEffect
 
 
 @drawing
-def changes_by_layer(series: Mapping[str, Sequence[LayerEffect]], margin: float = MARGIN) -> Figure:
+def changes_by_layer(series: Mapping[str, Sequence[LayerEffect]]) -> Figure:
     """Returns the WER change, in points, by layer: a row of axes per series, for example a model and a kind of reset.
 
     Each of `series` has one effect a layer. Whiskers are intervals that hold together for all layers of a series; the
@@ -26,7 +26,7 @@ def changes_by_layer(series: Mapping[str, Sequence[LayerEffect]], margin: float 
     rows = panels[:, 0]
     for place, (axes, (name, effects)) in enumerate(zip(rows, series.items(), strict=True)):
         axes.axhline(0, color=BLACK, linewidth=0.8)
-        axes.axhline(100 * margin, color=BLACK, linewidth=1, linestyle=":")
+        axes.axhline(100 * MARGIN, color=BLACK, linewidth=1, linestyle=":")
         for effect in effects:
             change = effect.change
             points = hundredfold("change_points", change)
@@ -35,7 +35,7 @@ def changes_by_layer(series: Mapping[str, Sequence[LayerEffect]], margin: float 
             axes.vlines(effect.layer, 100 * change.low, 100 * change.high, color=colour, linewidth=1.6)
             marker = CLASS_MARKERS[effect.classification]
             axes.plot(effect.layer, 100 * change.value, marker, color=colour, markersize=5)
-        linear_then_log(axes, 100 * margin, [2, 10, 50])
+        linear_then_log(axes, 100 * MARGIN, [2, 10, 50])
         axes.set_title(name)
         axes.set_ylabel("points")
         axes.grid(axis="y")

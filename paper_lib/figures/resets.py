@@ -77,7 +77,7 @@ def _columns(axes: Axes, effects: Sequence[LayerEffect], offset: float, width: f
 
 
 @drawing
-def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float = MARGIN) -> Figure:
+def change_intervals(effects: Mapping[str, Sequence[LayerEffect]]) -> Figure:
     """Returns, for every size and layer, the interval of the WER change, in points, against the margin.
 
     From the upper mark of a layer to the lower: re-initialisation; hollow, re-randomisation; half hollow, a layer that
@@ -87,9 +87,9 @@ def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float
     most = max(effect.layer for layers in effects.values() for effect in layers)
     figure, panels = new_panels(height=0.9 + 0.34 * most, columns=len(effects), sharex=True)
     for axes, (size, layers) in zip(panels[0], effects.items(), strict=True):
-        axes.axvspan(-100 * margin, 100 * margin, color=BAND, linewidth=0)
+        axes.axvspan(-100 * MARGIN, 100 * MARGIN, color=BAND, linewidth=0)
         axes.axvline(0, color=GREY, linewidth=0.8)
-        axes.axvline(100 * margin, color=BLACK, linewidth=1, linestyle=":")
+        axes.axvline(100 * MARGIN, color=BLACK, linewidth=1, linestyle=":")
         for effect in layers:
             _note(figure, size, effect)
             y = effect.layer + offsets[effect.kind]
@@ -108,7 +108,7 @@ def change_intervals(effects: Mapping[str, Sequence[LayerEffect]], margin: float
         count = max(effect.layer for effect in layers)
         axes.set_yticks(range(1, count + 1))
         axes.set_ylim(count + 0.5, 0.5)
-        linear_then_log(axes, 100 * margin, [2, 10, 50], of="x")
+        linear_then_log(axes, 100 * MARGIN, [2, 10, 50], of="x")
         axes.set_title(size)
         axes.set_xlabel("WER change, points")
     panels[0, 0].set_ylabel("layer")

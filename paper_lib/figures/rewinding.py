@@ -17,7 +17,7 @@ from paper_lib.typography import minus_signs
 
 
 @drawing
-def rewinding_maps(effects: Mapping[str, Mapping[int, Sequence[LayerEffect]]], margin: float = MARGIN) -> Figure:
+def rewinding_maps(effects: Mapping[str, Mapping[int, Sequence[LayerEffect]]]) -> Figure:
     """Returns the WER change, in points, of every layer by the step that it is put back to: layer × step, by size.
 
     `effects` are by size and step, 0 for re-initialisation. Colours are linear up to the margin and logarithmic beyond
@@ -27,7 +27,7 @@ def rewinding_maps(effects: Mapping[str, Mapping[int, Sequence[LayerEffect]]], m
     columns = [len(of_size) for of_size in effects.values()]
     figure, grid = new_panels(height=1.1 + 0.26 * layers, columns=len(effects), width_ratios=columns)
     panels = grid[0]
-    points = 100 * margin
+    points = 100 * MARGIN
     changes = [e.change.value for of_size in effects.values() for of_step in of_size.values() for e in of_step]
     norm = SymLogNorm(points, linscale=0.7, vmin=0, vmax=max(100 * max(changes), 2 * points), clip=True)
     for axes, (size, of_size) in zip(panels, effects.items(), strict=True):

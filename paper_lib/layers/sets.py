@@ -16,7 +16,7 @@ import numpy as np
 
 from paper_lib.evaluation import Spoken
 from paper_lib.inference import Estimate, Floats, Mean, rate, survives_holm, together
-from paper_lib.layers.ranking import MARGIN, Class, classify
+from paper_lib.layers.ranking import Class, classify
 
 LayerSet = tuple[int, ...]  # layers, from 1, in order
 
@@ -103,7 +103,7 @@ class SetEffect:
     classification: Class
 
 
-def set_effects(heard: HeardSets, sets: Sequence[LayerSet], margin: float = MARGIN) -> list[SetEffect]:
+def set_effects(heard: HeardSets, sets: Sequence[LayerSet]) -> list[SetEffect]:
     """Returns the effects of `sets`, of two layers or more."""
     confidence = together(len(sets))
     effects = []
@@ -119,7 +119,7 @@ def set_effects(heard: HeardSets, sets: Sequence[LayerSet], margin: float = MARG
                 parts=parts.estimate(confidence),
                 beyond=beyond,
                 interaction=beyond.estimate(confidence),
-                classification=classify(change.estimate(confidence), margin),
+                classification=classify(change.estimate(confidence)),
             )
         )
     return effects
@@ -162,6 +162,6 @@ def exchange_effects(model: HeardSets) -> list[ExchangeEffect]:
         )
     )
     return [
-        ExchangeEffect(layer, change, both, classify(change, MARGIN))
+        ExchangeEffect(layer, change, both, classify(change))
         for layer, change, both in zip(places, exchanged, reset, strict=True)
     ]
