@@ -56,7 +56,7 @@ def slide(title):
     claims = [claim for claim in CLAIMS if claim.slide == title]
     measured = [
         name for name in SPEECH if any(claim.id in found[name] for claim in claims)
-    ]
+    ] or ["laptop"]
     return table(
         [
             (
