@@ -285,6 +285,14 @@ table(
 # costs: the last ones are the cheapest. All choices train as many parameters.
 
 # %% tags=["hide-input"]
+if "trained" in heard:
+    by_name = {use.name: use for use in records.groups["trained"].uses}
+    same_as_last = all(
+        {*critical.trained} == {*last.trained}
+        for critical, last in zip(
+            by_name["critical"].choices, by_name["last"].choices, strict=True
+        )
+    )
 table(
     compared("trained", "critical"),
     columns("only critical"),
@@ -293,7 +301,12 @@ table(
         f"{use.name} {', '.join(map(str, use.choices[0].trained))}"
         for use in records.groups["trained"].uses
     )
-    + ".",
+    + "."
+    + (
+        " The critical ones are the last ones: rank is not told from depth."
+        if same_as_last
+        else ""
+    ),
 ) if "trained" in heard else paragraph(not_yet)
 
 # %% [markdown]

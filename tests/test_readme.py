@@ -29,6 +29,7 @@ from paper_lib.studies.federated import FIRST_PLANS
 from paper_lib.studies.measurements import ResetStudy, store_of, stored
 from paper_lib.summaries import summarised
 from paper_lib.summaries.layer_sets import each
+from paper_lib.summaries.uses import mean_cost
 from paper_lib.summaries.words import layers_named
 
 COUNTS = {1: "one training", 2: "two trainings", 3: "three trainings", 4: "four trainings", 5: "five trainings"}
@@ -179,6 +180,21 @@ def test_bits_by_importance(readme: str) -> None:
     assert f"less those in the ambient half {points(even)}." in readme
     assert even.low < 0 < even.high
     assert "That bits by importance beat even ones is not shown." in readme
+
+
+def test_some_layers_trained_alone(readme: str) -> None:
+    laptop = profile_of("laptop")
+    group = uses(laptop).records().groups["trained"]
+    heard = {use.name: wer_of(use.adapted((laptop.adaptation.held_out,))) for use in (group.none, *group.uses)}
+    assert f"*Train only some layers* ({COUNTS[len(group.before)]} of the streaming model)" in readme
+    assert (
+        f"With the four most critical layers they come to {heard['critical']}, with the four most ambient ones to "
+        f"{heard['ambient']}, with four by lot to {heard['random']}, with all to {heard['none']}."
+    ) in readme
+    sent = [mean_cost(use, laptop.adaptation.model)["up"] / 1e6 for use in (group.uses[0], group.none)]
+    assert "send {:.1f} MB a round in the place of {:.1f}".format(*sent) in readme
+    by_name = {use.name: use.choices for use in group.uses}
+    assert [{*choice.trained} for choice in by_name["critical"]] == [{*choice.trained} for choice in by_name["last"]]
 
 
 def test_what_is_said_of_claims(readme: str) -> None:

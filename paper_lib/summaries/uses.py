@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paper_lib.claims.use_sentences import after_training, against, cheapest
+from paper_lib.claims.use_sentences import after_training, against, cheapest, trained_alone
 from paper_lib.federated.accounting import SHORT, account
 from paper_lib.federated.comparison import Adapted
 from paper_lib.settings import TransducerSettings
@@ -68,6 +68,7 @@ def summarise(
     told = listed(f"{counted(count, 'training')} ({name})" for name, count in trainings.items())
     sentences = [
         *([cheapest(choices, sent, whole)] if choices else []),
+        *([trained_alone(heard["trained"])] if "trained" in heard else []),
         *([after_training(quantised)] if quantised else []),
         *([f"Not measured yet: {listed(missing)}."] if missing else []),
         f"This rests on {told}.",
