@@ -339,6 +339,10 @@ def test_uses_say_what_is_measured_and_what_is_not() -> None:
     assert "Not measured yet: some layers trained alone and dropout planned without resets." in said
     assert "rests on 1 training (few bits in the rounds)." in said
     assert "has not been measured yet" in found.questions[0].answer
+    alone = {"none": adapted(0.2, 1), "critical": adapted(0.3, 1), "ambient": adapted(0.5, 1)}
+    said = check(uses.summarise({"trained": alone}, None, dict.fromkeys(("only critical", "only ambient"), 1), 2))
+    numbers = [f"{100 * alone[name].mean.value:.1f} %" for name in ("critical", "ambient", "none")]
+    assert "come to a WER of {}, with the most ambient ones to {}; with all layers to {}.".format(*numbers) in said
     dropout = {"none": adapted(0.2), "amb-3": adapted(0.3), "updates-3": adapted(0.5)}
     told = uses.summarise({"bits": bits, "dropout": dropout}, None, sent, 8_000_000)
     assert "so the first is the worse" in told.questions[1].answer

@@ -62,7 +62,7 @@ def after_training(quantised: QuantisedRecords) -> str:
 
 
 def trained_alone(heard: Mapping[str, Adapted]) -> str:
-    """Says what clients come to that train a quarter of the layers; `heard` are the errors by which, and "none": all."""
+    """Says what clients come to that train a quarter of the layers; `heard` are errors by which, and "none": all."""
     names = ("critical", "ambient", "none")
     critical, ambient, everything = (f"{100 * heard[name].mean.value:.1f} %" for name in names)
     return (
