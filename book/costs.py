@@ -296,10 +296,11 @@ table(
 # - *The default book from nothing in ten minutes.* On two cores with AVX-512 it took 10:12 to 10:39 in three runs (20
 #   core-minutes), before its model L was trained once and not twice; on two with AVX2 alone, and L once, 22:23. Of
 #   those 42 core-minutes eight trainings took 19, 23 adaptations 12, 21 reset sweeps 4, speech and pages the other 7. A
-#   step of its model S takes 0.14 s on such a core: the convolutions of the subsampling a fifth, matrix products a
-#   fifth, and the rest goes to some 15,000 calls, most of them of microseconds. In L, ten times as large, products and
-#   convolutions are half of 0.35 s. Were all of these free, more than ten minutes would be left there; and less work
-#   would be a chapter without its experiment.
+#   step of its model S takes 0.14 s on such a core, with other work on the second: the convolutions of the subsampling
+#   a fifth, matrix products a fifth, and the rest goes to some 15,000 calls, most of them of microseconds. In L, ten
+#   times as large, products and convolutions are half of 0.35 s. Were all of these free, and adaptations made of the
+#   same parts, more than ten minutes would be left there. Fewer trainings and adaptations would do it; each is a row of
+#   a chapter.
 # - *Two threads help little* where a layer is small, and nothing where the other core is busy. The book trains one
 #   model on each core.
 #

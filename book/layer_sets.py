@@ -359,8 +359,7 @@ from paper_lib.layers.sets import exchange_effects
 
 exchanged = {f"seed {model.seed}": exchange_effects(model.heard) for model in models}
 harmful = "; ".join(
-    ", ".join(f"{e.layer}↔{e.layer + 1}" for e in of if e.classification == "critical")
-    + f" ({training})"
+    f"{', '.join(f'{e.layer}↔{e.layer + 1}' for e in of if e.classification == 'critical') or 'none'} ({training})"
     for training, of in exchanged.items()
 )
 harmless = ", ".join(

@@ -159,8 +159,8 @@ capped = [
     if max(by_step(record.training.result["dev_wer"])) >= allowed[record.size]
 ]
 paragraph(
-    f"In the last quarter of its steps each training of {SIZE} went, on dev speech, {', '.join(falls)}: most of what "
-    "was left went while the rate fell.",
+    f"In the last quarter of its steps each training of {SIZE} went, on dev speech, {', '.join(falls)}; in that "
+    "quarter the rate falls to 0.",
     f"Of the {counted(len(records), 'training')} of all sizes {len(capped)} went to the last step, where the rate "
     "falls whatever the WER does ("
     + ", ".join(f"{record.size} seed {record.seed}" for record in capped)

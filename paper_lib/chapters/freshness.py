@@ -23,8 +23,7 @@ def inputs_digest(chapter: str, parameters: Mapping[str, Any], root: Path) -> st
     """Returns the digest of all that a page follows from: source, parameters, profile, library, versions and records.
 
     The records are those that a chapter finds, which runs in `root`; some pages play recordings of people where they
-    are. The links at a page's top follow from where it is
-    published. Raises ParameterError.
+    are. The links at a page's top follow from where it is published. Raises ParameterError.
     """
     profile = profile_of(check(chapter, parameters).profile).model_dump(mode="json")
     inputs = [parameters, profile, versions(), os.environ.get("GITHUB_REPOSITORY"), speech_commands_root().is_dir()]

@@ -192,6 +192,6 @@ def halves(quantised: QuantisedRecords) -> str:
     blocks = sum(of[-1] - of[0] == len(of) - 1 for of in chosen)
     return (
         f"The more ambient half, by training: {'; '.join(map(layers_named, chosen))}. In {blocks} of "
-        f"{counted(len(chosen), 'training')} it is one block in the middle, which a plan by depth would choose, too: "
-        "there the gain is not the ranking's."
+        f"{counted(len(chosen), 'training')} it is one block, which a plan by depth could choose, too: there the gain "
+        "need not be the ranking's."
     )
