@@ -135,8 +135,10 @@ table(
 )
 
 # %% tags=["hide-input"]
+from paper_lib.summaries.words import listed, seeds_named
+
 federated = study.federated
-few = len(records.varied_seeds)
+few = records.varied_seeds
 table(
     [
         ("rounds", federated.rounds),
@@ -149,7 +151,11 @@ table(
             f"{federated.server.kind}, learning rate {federated.server.learning_rate}",
         ),
         ("masks", f"one for every {federated.masks}"),
-        ("seeds", f"{len(records.before)}; with settings varied {few}"),
+        (
+            "seeds",
+            f"{listed(map(str, records.seeds))}; with settings varied "
+            + (listed(map(str, few)) if few else "none"),
+        ),
         ("weight of a client", "its number of utterances"),
     ],
     ["Setting", "Value"],
@@ -391,7 +397,6 @@ from paper_lib.claims.findings import adapted_by_value
 from paper_lib.claims.sentences import not_varied
 from paper_lib.figures.markup import paragraph
 from paper_lib.studies.federated import SENSITIVE_PLANS
-from paper_lib.summaries.words import counted
 
 base_rates = adapted_by_value(records, "base rate", (SF,))
 rescaled = adapted_by_value(records, "rescaling", (SF,))
@@ -418,7 +423,7 @@ dropped = {
     for base, plans in records.sensitivity.get("base rate", {}).items()
 }
 not_here = paragraph(not_varied(profile_settings.name, bool(second.sensitivity_seeds)))
-FROM = f"95 % intervals, {counted(few, 'seed')}"
+FROM = f"95 % intervals, {seeds_named(few)}" if few else ""
 table(
     [
         (

@@ -372,6 +372,7 @@ table(
 # %% tags=["hide-input"]
 from paper_lib.claims.sentences import learnt_and_forgotten, not_varied
 from paper_lib.figures.forgetting import forgetting
+from paper_lib.summaries.words import seeds_named
 
 both = ((SF,), MD)
 few = records.before_varied
@@ -394,8 +395,7 @@ show(
     forgetting(points),
     caption="WER on SF over WER on MD − SF, before the adaptation and after it by FedAvg without dropout with three "
     f"server learning rates: {study.federated.server.learning_rate:g}, its half and its quarter; 95 % intervals, "
-    f"{counted(len(few), 'seed')}. Down is learnt, to "
-    "the right is forgotten.",
+    f"{seeds_named(records.varied_seeds)}. Down is learnt, to the right is forgotten.",
     alt="A scatter plot of the word error rate on the held-out domain by that on the other domains, one point for the "
     "model before adaptation and one for each server learning rate.",
     name="forgetting",

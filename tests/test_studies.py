@@ -498,8 +498,8 @@ def test_settings_are_varied_one_at_a_time_and_what_is_not_varied_is_measured_on
     assert [list(plans) for plans in by_rate.values()] == [["crit-3", "amb-3", "flat-3"]] * 3
     of_plan = adapted_by(by_name["crit-3"], ("short_form",)).errors[:1]
     assert by_rate[0.1]["crit-3"].errors.tolist() == of_plan.tolist()
-    unvaried = replace(records, varied_seeds=(), sensitivity={})
-    assert (unvaried.before_varied, adapted_by_value(unvaried, "rescaling", ("short_form",))) == ((), {})
+    unvaried = replace(records, varied_seeds=(), before_varied=(), sensitivity={})
+    assert adapted_by_value(unvaried, "rescaling", ("short_form",)) == {}
 
     def settings(varied: Varied, value: float) -> list[dict[str, Any]]:
         return [plan.adaptations[0].settings for plan in records.sensitivity[varied][value]]

@@ -61,15 +61,12 @@ class AdaptationRecords:
     before: tuple[Record, ...]  # by seed
     centralised: tuple[Record, ...]  # by seed
     plans: tuple[PlanRecords, ...]
-    # Of these seeds those from which what the paper does not tell was varied; and by what, and by its value (a rate,
-    # whether units are scaled, a share). Both are empty where that has not been measured.
+    # The seeds from which what the paper does not tell was varied, not all of them above perhaps; by seed, the model
+    # before; and by what was varied, and by its value (a rate, whether units are scaled, a share), what came out. All
+    # are empty where that has not been measured.
     varied_seeds: tuple[int, ...]
+    before_varied: tuple[Record, ...]
     sensitivity: Mapping[Varied, Mapping[float, tuple[PlanRecords, ...]]]
-
-    @property
-    def before_varied(self) -> tuple[Record, ...]:
-        """The models before, of the seeds from which settings were varied."""
-        return tuple(one for seed, one in zip(self.seeds, self.before, strict=True) if seed in self.varied_seeds)
 
 
 @dataclass(frozen=True)
@@ -130,7 +127,7 @@ class AdaptationPlan(StudyPlan):
             self.measure(workers)
         rankings = self.rankings()
         whole = stored_seeds({seed: self._compared(seed, ranking) for seed, ranking in rankings.items()}, store)
-        varied = [seed for seed in self._sensitivity_seeds if seed in whole]
+        varied = [seed for seed in self._sensitivity_seeds if seed in rankings]
         few = stored_seeds({seed: self._varied(seed, rankings[seed]) for seed in varied}, store)
         if not whole:
             raise not_measured(self.profile)
@@ -142,10 +139,11 @@ class AdaptationPlan(StudyPlan):
             trainings=tuple(record_of(reset.run, store) for reset in resets),
             resets=tuple(record_of(reset, store) for reset in resets),
             rankings=tuple(map(tuple, by_seed)),
-            before=tuple(record_of(unadapted(self._settings, seed, self.federated), store) for seed in whole),
+            before=tuple(self._before(seed, store) for seed in whole),
             centralised=tuple(record_of(centralised(self._settings, seed, self.federated), store) for seed in whole),
             plans=tuple(planned.records(store) for planned in self._plans(dict(zip(whole, by_seed, strict=True)))),
             varied_seeds=tuple(few),
+            before_varied=tuple(self._before(seed, store) for seed in few),
             sensitivity={
                 name: {value: tuple(planned.records(store) for planned in group) for value, group in groups.items()}
                 for name, groups in self._sensitivity({seed: rankings[seed] for seed in few}).items()
@@ -199,7 +197,11 @@ class AdaptationPlan(StudyPlan):
 
     def _varied(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
         groups = chain.from_iterable(of.values() for of in self._sensitivity({seed: ranking}).values())
-        return [study for group in groups for planned in group for study in planned.studies]
+        by_plan = [study for group in groups for planned in group for study in planned.studies]
+        return [unadapted(self._settings, seed, self.federated), *by_plan]
+
+    def _before(self, seed: int, store: Store) -> Record:
+        return record_of(unadapted(self._settings, seed, self.federated), store)
 
     def _plans(self, rankings: Rankings) -> list[_Planned]:
         planned = [self._planned(name, rankings, self.elsewhere, self.federated) for name in self.names]

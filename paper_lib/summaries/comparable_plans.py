@@ -13,7 +13,7 @@ from paper_lib.federated.readings import SLIDE_DROPPED, Reading, readings
 from paper_lib.settings import TransducerSettings
 from paper_lib.studies.federated import SENSITIVE_PLANS, AdaptationRecords
 from paper_lib.summaries.summary import Question, Summary
-from paper_lib.summaries.words import counted, listed, sentence, worse_of
+from paper_lib.summaries.words import listed, seeds_named, sentence, worse_of
 
 # WERs by the value of what was varied, and by plan.
 ByValue = Mapping[float, Mapping[str, Adapted]]
@@ -41,11 +41,16 @@ def readings_of_slide(full: TransducerSettings) -> list[Reading]:
 
 
 def summarise(
-    accounts: Mapping[str, PlanAccount], found: Sequence[Reading], base_rates: ByValue, rescaled: ByValue
+    accounts: Mapping[str, PlanAccount],
+    found: Sequence[Reading],
+    base_rates: ByValue,
+    rescaled: ByValue,
+    seeds: Sequence[int],
 ) -> Summary:
     """Returns what is to be said of the accounts by plan, the readings of the slide, the best first, and what varied.
 
-    `rescaled` holds by whether kept units are scaled (0 or 1) what `base_rates` hold by rate; either may be empty.
+    `rescaled` holds by whether kept units are scaled (0 or 1) what `base_rates` hold by rate; both are empty
+    where nothing was varied, and of these `seeds`.
     """
     crit, amb, _ = SENSITIVE_PLANS
     whole = sum(len(reading.agreeing) == len(SLIDE_DROPPED) for reading in found)
@@ -61,8 +66,7 @@ def summarise(
         told = listed(
             f"{points(of[crit].less(of[amb]).mean.estimate())} at {100 * rate:.0f} %" for rate, of in base_rates.items()
         )
-        seeds = counted(len(next(iter(base_rates.values()))[crit].errors), "seed")
-        sentences.append(f"By the base rate of the other layers, {crit} less {amb} is {told} ({seeds}).")
+        sentences.append(f"By the base rate of the other layers, {crit} less {amb} is {told} ({seeds_named(seeds)}).")
     else:
         sentences.append("Base rates and rescaling were not varied here.")
     return Summary(

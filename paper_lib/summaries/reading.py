@@ -124,6 +124,7 @@ def _comparable_plans(profile: Profile, given: Given) -> Summary:
         of_accounts.readings_of_slide(profile_of("gpu").adaptation.model),
         adapted_by_value(records, "base rate", held_out),
         adapted_by_value(records, "rescaling", held_out),
+        records.varied_seeds,
     )
 
 

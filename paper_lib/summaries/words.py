@@ -20,6 +20,11 @@ def listed(texts: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def seeds_named(seeds: Sequence[int]) -> str:
+    """Returns "seed 3", "seeds 0 and 3"."""
+    return f"seed{'' if len(seeds) == 1 else 's'} {listed(map(str, seeds))}"
+
+
 def layers_named(layers: Sequence[int]) -> str:
     """Returns "layer 3", "layers 2 to 7 and 9"; runs of three and more layers are shortened. `layers` rise."""
     runs: list[list[int]] = []
