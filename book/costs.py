@@ -299,8 +299,8 @@ table(
 #   step of its model S takes 0.14 s on such a core, with other work on the second: the convolutions of the subsampling
 #   a fifth, matrix products a fifth, and the rest goes to some 15,000 calls, most of them of microseconds. In L, ten
 #   times as large, products and convolutions are half of 0.35 s. Were all of these free, and adaptations made of the
-#   same parts, more than ten minutes would be left there. Fewer trainings and adaptations would do it; each is a row of
-#   a chapter.
+#   same parts, more than ten minutes would be left there. So M is trained once now, and no longer twice: an interval
+#   over two trainings reaches thirteen standard errors to either side. The book has not been timed since.
 # - *Two threads help little* where a layer is small, and nothing where the other core is busy. The book trains one
 #   model on each core.
 #
