@@ -182,6 +182,23 @@ def test_bits_by_importance(readme: str) -> None:
     assert "That bits by importance beat even ones is not shown." in readme
 
 
+def test_bits_in_the_rounds(readme: str) -> None:
+    laptop = profile_of("laptop")
+    group = uses(laptop).records().groups["bits"]
+    held_out = (laptop.adaptation.held_out,)
+    errors = {use.name: use.adapted(held_out) for use in (group.none, *group.uses)}
+    heard = {name: wer_of(one) for name, one in errors.items()}
+    assert f"Sent in few bits both ways ({COUNTS[len(group.before)]} of the streaming model), 4 everywhere" in readme
+    assert (
+        f"come to {heard['uniform-4']}, 2 and 6 by importance to {heard['amb-low']}, the other way round to "
+        f"{heard['crit-low']}, 2 everywhere to {heard['uniform-2']}, float32 to {heard['none']};"
+    ) in readme
+    costs = {use.name: mean_cost(use, laptop.adaptation.model) for use in (group.none, *group.uses)}
+    sent = [(costs[name]["down"] + costs[name]["up"]) / 1e6 for name in ("uniform-4", "uniform-2", "none")]
+    assert "{:.1f}, {:.1f} and {:.1f} MB a client and round".format(*sent) in readme
+    assert len({sum(costs[name][way] for way in ("down", "up")) for name in ("uniform-4", "amb-low", "crit-low")}) == 1
+
+
 def test_some_layers_trained_alone(readme: str) -> None:
     laptop = profile_of("laptop")
     group = uses(laptop).records().groups["trained"]

@@ -330,12 +330,20 @@ def test_what_differs_between_trainings_is_listed() -> None:
 
 
 def test_uses_say_what_is_measured_and_what_is_not() -> None:
-    bits = {"none": adapted(0.2, 1), "uniform-8": adapted(0.2, 1), "uniform-2": adapted(0.6, 1)}
-    sent = {"uniform-8": 2_000_000, "uniform-2": 500_000}
+    bits = {"none": adapted(0.2, 1), "uniform-8": adapted(0.2, 1), "uniform-4": adapted(0.3, 1)}
+    bits |= {"amb-low": adapted(0.4, 1), "crit-low": adapted(0.6, 1)}
+    sent = {"uniform-8": 2_000_000} | dict.fromkeys(("uniform-4", "amb-low", "crit-low"), 500_000)
     found = uses.summarise({"bits": bits}, None, sent, 8_000_000)
     said = check(found)
-    assert "Of the 2 choices measured, 1 stays with confidence" in said
-    assert "uniform-8: 2.0 MB a client and round, down and up, in the place of 8.0 MB" in said
+    assert "Of the 4 choices measured, 1 stays with confidence" in said
+    even, ambient, critical, whole = (
+        f"{100 * bits[name].mean.value:.1f} %" for name in ("uniform-4", "amb-low", "crit-low", "none")
+    )
+    assert f"the WER is {ambient}; the other way round, at as many bytes, {critical}; with 4 bits everywhere" in said
+    assert (
+        f"everywhere {even}, and in float32 {whole}. 4 bits everywhere less 2 in the ambient half, at as many" in said
+    )
+    assert "FedAvg: uniform-8, with 2.0 MB a client and round, down and up, in the place of 8.0 MB." in said
     assert "Not measured yet: some layers trained alone and dropout planned without resets." in said
     assert "rests on 1 training (few bits in the rounds)." in said
     assert "has not been measured yet" in found.questions[0].answer
@@ -345,11 +353,11 @@ def test_uses_say_what_is_measured_and_what_is_not() -> None:
     assert "come to a WER of {}, with the most ambient ones to {}; with all layers to {}.".format(*numbers) in said
     dropout = {"none": adapted(0.2), "amb-3": adapted(0.3), "updates-3": adapted(0.5)}
     told = uses.summarise({"bits": bits, "dropout": dropout}, None, sent, 8_000_000)
-    assert "so the first is the worse" in told.questions[1].answer
+    assert "so the first is the worse" in told.questions[2].answer
     assert harmless({name: (bits[name], bits["none"]) for name in sent}) == ["uniform-8"]
     kept = close_to_fedavg({name: (bits[name], bits["none"]) for name in sent})
-    assert kept.endswith("plain FedAvg: uniform-8, of 2.")
-    assert close_to_fedavg({"uniform-2": (bits["uniform-2"], bits["none"])}).endswith("no choice, of 1.")
+    assert kept.endswith("plain FedAvg: uniform-8, of 4.")
+    assert close_to_fedavg({"crit-low": (bits["crit-low"], bits["none"])}).endswith("no choice, of 1.")
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_the_cheapest_choice_is_one_that_harms_little() -> None:
     sent = {"uniform-8": 2_000_000, "uniform-2": 500_000, "amb-3": 7_000_000}
     told = cheapest(choices, sent, 8_000_000)
     assert told.startswith("Of the 3 choices measured, 2 stay with confidence less than 10 % above")
-    assert "Least of them sends uniform-8: 2.0 MB a client and round, down and up, in the place of 8.0 MB" in told
+    assert "FedAvg; of them least is sent: uniform-8, with 2.0 MB a client and round, down and up, in the place" in told
     assert cheapest({"uniform-2": choices["uniform-2"]}, sent, 8_000_000).count("none stay with") == 1
     assert against("a less b", adapted(0.5), none).endswith("so the first is the worse.")
     assert against("a less b", none, none).endswith("which does not tell them apart.")

@@ -11,6 +11,9 @@ from paper_lib.federated.comparison import Adapted
 from paper_lib.inference import Estimate
 from paper_lib.studies.use_records import QuantisedRecords
 
+# Plans of bits that send as many bytes.
+_SAME_BYTES = ("amb-low", "crit-low", "uniform-4")
+
 
 def harmless(choices: Mapping[str, tuple[Adapted, Adapted]]) -> list[str]:
     """Returns the choices whose WER is, with confidence, less than a tenth above that of FedAvg.
@@ -38,8 +41,8 @@ def cheapest(choices: Mapping[str, tuple[Adapted, Adapted]], sent: Mapping[str, 
         return f"{found}."
     least = min(kept, key=lambda name: sent[name])
     return (
-        f"{found}. Least of them sends {least}: {sent[least] / 1e6:.1f} MB a client and round, down and up, in the "
-        f"place of {whole / 1e6:.1f} MB."
+        f"{found}{'' if len(kept) == 1 else '; of them least is sent'}: {least}, with {sent[least] / 1e6:.1f} MB a client "
+        f"and round, down and up, in the place of {whole / 1e6:.1f} MB."
     )
 
 
@@ -51,13 +54,21 @@ def against(what: str, worse: Adapted, better: Adapted) -> str:
 
 def after_training(quantised: QuantisedRecords) -> str:
     """Says what few bits do to a trained model when they go by importance, and when they go against it."""
-    heard = [quantised.heard(name) for name in ("amb-low", "crit-low", "uniform-4")]
-    ambient, critical, even = (f"{100 * one.mean.value:.1f} %" for one in heard)
+    return _by_importance("After training", *map(quantised.heard, _SAME_BYTES), quantised.intact)
+
+
+def in_rounds(heard: Mapping[str, Adapted]) -> str:
+    """Says the same of clients that receive and send few bits; `heard` are errors by plan of bits, and "none": all."""
+    return _by_importance("In the rounds, both ways", *(heard[name] for name in (*_SAME_BYTES, "none")))
+
+
+def _by_importance(when: str, ambient: Adapted, critical: Adapted, even: Adapted, whole: Adapted) -> str:
+    wers = [f"{100 * one.mean.value:.1f} %" for one in (ambient, critical, even, whole)]
     return (
-        f"After training, with {LOW} bits a weight in the more ambient half of the layers and {HIGH} in the other, the "
-        f"WER is {ambient}; the other way round, at as many bytes, {critical}; with {EVEN} bits everywhere {even}, and "
-        f"in float32 {100 * quantised.intact.mean.value:.1f} %. "
-        + against(f"{EVEN} bits everywhere less {LOW} in the ambient half, at as many bytes", heard[2], heard[0])
+        f"{when}, with {LOW} bits a weight in the more ambient half of the layers and {HIGH} in the other, the WER is "
+        f"{wers[0]}; the other way round, at as many bytes, {wers[1]}; with {EVEN} bits everywhere {wers[2]}, and in "
+        f"float32 {wers[3]}. "
+        + against(f"{EVEN} bits everywhere less {LOW} in the ambient half, at as many bytes", even, ambient)
     )
 
 

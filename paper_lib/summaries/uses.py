@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paper_lib.claims.use_sentences import after_training, against, cheapest, trained_alone
+from paper_lib.claims.use_sentences import after_training, against, cheapest, in_rounds, trained_alone
 from paper_lib.federated.accounting import SHORT, account
 from paper_lib.federated.comparison import Adapted
 from paper_lib.settings import TransducerSettings
@@ -70,6 +70,7 @@ def summarise(
         *([cheapest(choices, sent, whole)] if choices else []),
         *([trained_alone(heard["trained"])] if "trained" in heard else []),
         *([after_training(quantised)] if quantised else []),
+        *([in_rounds(heard["bits"])] if "bits" in heard else []),
         *([f"Not measured yet: {listed(missing)}."] if missing else []),
         f"This rests on {told}.",
     ]
