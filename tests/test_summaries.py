@@ -353,7 +353,7 @@ def test_uses_say_what_is_measured_and_what_is_not() -> None:
     assert "come to a WER of {}, with the most ambient ones to {}; with all layers to {}.".format(*numbers) in said
     dropout = {"none": adapted(0.2), "amb-3": adapted(0.3), "updates-3": adapted(0.5)}
     told = uses.summarise({"bits": bits, "dropout": dropout}, None, sent, 8_000_000)
-    assert "so the first is the worse" in told.questions[2].answer
+    assert "so the first is the worse" in told.questions[1].answer
     assert harmless({name: (bits[name], bits["none"]) for name in sent}) == ["uniform-8"]
     kept = close_to_fedavg({name: (bits[name], bits["none"]) for name in sent})
     assert kept.endswith("plain FedAvg: uniform-8, of 4.")

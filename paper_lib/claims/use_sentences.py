@@ -40,9 +40,10 @@ def cheapest(choices: Mapping[str, tuple[Adapted, Adapted]], sent: Mapping[str, 
     if not kept:
         return f"{found}."
     least = min(kept, key=lambda name: sent[name])
+    of_them = "" if len(kept) == 1 else "; of them least is sent"
     return (
-        f"{found}{'' if len(kept) == 1 else '; of them least is sent'}: {least}, with {sent[least] / 1e6:.1f} MB a client "
-        f"and round, down and up, in the place of {whole / 1e6:.1f} MB."
+        f"{found}{of_them}: {least}, with {sent[least] / 1e6:.1f} MB a client and round, down and up, in the place of "
+        f"{whole / 1e6:.1f} MB."
     )
 
 
