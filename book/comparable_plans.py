@@ -135,10 +135,9 @@ table(
 )
 
 # %% tags=["hide-input"]
-from paper_lib.summaries.words import listed, seeds_named
+from paper_lib.summaries.words import listed
 
 federated = study.federated
-few = records.varied_seeds
 table(
     [
         ("rounds", federated.rounds),
@@ -151,10 +150,10 @@ table(
             f"{federated.server.kind}, learning rate {federated.server.learning_rate}",
         ),
         ("masks", f"one for every {federated.masks}"),
-        (
-            "seeds",
-            f"{listed(map(str, records.seeds))}; with settings varied "
-            + (listed(map(str, few)) if few else "none"),
+        ("seeds", listed(map(str, records.seeds))),
+        *(
+            (f"seeds with the {name} varied", listed(map(str, of.seeds)))
+            for name, of in records.sensitivity.items()
         ),
         ("weight of a client", "its number of utterances"),
     ],
@@ -397,9 +396,10 @@ from paper_lib.claims.findings import adapted_by_value
 from paper_lib.claims.sentences import not_varied
 from paper_lib.figures.markup import paragraph
 from paper_lib.studies.federated import SENSITIVE_PLANS
+from paper_lib.summaries.words import seeds_named
 
-base_rates = adapted_by_value(records, "base rate", (SF,))
-rescaled = adapted_by_value(records, "rescaling", (SF,))
+rates, scaling = map(records.sensitivity.get, ("base rate", "rescaling"))
+base_rates, rescaled = (adapted_by_value(one, (SF,)) for one in (rates, scaling))
 
 
 def at_equal_parameters(wers):
@@ -420,10 +420,9 @@ EQUAL = [
 ]
 dropped = {
     base: account(plans[0].plans[0], second.model, *SHORT).dropped_share
-    for base, plans in records.sensitivity.get("base rate", {}).items()
+    for base, plans in (rates.by_value.items() if rates else ())
 }
 not_here = paragraph(not_varied(profile_settings.name, bool(second.sensitivity_seeds)))
-FROM = f"95 % intervals, {seeds_named(few)}" if few else ""
 table(
     [
         (
@@ -434,9 +433,10 @@ table(
         for base, wers in base_rates.items()
     ],
     ["Base rate", "Params dropped", *EQUAL],
-    f"WER on SF with three layers at 50 % and the others at a base rate; {FROM}. The plans of a row drop the same "
-    "number of parameters, rows do not. Each interval stands for itself: nothing is corrected for their number.",
-) if few else not_here
+    f"WER on SF with three layers at 50 % and the others at a base rate; 95 % intervals, "
+    f"{seeds_named(rates.seeds)}. The plans of a row drop the same number of parameters, rows do not. "
+    "Each interval stands for itself: nothing is corrected for their number.",
+) if rates else not_here
 
 # %% [markdown]
 # Nor does the paper say whether a client makes up for the units that it lacks. Without that, the sum over the units
@@ -470,8 +470,9 @@ table(
     ],
     ["Kept units", *EQUAL],
     "WER on SF without and with rescaling of the hidden units that a client keeps, at a base rate of "
-    f"{100 * chosen.elsewhere:g} %; {FROM}. Below 0 in the last row, rescaling helps.",
-) if few else not_here
+    f"{100 * chosen.elsewhere:g} %; 95 % intervals, {seeds_named(scaling.seeds)}. Below 0 in the last row, rescaling "
+    "helps.",
+) if scaling else not_here
 
 # %% [markdown]
 # ## Plan it yourself

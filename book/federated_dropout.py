@@ -375,14 +375,14 @@ from paper_lib.figures.forgetting import forgetting
 from paper_lib.summaries.words import seeds_named
 
 both = ((SF,), MD)
-few = records.before_varied
+varied = records.sensitivity.get("server rate")
 came_with = tuple(
-    Adapted.of([record.result for record in few or records.before], domains)
+    Adapted.of([record.result for record in (varied or records).before], domains)
     for domains in both
 )
 after = {
     share: tuple(adapted_by(plan, domains) for domains in both)
-    for share, (plan,) in records.sensitivity.get("server rate", {}).items()
+    for share, (plan,) in (varied.by_value.items() if varied else ())
 }
 points = {
     label: tuple(errors.mean.estimate() for errors in of)
@@ -395,16 +395,16 @@ show(
     forgetting(points),
     caption="WER on SF over WER on MD − SF, before the adaptation and after it by FedAvg without dropout with three "
     f"server learning rates: {study.federated.server.learning_rate:g}, its half and its quarter; 95 % intervals, "
-    f"{seeds_named(records.varied_seeds)}. Down is learnt, to the right is forgotten.",
+    f"{seeds_named(varied.seeds)}. Down is learnt, to the right is forgotten.",
     alt="A scatter plot of the word error rate on the held-out domain by that on the other domains, one point for the "
     "model before adaptation and one for each server learning rate.",
     name="forgetting",
-) if few else paragraph(
+) if varied else paragraph(
     not_varied(profile_settings.name, bool(second.sensitivity_seeds))
 )
 
 # %% tags=["hide-input"]
-paragraph(learnt_and_forgotten(came_with, after)) if few else None
+paragraph(learnt_and_forgotten(came_with, after)) if varied else None
 
 # %% [markdown]
 # ## WER round by round

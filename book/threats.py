@@ -207,10 +207,12 @@ from paper_lib.federated.readings import SLIDE_DROPPED
 from paper_lib.studies import federated_dropout
 from paper_lib.studies.federated import SENSITIVE_PLANS
 from paper_lib.summaries.comparable_plans import readings_of_slide
+from paper_lib.summaries.words import seeds_named
 
 readings = readings_of_slide(profile_of("gpu").adaptation.model)
 adapted = federated_dropout(laptop).records()
-by_rate = adapted_by_value(adapted, "base rate", (adapted.held_out,))
+rates = adapted.sensitivity.get("base rate")
+by_rate = adapted_by_value(rates, (adapted.held_out,))
 crit, amb, _ = SENSITIVE_PLANS
 paragraph(
     f"Of {len(readings)} readings the best gives {len(readings[0].agreeing)} of the {len(SLIDE_DROPPED)} numbers of "
@@ -220,8 +222,8 @@ paragraph(
         f"{points(of[crit].less(of[amb]).mean.estimate())} at a rate of {100 * rate:.0f} % elsewhere"
         for rate, of in by_rate.items()
     )
-    + "."
-    if by_rate
+    + f" ({seeds_named(rates.seeds)})."
+    if rates
     else "Other rates in the layers that are not chosen were not measured yet.",
     f"The comparison rests on {len(adapted.before)} training{'s' if len(adapted.before) > 1 else ''} of the streaming "
     "model.",

@@ -478,7 +478,7 @@ def test_plans_that_drop_in_the_same_layers_are_measured_once(cache: Path) -> No
     of_plans = {record.digest for plan in records.plans for record in plan.adaptations}
     assert len(of_plans) == 2
     others = {record.digest for record in (*records.before, *records.centralised)}
-    groups = [plan for values in records.sensitivity.values() for plans in values.values() for plan in plans]
+    groups = [plan for of in records.sensitivity.values() for plans in of.by_value.values() for plan in plans]
     varied = {record.digest for plan in groups for record in plan.adaptations}
     assert len(list((cache / "records" / "adaptation").iterdir())) == len(of_plans | others | varied)
 
@@ -489,20 +489,20 @@ def test_settings_are_varied_one_at_a_time_and_what_is_not_varied_is_measured_on
     by_name = {plan.name: plan for plan in records.plans}
     # The profile varies settings from one seed of the two.
     for varied, value in (("base rate", 0.1), ("rescaling", False), ("server rate", 1.0)):
-        for plan in records.sensitivity[varied][value]:
+        for plan in records.sensitivity[varied].by_value[value]:
             assert plan.adaptations == by_name[plan.name].adaptations[:1]
-    assert [list(values) for values in records.sensitivity.values()] == [[0.0, 0.1, 0.2], [False, True], [1, 0.5, 0.25]]
-    assert (records.seeds, records.varied_seeds, records.before_varied) == ((0, 1), (0,), records.before[:1])
-    by_rate = adapted_by_value(records, "base rate", ("short_form",))
+    every = records.sensitivity.values()
+    assert [list(of.by_value) for of in every] == [[0.0, 0.1, 0.2], [False, True], [1, 0.5, 0.25]]
+    assert all((of.seeds, of.before) == ((0,), records.before[:1]) for of in every)
+    by_rate = adapted_by_value(records.sensitivity["base rate"], ("short_form",))
     assert list(by_rate) == [0.0, 0.1, 0.2]
     assert [list(plans) for plans in by_rate.values()] == [["crit-3", "amb-3", "flat-3"]] * 3
     of_plan = adapted_by(by_name["crit-3"], ("short_form",)).errors[:1]
     assert by_rate[0.1]["crit-3"].errors.tolist() == of_plan.tolist()
-    unvaried = replace(records, varied_seeds=(), before_varied=(), sensitivity={})
-    assert adapted_by_value(unvaried, "rescaling", ("short_form",)) == {}
+    assert adapted_by_value(None, ("short_form",)) == {}
 
     def settings(varied: Varied, value: float) -> list[dict[str, Any]]:
-        return [plan.adaptations[0].settings for plan in records.sensitivity[varied][value]]
+        return [plan.adaptations[0].settings for plan in records.sensitivity[varied].by_value[value]]
 
     for base in (0.0, 0.1, 0.2):
         assert [of["plan"]["elsewhere"] for of in settings("base rate", base)[:2]] == [base] * 2

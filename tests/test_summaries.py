@@ -258,7 +258,7 @@ def test_plans_are_comparable_where_they_drop_as_much() -> None:
     alone = comparable_plans.summarise({"none": accounts["none"], "crit-2": accounts["crit-2"]}, full, {}, {}, ())
     said = check(alone)
     assert said.startswith("No two plans of one N")
-    assert said.endswith("Base rates and rescaling were not varied here.")
+    assert said.endswith("The base rate was not varied here.")
     exact = comparable_plans.summarise({name: accounts[name] for name in ("crit-2", "amb-2")}, full, {}, {}, ())
     assert exact.sentences[0].startswith("Plans of one N drop exactly the same number of parameters:")
 

@@ -30,7 +30,7 @@ from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import Profile
 from paper_lib.studies import STUDIES, ModelRecords
 from paper_lib.studies.cheaper_ranks import CheaperRanksRecords
-from paper_lib.studies.federated import FIRST_PLANS, AdaptationRecords, PlanRecords, Varied
+from paper_lib.studies.federated import FIRST_PLANS, AdaptationRecords, PlanRecords, VariedRecords
 from paper_lib.studies.measurements import NotMeasuredError
 from paper_lib.studies.norms import FederatedNormsRecords
 from paper_lib.studies.use_records import UsesRecords
@@ -159,13 +159,11 @@ def adapted_by(plan: PlanRecords, domains: Collection[str]) -> Adapted:
     return Adapted.of([record.result for record in plan.adaptations], domains, plan.draws)
 
 
-def adapted_by_value(
-    records: AdaptationRecords, varied: Varied, domains: Collection[str]
-) -> dict[float, dict[str, Adapted]]:
+def adapted_by_value(varied: VariedRecords | None, domains: Collection[str]) -> dict[float, dict[str, Adapted]]:
     """Returns the errors on `domains` by the value of what was varied and by plan; nothing where it was not varied."""
     return {
         value: {plan.name: adapted_by(plan, domains) for plan in plans}
-        for value, plans in records.sensitivity.get(varied, {}).items()
+        for value, plans in (varied.by_value.items() if varied else ())
     }
 
 

@@ -55,15 +55,16 @@ def against(what: str, worse: Adapted, better: Adapted) -> str:
 
 def after_training(quantised: QuantisedRecords) -> str:
     """Says what few bits do to a trained model when they go by importance, and when they go against it."""
-    return _by_importance("After training", *map(quantised.heard, _SAME_BYTES), quantised.intact)
+    return _by_importance("After training", {name: quantised.heard(name) for name in _SAME_BYTES}, quantised.intact)
 
 
 def in_rounds(heard: Mapping[str, Adapted]) -> str:
     """Says the same of clients that receive and send few bits; `heard` are errors by plan of bits, and "none": all."""
-    return _by_importance("In the rounds, both ways", *(heard[name] for name in (*_SAME_BYTES, "none")))
+    return _by_importance("In the rounds, both ways", heard, heard["none"])
 
 
-def _by_importance(when: str, ambient: Adapted, critical: Adapted, even: Adapted, whole: Adapted) -> str:
+def _by_importance(when: str, heard: Mapping[str, Adapted], whole: Adapted) -> str:
+    ambient, critical, even = (heard[name] for name in _SAME_BYTES)
     wers = [f"{100 * one.mean.value:.1f} %" for one in (ambient, critical, even, whole)]
     return (
         f"{when}, with {LOW} bits a weight in the more ambient half of the layers and {HIGH} in the other, the WER is "

@@ -50,6 +50,15 @@ class PlanRecords:
 
 
 @dataclass(frozen=True)
+class VariedRecords:
+    """Adaptations in which one thing that the paper does not tell was varied, from the seeds of which all are there."""
+
+    seeds: tuple[int, ...]  # not all of them those from which every plan was measured, perhaps
+    before: tuple[Record, ...]  # by seed
+    by_value: Mapping[float, tuple[PlanRecords, ...]]  # a rate, whether units are scaled, a share
+
+
+@dataclass(frozen=True)
 class AdaptationRecords:
     """Everything of the second experiment. What is by seed belongs to the training that the seed begins with."""
 
@@ -61,12 +70,7 @@ class AdaptationRecords:
     before: tuple[Record, ...]  # by seed
     centralised: tuple[Record, ...]  # by seed
     plans: tuple[PlanRecords, ...]
-    # The seeds from which what the paper does not tell was varied, not all of them above perhaps; by seed, the model
-    # before; and by what was varied, and by its value (a rate, whether units are scaled, a share), what came out. All
-    # are empty where that has not been measured.
-    varied_seeds: tuple[int, ...]
-    before_varied: tuple[Record, ...]
-    sensitivity: Mapping[Varied, Mapping[float, tuple[PlanRecords, ...]]]
+    sensitivity: Mapping[Varied, VariedRecords]  # of what has been varied
 
 
 @dataclass(frozen=True)
@@ -127,8 +131,6 @@ class AdaptationPlan(StudyPlan):
             self.measure(workers)
         rankings = self.rankings()
         whole = stored_seeds({seed: self._compared(seed, ranking) for seed, ranking in rankings.items()}, store)
-        varied = [seed for seed in self._sensitivity_seeds if seed in rankings]
-        few = stored_seeds({seed: self._varied(seed, rankings[seed]) for seed in varied}, store)
         if not whole:
             raise not_measured(self.profile)
         resets = [self._resets[number] for number in sorted({seed % self._settings.trainings for seed in whole})]
@@ -142,13 +144,7 @@ class AdaptationPlan(StudyPlan):
             before=tuple(self._before(seed, store) for seed in whole),
             centralised=tuple(record_of(centralised(self._settings, seed, self.federated), store) for seed in whole),
             plans=tuple(planned.records(store) for planned in self._plans(dict(zip(whole, by_seed, strict=True)))),
-            varied_seeds=tuple(few),
-            before_varied=tuple(self._before(seed, store) for seed in few),
-            sensitivity={
-                name: {value: tuple(planned.records(store) for planned in group) for value, group in groups.items()}
-                for name, groups in self._sensitivity({seed: rankings[seed] for seed in few}).items()
-                if few
-            },
+            sensitivity=self._varied_records(rankings, store),
         )
 
     def summary(self) -> list[str]:
@@ -157,8 +153,8 @@ class AdaptationPlan(StudyPlan):
         records = self.records()
         named = {plan.name: plan for plan in records.plans} | {
             f"{varied} {value:g}, {plan.name}": plan
-            for varied, groups in records.sensitivity.items()
-            for value, plans in groups.items()
+            for varied, of in records.sensitivity.items()
+            for value, plans in of.by_value.items()
             for plan in plans
         }
         lines = []
@@ -187,18 +183,37 @@ class AdaptationPlan(StudyPlan):
         return [seed for seed in self._settings.sensitivity_seeds or () if seed < self.seeds]
 
     def _of_seed(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
-        varied = self._varied(seed, ranking) if seed in self._sensitivity_seeds else ()
-        return [*self._compared(seed, ranking), *varied]
+        varied = self._varied(seed, ranking) if seed in self._sensitivity_seeds else {}
+        return [*self._compared(seed, ranking), *chain.from_iterable(varied.values())]
 
     def _compared(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
         by_plan = chain.from_iterable(planned.studies for planned in self._plans({seed: ranking}))
         before = unadapted(self._settings, seed, self.federated)
         return [before, *by_plan, centralised(self._settings, seed, self.federated)]
 
-    def _varied(self, seed: int, ranking: Sequence[int]) -> list[Measurement]:
-        groups = chain.from_iterable(of.values() for of in self._sensitivity({seed: ranking}).values())
-        by_plan = [study for group in groups for planned in group for study in planned.studies]
-        return [unadapted(self._settings, seed, self.federated), *by_plan]
+    def _varied(self, seed: int, ranking: Sequence[int]) -> dict[Varied, list[Measurement]]:
+        before = unadapted(self._settings, seed, self.federated)
+        return {
+            varied: [before, *(study for group in groups.values() for planned in group for study in planned.studies)]
+            for varied, groups in self._sensitivity({seed: ranking}).items()
+        }
+
+    def _varied_records(self, rankings: Rankings, store: Store) -> dict[Varied, VariedRecords]:
+        wanted = {seed: self._varied(seed, rankings[seed]) for seed in self._sensitivity_seeds if seed in rankings}
+        names: list[Varied] = list(next(iter(wanted.values()), {}))
+        seeds = {name: stored_seeds({seed: of[name] for seed, of in wanted.items()}, store) for name in names}
+        return {
+            name: VariedRecords(
+                seeds=tuple(few),
+                before=tuple(self._before(seed, store) for seed in few),
+                by_value={
+                    value: tuple(planned.records(store) for planned in group)
+                    for value, group in self._sensitivity({seed: rankings[seed] for seed in few})[name].items()
+                },
+            )
+            for name, few in seeds.items()
+            if few
+        }
 
     def _before(self, seed: int, store: Store) -> Record:
         return record_of(unadapted(self._settings, seed, self.federated), store)

@@ -49,8 +49,8 @@ def summarise(
 ) -> Summary:
     """Returns what is to be said of the accounts by plan, the readings of the slide, the best first, and what varied.
 
-    `rescaled` holds by whether kept units are scaled (0 or 1) what `base_rates` hold by rate; both are empty
-    where nothing was varied, and of these `seeds`.
+    `rescaled` holds by whether kept units are scaled (0 or 1) what `base_rates` hold by rate; either is
+    empty where that was not varied. `seeds` are those of `base_rates`.
     """
     crit, amb, _ = SENSITIVE_PLANS
     whole = sum(len(reading.agreeing) == len(SLIDE_DROPPED) for reading in found)
@@ -68,7 +68,7 @@ def summarise(
         )
         sentences.append(f"By the base rate of the other layers, {crit} less {amb} is {told} ({seeds_named(seeds)}).")
     else:
-        sentences.append("Base rates and rescaling were not varied here.")
+        sentences.append("The base rate was not varied here.")
     return Summary(
         tuple(sentences),
         (

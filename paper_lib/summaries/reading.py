@@ -118,13 +118,14 @@ def _comparable_plans(profile: Profile, given: Given) -> Summary:
     from paper_lib.summaries import comparable_plans as of_accounts
 
     records = _records("federated_dropout", profile, given)
+    base_rates, rescaled = (records.sensitivity.get(varied) for varied in ("base rate", "rescaling"))
     held_out = (records.held_out,)
     return of_accounts.summarise(
         of_accounts.accounts_of(records, profile.adaptation.model),
         of_accounts.readings_of_slide(profile_of("gpu").adaptation.model),
-        adapted_by_value(records, "base rate", held_out),
-        adapted_by_value(records, "rescaling", held_out),
-        records.varied_seeds,
+        adapted_by_value(base_rates, held_out),
+        adapted_by_value(rescaled, held_out),
+        base_rates.seeds if base_rates else (),
     )
 
 
