@@ -199,6 +199,24 @@ def test_bits_in_the_rounds(readme: str) -> None:
     assert len({sum(costs[name][way] for way in ("down", "up")) for name in ("uniform-4", "amb-low", "crit-low")}) == 1
 
 
+def test_dropout_planned_without_resets(readme: str) -> None:
+    laptop = profile_of("laptop")
+    group = uses(laptop).records().groups["dropout"]
+    heard = {use.name: use.adapted((laptop.adaptation.held_out,)) for use in (group.none, *group.uses)}
+    wers = {name: wer_of(errors) for name, errors in heard.items()}
+    assert f"*Dropout planned without resets* ({COUNTS[len(group.before)]} of the streaming model)" in readme
+    assert (
+        f"comes to {wers['updates-3']} in the layers that clients' first updates move least, to {wers['signature-3']} "
+        f"in those that training moved least, to {wers['amb-3']} in the most ambient ones, to {wers['random-3']} by "
+        f"lot, to {wers['crit-3']} in the most critical ones."
+    ) in readme
+    updates, critical = (heard[name].less(heard["amb-3"]).mean.estimate() for name in ("updates-3", "crit-3"))
+    assert f"updates less resets {points(updates)}, critical less ambient {points(critical)}" in readme
+    assert max(updates.low, critical.low) < 0 < min(updates.high, critical.high)
+    sent, whole = (mean_cost(use, laptop.adaptation.model)["down"] for use in (group.uses[0], group.none))
+    assert f"{100 * (1 - sent / whole):.0f} % fewer bytes" in readme
+
+
 def test_some_layers_trained_alone(readme: str) -> None:
     laptop = profile_of("laptop")
     group = uses(laptop).records().groups["trained"]

@@ -351,8 +351,12 @@ def test_uses_say_what_is_measured_and_what_is_not() -> None:
     said = check(uses.summarise({"trained": alone}, None, dict.fromkeys(("only critical", "only ambient"), 1), 2))
     numbers = [f"{100 * alone[name].mean.value:.1f} %" for name in ("critical", "ambient", "none")]
     assert "come to a WER of {}, with the most ambient ones to {}; with all layers to {}.".format(*numbers) in said
-    dropout = {"none": adapted(0.2), "amb-3": adapted(0.3), "updates-3": adapted(0.5)}
+    rates = {"none": 0.2, "amb-3": 0.3, "updates-3": 0.5, "signature-3": 0.25, "random-3": 0.35, "crit-3": 0.4}
+    dropout = {name: adapted(rate) for name, rate in rates.items()}
     told = uses.summarise({"bits": bits, "dropout": dropout}, None, sent, 8_000_000)
+    wers = [f"{100 * dropout[name].mean.value:.1f} %" for name in list(rates)[1:]]
+    assert "by resets, the WER is {}; in those that clients' first updates name {}, the".format(*wers) in check(told)
+    assert "the signature {}, the lot {}; in the most critical ones {}.".format(*wers[2:]) in check(told)
     assert "so the first is the worse" in told.questions[1].answer
     assert harmless({name: (bits[name], bits["none"]) for name in sent}) == ["uniform-8"]
     kept = close_to_fedavg({name: (bits[name], bits["none"]) for name in sent})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from paper_lib.claims.use_sentences import after_training, against, cheapest, in_rounds, trained_alone
+from paper_lib.claims.use_sentences import after_training, against, cheapest, in_rounds, planned, trained_alone
 from paper_lib.federated.accounting import SHORT, account
 from paper_lib.federated.comparison import Adapted
 from paper_lib.settings import TransducerSettings
@@ -66,15 +66,11 @@ def summarise(
     )
     missing = [_CALLED[kind] for kind in KINDS if kind not in heard]
     told = listed(f"{counted(count, 'training')} ({name})" for name, count in trainings.items())
-    sentences = [
-        *([cheapest(choices, sent, whole)] if choices else []),
-        *([trained_alone(heard["trained"])] if "trained" in heard else []),
-        *([after_training(quantised)] if quantised else []),
-        *([in_rounds(heard["bits"])] if "bits" in heard else []),
-        *([f"Not measured yet: {listed(missing)}."] if missing else []),
-        f"This rests on {told}.",
-    ]
-    return Summary(tuple(sentences), _questions(heard))
+    by_rank = [say(heard[kind]) for kind, say in (("trained", trained_alone), ("dropout", planned)) if kind in heard]
+    in_bits = in_rounds(heard["bits"]) if "bits" in heard else after_training(quantised) if quantised else ""
+    rests_on = [*([f"Not measured yet: {listed(missing)}."] if missing else []), f"This rests on {told}."]
+    sentences = (cheapest(choices, sent, whole) if choices else "", " ".join(by_rank), in_bits, " ".join(rests_on))
+    return Summary(tuple(filter(None, sentences)), _questions(heard))
 
 
 def _questions(heard: Mapping[str, Mapping[str, Adapted]]) -> tuple[Question, ...]:
