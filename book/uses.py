@@ -312,11 +312,18 @@ table(
 # %% [markdown]
 # ## Dropout planned without ablations
 #
-# A reset ranking takes an evaluation for every layer, on speech that a server may not have. Three rankings that cost
-# nothing: the {term}`numerical signature` of the first training (*signature-3* takes the layers whose matrices moved
-# least); the norms of the clients' updates in the first quarter of the rounds of FedAvg, which every server sees
-# (*updates-3*: those that clients move least); and depth (*low-3*). *amb-3* and *crit-3* go by resets, *random-3* is
-# the mean of five draws.
+# A reset ranking takes an evaluation for every layer, on speech that a server may not have. The cheap ranks of
+# {doc}`cheaper_ranks` take less, and each names three layers to drop in:
+#
+# - *signature-3* those whose matrices moved least in the first training ({term}`numerical signature`), *relative-3*
+#   those that moved least beside their initial norm: both are known when it ends;
+# - *influence-3* those that turn what goes through them least, *gradient-3* and *fisher-3* those with the smallest
+#   gradient and {term}`Fisher information`, on 100 utterances of dev speech;
+# - *updates-3* those that clients move least in the first quarter of the rounds of FedAvg, and *agreement-3* those
+#   about which they agree least: every server sees it, and a plan that rests on it begins after these rounds.
+#
+# *low-3* takes the first layers, *amb-3* and *crit-3* go by resets, *random-3* is the mean of five draws. Ranks that
+# name the same three layers are one plan, measured once.
 
 # %% tags=["hide-input"]
 table(
@@ -329,6 +336,7 @@ table(
 import numpy as np
 
 from paper_lib.figures.tables import p_value
+from paper_lib.studies.use_records import RANKED_BY
 
 if "dropout" in heard:
     ranked = records.groups["dropout"].rankings
@@ -344,17 +352,14 @@ if "dropout" in heard:
         )
 
     rows = []
-    for source, name in (
-        ("signature", "signature of the training"),
-        ("updates", "updates of the first rounds"),
-    ):
+    for plan, source in RANKED_BY.items():
         agreement = [
             association(places(source), places("resets"), given_depth=given)
             for given in (False, True)
         ]
         rows.append(
             (
-                name,
+                f"{source} ({plan})",
                 *(text for rho, p in agreement for text in (f"{rho:.2f}", p_value(p))),
                 ", ".join(map(str, sorted(ranked[0][source][:3]))),
             )
@@ -363,7 +368,7 @@ table(
     rows,
     ["Ranking", "ρ", "p", "ρ at fixed depth", "p", "Three most ambient"],
     "How far cheap rankings are that of resets: Spearman's ρ over layers, mean over seeds, plain and with what a "
-    "parabola in depth tells taken out. By resets the three most ambient are "
+    "parabola in depth tells taken out; each p stands for itself. By resets the three most ambient are "
     f"{', '.join(map(str, sorted(ranked[0]['resets'][:3])))}. Layers are of the first seed.",
 ) if "dropout" in heard else None
 
@@ -395,8 +400,8 @@ beyond_table(
 #   by depth were not tried as a plan of their own, and halves by lot are no match for them.
 # - Rounding is the plainest there is. Training that knows of the rounding, other groups of weights than rows, or error
 #   feedback may make 2 bits do where they do not here.
-# - In *updates-3* the norms come from a run of FedAvg, and the plan holds from the first round of another. A server
-#   would have spent those rounds on the whole model.
+# - In *updates-3* and *agreement-3* what clients answered comes from a run of FedAvg, and the plan holds from the
+#   first round of another. A server would have spent those rounds on the whole model.
 # - All choices share the rates that were chosen for FedAvg. A client that trains four layers may do with a larger one.
 # - One choice at a time: bits, frozen layers and dropout can be combined, and here they are not.
 #

@@ -28,6 +28,7 @@ from paper_lib.layers.signature import Correlation
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
 from paper_lib.settings import SyntheticSettings
+from paper_lib.studies.use_records import RANKED_BY
 from paper_lib.summaries import (
     comparable_plans,
     federated_dropout,
@@ -351,12 +352,14 @@ def test_uses_say_what_is_measured_and_what_is_not() -> None:
     said = check(uses.summarise({"trained": alone}, None, dict.fromkeys(("only critical", "only ambient"), 1), 2))
     numbers = [f"{100 * alone[name].mean.value:.1f} %" for name in ("critical", "ambient", "none")]
     assert "come to a WER of {}, with the most ambient ones to {}; with all layers to {}.".format(*numbers) in said
-    rates = {"none": 0.2, "amb-3": 0.3, "updates-3": 0.5, "signature-3": 0.25, "random-3": 0.35, "crit-3": 0.4}
-    dropout = {name: adapted(rate) for name, rate in rates.items()}
+    rates = {"none": 0.2, "amb-3": 0.3, **dict.fromkeys(RANKED_BY, 0.28), "random-3": 0.35, "crit-3": 0.4}
+    dropout = {name: adapted(rate) for name, rate in (rates | {"updates-3": 0.5, "signature-3": 0.25}).items()}
     told = uses.summarise({"bits": bits, "dropout": dropout}, None, sent, 8_000_000)
-    wers = [f"{100 * dropout[name].mean.value:.1f} %" for name in list(rates)[1:]]
-    assert "by resets, the WER is {}; in those that clients' first updates name {}, the".format(*wers) in check(told)
-    assert "the signature {}, the lot {}; in the most critical ones {}.".format(*wers[2:]) in check(told)
+    wers = {name: f"{100 * one.mean.value:.1f}" for name, one in dropout.items()}
+    assert f"by resets, the WER is {wers['amb-3']} %; in those that the 7 cheap ranks name" in check(told)
+    assert f"name {wers['signature-3']} to {wers['updates-3']} %, by lot {wers['random-3']} %; in the most" in check(
+        told
+    )
     assert "so the first is the worse" in told.questions[1].answer
     assert harmless({name: (bits[name], bits["none"]) for name in sent}) == ["uniform-8"]
     kept = close_to_fedavg({name: (bits[name], bits["none"]) for name in sent})

@@ -32,11 +32,14 @@ from paper_lib.studies.inventory import Inventory
 from paper_lib.studies.measurements import (
     AdaptationStudy,
     NotMeasuredError,
+    ProbeStudy,
     QuantisedStudy,
     ResetStudy,
+    record_of,
     store_of,
 )
 from paper_lib.studies.queue import compute
+from paper_lib.studies.uses import DROPPED
 
 RANKING = [3, 1, 6, 2, 5, 4, 8, 7]
 
@@ -91,7 +94,7 @@ def test_what_is_there_is_shown_and_what_hangs_on_rankings_is_named_when_they_ar
     with pytest.raises(NotMeasuredError, match="records --profile laptop --make"):
         plan.records()
     first = plan.measurements
-    assert [type(one) for one in first] == 2 * [TrainingRun, ResetStudy]
+    assert [type(one) for one in first] == [*(2 * [TrainingRun, ResetStudy]), ProbeStudy]
     assert all(one.reset.split == "dev" for one in first if isinstance(one, ResetStudy))
     assert {type(one) for one in plan.unnamed} == {QuantisedStudy, AdaptationStudy}
     compute(lambda: first, store, 1)
@@ -126,13 +129,21 @@ def test_what_is_there_is_shown_and_what_hangs_on_rankings_is_named_when_they_ar
         for use in group.uses:
             assert len(use.choices) == len(use.adaptations) == use.draws
             assert use.adapted((records.held_out,)).errors.shape[0] == 1
-    (by_server,) = [use for use in records.groups["dropout"].uses if use.name == "updates-3"]
-    norms = records.groups["dropout"].none.adaptations[0].result["reports"][0]["update_norms"]
-    assert sorted(by_server.choices[0].plan.rates) == sorted((np.argsort(norms)[:3] + 1).tolist())
+    planned = {use.name: use.choices[0].plan for use in records.groups["dropout"].uses}
+    answered = records.groups["dropout"].none.adaptations[0].result["reports"][0]
+    probed = record_of(ProbeStudy(run=profile.adaptation.run(0)), store).result
+    for name, readings in {
+        "updates-3": answered["update_norms"],
+        "agreement-3": -np.array(answered["disagreements"]),
+        "influence-3": probed["influence"],
+        "gradient-3": probed["gradient"],
+        "fisher-3": probed["fisher"],
+    }.items():
+        assert sorted(planned[name].rates) == sorted((np.argsort(readings)[:3] + 1).tolist())
     (ambient,) = [use for use in records.groups["bits"].uses if use.name == "amb-low"]
     report, plain = (one.adaptations[0].result["reports"][0] for one in (ambient, records.groups["bits"].none))
     assert report["bytes_up"] == report["bytes_down"] < plain["bytes_up"] / 2
-    assert len(plan.summary()) == 1 + 3 + len(BITS) + len(TRAINED) + 6
+    assert len(plan.summary()) == 1 + 3 + len(BITS) + len(TRAINED) + len(DROPPED)
 
 
 def check_layers_in_few_bits(profile: Profile, result: dict[str, object]) -> None:

@@ -9,7 +9,7 @@ from paper_lib.claims.federated_dropout import SAME
 from paper_lib.federated.choices import EVEN, HIGH, LOW
 from paper_lib.federated.comparison import Adapted
 from paper_lib.inference import Estimate
-from paper_lib.studies.use_records import QuantisedRecords
+from paper_lib.studies.use_records import RANKED_BY, QuantisedRecords
 
 # Plans of bits that send as many bytes.
 _SAME_BYTES = ("amb-low", "crit-low", "uniform-4")
@@ -86,11 +86,12 @@ def trained_alone(heard: Mapping[str, Adapted]) -> str:
 
 def planned(heard: Mapping[str, Adapted]) -> str:
     """Says what Federated Dropout in three layers comes to by how they were chosen; `heard` are errors by plan."""
-    names = ("amb-3", "updates-3", "signature-3", "random-3", "crit-3")
-    ambient, updates, signature, lot, critical = (f"{100 * heard[name].mean.value:.1f} %" for name in names)
+    cheap = [100 * heard[name].mean.value for name in RANKED_BY]
+    ambient, lot, critical = (f"{100 * heard[name].mean.value:.1f} %" for name in ("amb-3", "random-3", "crit-3"))
     return (
-        f"With dropout in three layers, the most ambient ones by resets, the WER is {ambient}; in those that clients' "
-        f"first updates name {updates}, the signature {signature}, the lot {lot}; in the most critical ones {critical}."
+        f"With dropout in three layers, the most ambient ones by resets, the WER is {ambient}; in those that the "
+        f"{len(RANKED_BY)} cheap ranks name {min(cheap):.1f} to {max(cheap):.1f} %, by lot {lot}; in the most critical "
+        f"ones {critical}."
     )
 
 

@@ -74,13 +74,11 @@ def late_gain(curves: Sequence[Mapping[int, float]]) -> float | None:
     return (then - last) / (first - last) if last < first else None
 
 
-def updates_of(
-    results: Sequence[Mapping[str, Any]], kind: Literal["update_norms", "disagreements"], first: int | None = None
-) -> Floats:
+def updates_of(results: Sequence[Mapping[str, Any]], kind: Literal["update_norms", "disagreements"]) -> Floats:
     """Returns what adaptation records say of the clients' updates, mean over rounds, [records, layers].
 
-    Those of all rounds, or of the `first` ones. Rounds that no client answered do not count.
+    Rounds that no client answered do not count.
     """
-    rounds = ([report[kind] for report in result["reports"][:first] if report[kind]] for result in results)
+    rounds = ([report[kind] for report in result["reports"] if report[kind]] for result in results)
     means: Floats = np.array([np.mean(of_record, axis=0) for of_record in rounds])
     return means

@@ -21,7 +21,8 @@ from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.signature import common_steps, distances_of, signature, signatures_over_time
 
 Source = Literal["depth", "training", "probe", "variants", "clients"]
-SIGNATURE, RESET = "signature", "reset, dev speech"
+SIGNATURE, RELATIVE, RESET = "signature", "relative distance", "reset, dev speech"
+INFLUENCE, GRADIENT, FISHER = "block influence", "gradient norm", "Fisher information"
 # What costs less, in evaluations, is called cheap.
 CHEAP = 2.0
 # Of a forward pass and the pass backward that follows it, in forward passes.
@@ -69,22 +70,13 @@ def quantities(
 ) -> list[Quantity]:
     """Returns the readings of all `trainings` of a model, from the results of their records, source by source."""
     layers, shares = paths[0].rises.shape
-    share = probes[0]["utterances"] / paths[0].utterances
-
-    def probed(name: str) -> Floats:
-        return np.array([probe[name] for probe in probes])
 
     def walked(name: str) -> Floats:
         return np.array([getattr(path, name) for path in paths])
 
-    relative = np.mean([of_matrix.values for of_matrix in matrices_relative(trainings, probes)], axis=0)
     return [
         Quantity("depth", "depth", np.broadcast_to(np.arange(1.0, layers + 1), (len(trainings), layers))),
-        Quantity(SIGNATURE, "training", np.array([signature(training).mean(0) for training in trainings])),
-        Quantity("relative distance", "training", relative),
-        Quantity("block influence", "probe", probed("influence"), share),
-        Quantity("gradient norm", "probe", probed("gradient"), WITH_GRADIENT * share),
-        Quantity("Fisher information", "probe", probed("fisher"), WITH_GRADIENT * share),
+        *without_variants(trainings, probes, paths[0].utterances),
         Quantity(RESET, "variants", walked("rises")[..., 0], variants_cost(layers)),
         Quantity("skip", "variants", walked("skipped"), variants_cost(layers)),
         Quantity("mean of the way", "variants", walked("mean_rise"), variants_cost(layers, shares)),
@@ -94,6 +86,25 @@ def quantities(
             np.array([path.criticality() for path in paths]),
             variants_cost(layers, shares),
         ),
+    ]
+
+
+def without_variants(
+    trainings: Sequence[Mapping[str, Any]], probes: Sequence[Mapping[str, Any]], utterances: int
+) -> list[Quantity]:
+    """Returns the readings for which no layer is changed; the dev speech has so many `utterances`."""
+    share = probes[0]["utterances"] / utterances
+
+    def probed(name: str) -> Floats:
+        return np.array([probe[name] for probe in probes])
+
+    relative = np.mean([of_matrix.values for of_matrix in matrices_relative(trainings, probes)], axis=0)
+    return [
+        Quantity(SIGNATURE, "training", np.array([signature(training).mean(0) for training in trainings])),
+        Quantity(RELATIVE, "training", relative),
+        Quantity(INFLUENCE, "probe", probed("influence"), share),
+        Quantity(GRADIENT, "probe", probed("gradient"), WITH_GRADIENT * share),
+        Quantity(FISHER, "probe", probed("fisher"), WITH_GRADIENT * share),
     ]
 
 

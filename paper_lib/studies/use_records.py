@@ -9,9 +9,11 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from paper_lib.federated.choices import LOW
+from paper_lib.federated.client_ranks import AGREEMENT, NORM
 from paper_lib.federated.comparison import Adapted
 from paper_lib.federated.plans import named_plan
 from paper_lib.inference import Floats
+from paper_lib.layers.cheap_ranks import FISHER, GRADIENT, INFLUENCE, RELATIVE, SIGNATURE
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.results import Record
 from paper_lib.settings import BitsPlan, DropoutPlan
@@ -20,6 +22,16 @@ Kind = Literal["bits", "trained", "dropout"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Rankings = Mapping[str, Sequence[int]]  # by what ranks: layers, from 1, from the most ambient
 NONE = named_plan("none", ())
+# By name of a plan, what ranks its layers in the place of resets: the model alone, or what clients answer.
+RANKED_BY = {
+    "signature-3": SIGNATURE,
+    "relative-3": RELATIVE,
+    "influence-3": INFLUENCE,
+    "gradient-3": GRADIENT,
+    "fisher-3": FISHER,
+    "updates-3": NORM,
+    "agreement-3": AGREEMENT,
+}
 
 
 def alone(layer: int) -> BitsPlan:

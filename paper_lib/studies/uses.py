@@ -13,9 +13,9 @@ from itertools import chain
 from random import Random
 
 from paper_lib.federated.choices import BITS, TRAINED, bits_plan, by_lot, trained_layers
-from paper_lib.federated.comparison import updates_of
+from paper_lib.federated.client_ranks import client_quantities
 from paper_lib.federated.plans import draws_of, named_plan, ranking_of
-from paper_lib.layers.signature import signature
+from paper_lib.layers.cheap_ranks import Quantity, without_variants
 from paper_lib.layers.sweeps import harm_of
 from paper_lib.profiles import AdaptationProfile, Profile
 from paper_lib.results import Record, consult, looking
@@ -25,6 +25,7 @@ from paper_lib.studies.beyond import SIZE, BeyondPlan
 from paper_lib.studies.measurements import (
     AdaptationStudy,
     Measurement,
+    ProbeStudy,
     QuantisedStudy,
     ResetStudy,
     not_measured,
@@ -37,6 +38,7 @@ from paper_lib.studies.measurements import (
 )
 from paper_lib.studies.use_records import (
     KINDS,
+    RANKED_BY,
     Choice,
     Kind,
     QuantisedRecords,
@@ -49,8 +51,7 @@ from paper_lib.studies.use_records import (
 
 # Plans of three layers at 50 %, of which the chapter on Federated Dropout has five draws by lot; by its name there, or
 # by what ranks the layers in the place of resets.
-DROPPED = ("amb-3", "signature-3", "updates-3", "low-3", "random-3", "crit-3")
-RANKED_BY = {"signature-3": "signature", "updates-3": "updates"}
+DROPPED = ("amb-3", *RANKED_BY, "low-3", "random-3", "crit-3")
 # A server that plans by what it sees in the rounds waits for so many of them.
 WATCHED = 0.25
 # Lots that are drawn after training, and in the rounds, which cost more.
@@ -119,7 +120,7 @@ class UsesPlan(BeyondPlan):
     def _anyhow(self) -> dict[str, Sequence[int]]:
         """Rankings in no order, of all that is ranked."""
         of_clients, of_size = self._settings.model.encoder.layers, self.profile.models[SIZE].encoder.layers
-        counts = {"S": of_size, **dict.fromkeys(("resets", "signature", "updates"), of_clients)}
+        counts = {"S": of_size, **dict.fromkeys(("resets", *RANKED_BY.values()), of_clients)}
         # Unlike each other, as those to come will be.
         return {source: Random(source).sample(range(1, count + 1), count) for source, count in counts.items()}
 
@@ -131,12 +132,14 @@ class UsesPlan(BeyondPlan):
             for name, reset in (("S", self._ranked(seed)), ("resets", self._reset(seed))):
                 if record := stored(reset, store):
                     found[name] = ranking_of(harm_of(record.result).tolist())
-            if record := stored(self._settings.run(seed), store):
-                found["signature"] = ranking_of(signature(record.result).mean(0).tolist())
+            training, probe = stored(self._settings.run(seed), store), stored(self._probe(seed), store)
+            quantities: list[Quantity] = []
+            if training and probe:
+                quantities += without_variants([training.result], [probe.result], probe.result["utterances"])
             if record := stored(self._adaptation(seed, Choice()), store):
                 watched = max(1, round(WATCHED * self._settings.federated.rounds))
-                found["updates"] = ranking_of(updates_of([record.result], "update_norms", watched)[0].tolist())
-        return found
+                quantities += client_quantities([{"reports": record.result["reports"][:watched]}])
+        return found | {one.name: ranking_of(one.values[0].tolist()) for one in quantities}
 
     def _ranked(self, seed: int) -> ResetStudy:
         """Returns the resets that rank a model of size S: on dev speech, for the test speech is what is judged by."""
@@ -146,9 +149,12 @@ class UsesPlan(BeyondPlan):
     def _reset(self, seed: int) -> ResetStudy:
         return ResetStudy(run=self._settings.run(seed), reset=self._settings.reset)
 
+    def _probe(self, seed: int) -> ProbeStudy:
+        return ProbeStudy(run=self._settings.run(seed))
+
     def _of_seed(self, seed: int, rankings: Rankings) -> list[Measurement]:
         first, ranked = self._reset(seed), self._ranked(seed)
-        found: list[Measurement] = [ranked.run, ranked, first.run, first]
+        found: list[Measurement] = [ranked.run, ranked, first.run, first, self._probe(seed)]
         if "S" in rankings:
             found.append(self._quantised(seed, rankings))
         if "resets" in rankings:
@@ -213,7 +219,10 @@ class UsesPlan(BeyondPlan):
         if not (whole := stored_seeds(wanted, store)):
             return None
         # Rankings rest on these, which are not shown.
-        consult(record_of(one, store) for seed in whole for one in (self._reset(seed), self._settings.run(seed)))
+        unseen: list[Measurement] = [one for seed in whole for one in (self._reset(seed), settings.run(seed))]
+        if kind == "dropout":
+            unseen += map(self._probe, whole)
+        consult(record_of(one, store) for one in unseen)
 
         def use(name: str, drawn: Mapping[int, Sequence[Choice]]) -> Use:
             pairs = [(seed, choice) for seed in whole for choice in drawn[seed]]
