@@ -10,7 +10,7 @@ import pytest
 from tiny_book import CHECKOUT
 
 from paper_lib.claims import p_text, points
-from paper_lib.claims.findings import adapted_by_plan, findings, sweeps_by
+from paper_lib.claims.findings import adapted_by_plan, adapted_by_value, findings, sweeps_by
 from paper_lib.claims.layer_sets import ambient_together, mean_interaction
 from paper_lib.federated.comparison import Adapted
 from paper_lib.figures.tables import percent
@@ -221,6 +221,23 @@ def test_dropout_planned_without_resets(readme: str) -> None:
     assert max(updates.low, critical.low) < 0 < min(updates.high, critical.high)
     sent, whole = (mean_cost(use, laptop.adaptation.model)["down"] for use in (group.uses[0], group.none))
     assert f"{100 * (1 - sent / whole):.0f} % fewer bytes" in readme
+
+
+def test_units_that_are_scaled(readme: str) -> None:
+    records = federated_dropout(profile_of("laptop")).records()
+    varied = records.sensitivity["rescaling"]
+    assert f"scale the units that they keep ({COUNTS[len(varied.seeds)]} of the streaming model, *N* = 3)" in readme
+    plain, scaled = adapted_by_value(varied, (records.held_out,)).values()
+    for name, plan in (
+        ("crit-3", "in the critical plan"),
+        ("amb-3", "in the ambient one"),
+        ("flat-3", "in the flat one"),
+    ):
+        wers = [100 * of[name].mean.value for of in (plain, scaled)]
+        change = points(scaled[name].less(plain[name]).mean.estimate())
+        assert "from {:.1f} to {:.1f} % {} ({})".format(*wers, plan, change) in readme
+    before, after = (points(of["crit-3"].less(of["amb-3"]).mean.estimate()) for of in (plain, scaled))
+    assert f"and critical less ambient from {before} to {after}." in readme
 
 
 def test_some_layers_trained_alone(readme: str) -> None:

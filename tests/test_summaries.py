@@ -28,6 +28,7 @@ from paper_lib.layers.signature import Correlation
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.profiles import profile_of
 from paper_lib.settings import SyntheticSettings
+from paper_lib.studies.federated import Varied
 from paper_lib.studies.use_records import RANKED_BY
 from paper_lib.summaries import (
     comparable_plans,
@@ -243,24 +244,26 @@ def test_plans_are_comparable_where_they_drop_as_much() -> None:
     full = readings_of_slide(profile_of("gpu").adaptation.model)
     wers = {"crit-3": adapted(0.4, 1), "amb-3": adapted(0.2, 1, 7), "flat-3": adapted(0.3, 1)}
     lower = {name: adapted(0.1, 1) for name in wers}
-    found = comparable_plans.summarise(rounded, full, {0.0: wers, 0.2: lower}, {False: wers, True: lower}, (3,))
+    seeds: dict[Varied, tuple[int, ...]] = {"base rate": (3,), "rescaling": (0, 3)}
+    found = comparable_plans.summarise(rounded, full, {0.0: wers, 0.2: lower}, {False: wers, True: lower}, seeds)
     said = check(found)
     assert f"{100 * accounts['crit-2'].dropped_share:.1f} % with N = 2" in said
     assert f"up to 7 of {accounts['none'].parameters:,} parameters" in said
     assert "Of the 320 readings of the slide's column" in said
     assert "none gives all of its 7 values; the best gives 5." in said
     assert re.search(r"crit-3 less amb-3 is \+2\d\.\d .* at 0 % and \+0\.0 .* at 20 % \(seed 3\)\.", said)
+    assert re.search(r"keep, the WER changes by −3\d.* \(crit-3\), .* and .* \(flat-3\), seeds 0 and 3\.", said)
     by_rate, by_scale = (question.answer for question in found.questions)
     assert re.match(r"At 0 % crit-3 − amb-3 is \+.* points, so crit-3 did worse\. At 20 % ", by_rate)
     assert re.match(
         r"The WER with scaling less that without: crit-3 −3\d.* points, so leaving them as they are did worse; amb-3 −",
         by_scale,
     )
-    alone = comparable_plans.summarise({"none": accounts["none"], "crit-2": accounts["crit-2"]}, full, {}, {}, ())
+    alone = comparable_plans.summarise({"none": accounts["none"], "crit-2": accounts["crit-2"]}, full, {}, {}, {})
     said = check(alone)
     assert said.startswith("No two plans of one N")
     assert said.endswith("The base rate was not varied here.")
-    exact = comparable_plans.summarise({name: accounts[name] for name in ("crit-2", "amb-2")}, full, {}, {}, ())
+    exact = comparable_plans.summarise({name: accounts[name] for name in ("crit-2", "amb-2")}, full, {}, {}, {})
     assert exact.sentences[0].startswith("Plans of one N drop exactly the same number of parameters:")
 
 

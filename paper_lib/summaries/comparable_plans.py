@@ -10,8 +10,9 @@ from paper_lib.federated.accounting import SHORT, PlanAccount, account
 from paper_lib.federated.comparison import Adapted
 from paper_lib.federated.plans import COUNTS
 from paper_lib.federated.readings import SLIDE_DROPPED, Reading, readings
+from paper_lib.inference import Estimate
 from paper_lib.settings import TransducerSettings
-from paper_lib.studies.federated import SENSITIVE_PLANS, AdaptationRecords
+from paper_lib.studies.federated import SENSITIVE_PLANS, AdaptationRecords, Varied
 from paper_lib.summaries.summary import Question, Summary
 from paper_lib.summaries.words import listed, seeds_named, sentence, worse_of
 
@@ -45,12 +46,12 @@ def summarise(
     found: Sequence[Reading],
     base_rates: ByValue,
     rescaled: ByValue,
-    seeds: Sequence[int],
+    seeds: Mapping[Varied, Sequence[int]],
 ) -> Summary:
     """Returns what is to be said of the accounts by plan, the readings of the slide, the best first, and what varied.
 
     `rescaled` holds by whether kept units are scaled (0 or 1) what `base_rates` hold by rate; either is
-    empty where that was not varied. `seeds` are those of `base_rates`.
+    empty where that was not varied. `seeds` are those from which either was.
     """
     crit, amb, _ = SENSITIVE_PLANS
     whole = sum(len(reading.agreeing) == len(SLIDE_DROPPED) for reading in found)
@@ -66,9 +67,14 @@ def summarise(
         told = listed(
             f"{points(of[crit].less(of[amb]).mean.estimate())} at {100 * rate:.0f} %" for rate, of in base_rates.items()
         )
-        sentences.append(f"By the base rate of the other layers, {crit} less {amb} is {told} ({seeds_named(seeds)}).")
+        of_seeds = seeds_named(seeds["base rate"])
+        sentences.append(f"By the base rate of the other layers, {crit} less {amb} is {told} ({of_seeds}).")
     else:
         sentences.append("The base rate was not varied here.")
+    if rescaled:
+        told = listed(f"{points(one)} ({name})" for name, one in _scaled_less_plain(rescaled).items())
+        of_seeds = seeds_named(seeds["rescaling"])
+        sentences.append(f"Where clients scale the units that they keep, the WER changes by {told}, {of_seeds}.")
     return Summary(
         tuple(sentences),
         (
@@ -111,9 +117,12 @@ def _by_rate(base_rates: ByValue) -> str:
 def _by_scale(rescaled: ByValue) -> str:
     if not rescaled:
         return _NOT_YET
-    differences = {name: rescaled[True][name].less(rescaled[False][name]).mean.estimate() for name in SENSITIVE_PLANS}
     lines = [
         f"{name} {points(one)}, {worse_of(one, 'scaling', 'leaving them as they are')}"
-        for name, one in differences.items()
+        for name, one in _scaled_less_plain(rescaled).items()
     ]
     return f"The WER with scaling less that without: {'; '.join(lines)}."
+
+
+def _scaled_less_plain(rescaled: ByValue) -> dict[str, Estimate]:
+    return {name: rescaled[True][name].less(rescaled[False][name]).mean.estimate() for name in SENSITIVE_PLANS}

@@ -125,7 +125,7 @@ def _comparable_plans(profile: Profile, given: Given) -> Summary:
         of_accounts.readings_of_slide(profile_of("gpu").adaptation.model),
         adapted_by_value(base_rates, held_out),
         adapted_by_value(rescaled, held_out),
-        base_rates.seeds if base_rates else (),
+        {name: of.seeds for name, of in records.sensitivity.items()},
     )
 
 
