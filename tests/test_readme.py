@@ -240,6 +240,23 @@ def test_units_that_are_scaled(readme: str) -> None:
     assert f"and critical less ambient from {before} to {after}." in readme
 
 
+def test_what_a_smaller_server_rate_forgets(readme: str) -> None:
+    laptop = profile_of("laptop")
+    records = federated_dropout(laptop).records()
+    varied = records.sensitivity["server rate"]
+    others = [domain for domain in laptop.adaptation.corpus.domains if domain != records.held_out]
+    learnt, kept = (
+        {share: of["none"] for share, of in adapted_by_value(varied, domains).items()}
+        for domains in ((records.held_out,), others)
+    )
+    before = Adapted.of([record.result for record in varied.before], others)
+    wers = [100 * errors.mean.value for errors in (before, kept[1.0])]
+    told = f"({COUNTS[len(varied.seeds)]} of the streaming model, FedAvg)"
+    assert "from {:.1f} to {:.1f} % {}".format(*wers, told) in readme
+    forgot, missed = (points(of[0.5].less(of[1.0]).mean.estimate()) for of in (kept, learnt))
+    assert f"forgets less, by {forgot}, and learns as much within a point: {missed} on the held-out domain." in readme
+
+
 def test_some_layers_trained_alone(readme: str) -> None:
     laptop = profile_of("laptop")
     group = uses(laptop).records().groups["trained"]
