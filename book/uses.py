@@ -402,6 +402,7 @@ beyond_table(
 #   feedback may make 2 bits do where they do not here.
 # - In *updates-3* and *agreement-3* what clients answered comes from a run of FedAvg, and the plan holds from the
 #   first round of another. A server would have spent those rounds on the whole model.
+# - Of many plans the lowest looks good by chance, too: intervals stand for themselves, and no plan was chosen by them.
 # - All choices share the rates that were chosen for FedAvg. A client that trains four layers may do with a larger one.
 # - One choice at a time: bits, frozen layers and dropout can be combined, and here they are not.
 #
