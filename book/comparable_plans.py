@@ -433,9 +433,9 @@ table(
         for base, wers in base_rates.items()
     ],
     ["Base rate", "Params dropped", *EQUAL],
-    f"WER on SF with three layers at 50 % and the others at a base rate; 95 % intervals, "
-    f"{seeds_named(rates.seeds)}. The plans of a row drop the same number of parameters, rows do not. "
-    "Each interval stands for itself: nothing is corrected for their number.",
+    "WER on SF with three layers at 50 % and the others at a base rate; 95 % intervals over speakers, and over seeds "
+    f"where there are several: {seeds_named(rates.seeds)}. The plans of a row drop the same number "
+    "of parameters, rows do not. Each interval stands for itself: nothing is corrected for their number.",
 ) if rates else not_here
 
 # %% [markdown]
@@ -470,8 +470,8 @@ table(
     ],
     ["Kept units", *EQUAL],
     "WER on SF without and with rescaling of the hidden units that a client keeps, at a base rate of "
-    f"{100 * chosen.elsewhere:g} %; 95 % intervals, {seeds_named(scaling.seeds)}. Below 0 in the last row, rescaling "
-    "helps.",
+    f"{100 * chosen.elsewhere:g} %; 95 % intervals over speakers, and over seeds where there are several: "
+    f"{seeds_named(scaling.seeds)}. Below 0 in the last row, rescaling helps.",
 ) if scaling else not_here
 
 # %% [markdown]

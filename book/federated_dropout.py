@@ -394,8 +394,9 @@ points = {
 show(
     forgetting(points),
     caption="WER on SF over WER on MD − SF, before the adaptation and after it by FedAvg without dropout with three "
-    f"server learning rates: {study.federated.server.learning_rate:g}, its half and its quarter; 95 % intervals, "
-    f"{seeds_named(varied.seeds)}. Down is learnt, to the right is forgotten.",
+    f"server learning rates: {study.federated.server.learning_rate:g}, its half and its quarter; 95 % intervals over "
+    f"speakers, and over seeds where there are several: {seeds_named(varied.seeds)}. Down is learnt, "
+    "to the right is forgotten.",
     alt="A scatter plot of the word error rate on the held-out domain by that on the other domains, one point for the "
     "model before adaptation and one for each server learning rate.",
     name="forgetting",
