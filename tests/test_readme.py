@@ -165,8 +165,8 @@ def test_layers_of_the_streaming_model(readme: str) -> None:
             found.append(layers_named(of_class["ambient"]))
     first, second = found
     assert (
-        f"({first} of its first training are ambient, {second} of a second, of which some adaptations are missing; layer "
-        "16 is critical in both)"
+        f"({first} of its first training are ambient, {second} of a second, of which some adaptations are missing; "
+        "layer 16 is critical in both)"
     ) in readme
 
 
