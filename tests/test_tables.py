@@ -21,6 +21,7 @@ from paper_lib.cli import main
 from paper_lib.evaluation import Spoken
 from paper_lib.federated.comparison import Adapted
 from paper_lib.federated.plans import PLANS, named_plan, ranking_of
+from paper_lib.layers.matrices import MATRICES
 from paper_lib.layers.signature import signature
 from paper_lib.layers.sweeps import Sweeps
 from paper_lib.layers.variants import MODULES
@@ -32,6 +33,7 @@ from paper_lib.studies.measurements import (
     AdaptationStudy,
     GreedyStudy,
     Measurement,
+    ProbeStudy,
     QuantisedStudy,
     ResetStudy,
     corpus_of,
@@ -60,8 +62,16 @@ def result_of(measurement: Measurement, number: int) -> Mapping[str, Any]:
         steps = [{"layer": layer, "errors": [[layer, layer]], "misheard": misheard(errors)} for layer in layers]
         return {**result, "steps": steps}
     if isinstance(measurement, AdaptationStudy):
-        return {"spoken": spoken(), "misheard": misheard(errors), "reports": [{"update_norms": HARMS}]}
+        return {
+            "spoken": spoken(),
+            "misheard": misheard(errors),
+            "reports": [{"update_norms": HARMS, "disagreements": HARMS}],
+        }
     layers = measurement.run.model.encoder.layers if hasattr(measurement, "run") else measurement.model.encoder.layers
+    if isinstance(measurement, ProbeStudy):
+        grows = [float(number + layer) for layer in range(layers)]
+        readings = dict.fromkeys(("influence", "gradient", "fisher"), grows)
+        return {**readings, "initial_norms": dict.fromkeys(MATRICES, [1.0] * layers), "utterances": 4}
     moved = training({"attention": [1.0 + (layer + number) % 3 for layer in range(layers)]}, layers)
     return {**moved, "dev_wer": {"20": 0.1 * (1 + number % 7), "10": 0.8}}
 
