@@ -274,10 +274,8 @@ table(
 # can send under the same protection as their updates.
 
 # %% tags=["hide-input"]
-from statistics import mean
-
 from paper_lib.claims.findings import adapted_by
-from paper_lib.federated.comparison import Adapted, late_gain
+from paper_lib.federated.comparison import Adapted, last_quarter, late_gain
 from paper_lib.results import by_step
 from paper_lib.studies.federated import FIRST_PLANS, federated_dropout
 from paper_lib.studies.measurements import NotMeasuredError
@@ -304,8 +302,7 @@ if adapted:
     rounds = human.adaptation.federated.rounds
     curves = [by_step(r.result["dev_wer"]) for r in adapted.plans[0].adaptations]
     gained = late_gain(curves)
-    on_dev = {at: mean(curve[at] for curve in curves) for at in curves[0]}
-    late = max(at for at in on_dev if at <= 0.75 * rounds)
+    late, then, last = last_quarter(curves)
 table(
     [
         (name, percent(one.mean.estimate()), percent(forgot[name].mean.estimate()))
@@ -315,7 +312,7 @@ table(
     f"{size} on people, before and after {rounds} rounds of FedAvg, and with the clients' speech pooled at the server "
     "(centralised), always with the clients' feature statistics. The last quarter of the rounds brought "
     f"{100 * gained:.0f} % of the whole gain on dev speech, but from round {late} to {rounds} its WER still fell from "
-    f"{100 * on_dev[late]:.1f} to {100 * on_dev[rounds]:.1f} %: differences between plans are of models that have not "
+    f"{100 * then:.1f} to {100 * last:.1f} %: differences between plans are of models that have not "
     "learnt to their end. Nothing in them keeps what the model knew before: the last column tells what is left of it."
     if gained is not None
     else "",

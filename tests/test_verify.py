@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from filelock import FileLock, Timeout
 from tiny_profile import tiny_profile, tiny_studies
 
 import paper_lib.results
@@ -94,6 +95,16 @@ def test_on_the_machine_that_made_them_records_are_the_same_to_the_bit(
     made = {path: path.stat().st_mtime_ns for path in directory.rglob("*.safetensors")}
     assert [outcome.agrees for outcome in verify(tiny_profile(), 2)] == [True, True]
     assert {path: path.stat().st_mtime_ns for path in directory.rglob("*.safetensors")} == made
+
+
+def test_one_process_at_a_time_verifies(cache: Path) -> None:
+    verifying = verify(tiny_profile(), 1)
+    assert next(verifying).agrees
+    with pytest.raises(Timeout):  # it might delete what the first one has made
+        FileLock(cache / "verified.lock").acquire(blocking=False)
+    assert list(verifying) == []
+    with FileLock(cache / "verified.lock").acquire(blocking=False):
+        pass
 
 
 def test_a_seed_draws_the_records(cache: Path) -> None:

@@ -65,13 +65,23 @@ class Adapted:
 def late_gain(curves: Sequence[Mapping[int, float]]) -> float | None:
     """Returns which share of all that the rounds brought came in their last quarter; None where they brought nothing.
 
-    `curves` hold by run WERs by the number of rounds; the means over runs count. Where nothing was measured at three
-    quarters of the rounds, the measurement before stands for it: then the share is too large rather than too small.
+    `curves` hold by run WERs by the number of rounds; the means over runs count.
+    """
+    first = float(np.mean([curve[min(curve)] for curve in curves]))
+    _, then, last = last_quarter(curves)
+    return (then - last) / (first - last) if last < first else None
+
+
+def last_quarter(curves: Sequence[Mapping[int, float]]) -> tuple[int, float, float]:
+    """Returns after how many rounds the last quarter of them begins, and the mean WERs over runs then and at the end.
+
+    Where nothing was measured at three quarters of the rounds, the measurement before stands for it: then what the last
+    quarter brought is too much rather than too little.
     """
     rounds = sorted(curves[0])
     late = max(at for at in rounds if at <= 0.75 * rounds[-1])
-    first, then, last = (float(np.mean([curve[at] for curve in curves])) for at in (rounds[0], late, rounds[-1]))
-    return (then - last) / (first - last) if last < first else None
+    then, last = (float(np.mean([curve[at] for curve in curves])) for at in (late, rounds[-1]))
+    return late, then, last
 
 
 def updates_of(results: Sequence[Mapping[str, Any]], kind: Literal["update_norms", "disagreements"]) -> Floats:

@@ -18,6 +18,7 @@ from pathlib import Path
 import paper_lib
 from paper_lib.circumstances import machine, versions
 from paper_lib.durations import duration
+from paper_lib.locks import locked
 from paper_lib.paths import cache_root, librispeech_root, speech_commands_root
 from paper_lib.profiles import Profile
 from paper_lib.results import Record, Store
@@ -44,7 +45,7 @@ def verify(profile: Profile, sample: int, seed: int | None = None) -> Iterator[O
     """
     there = [one for one in Inventory(profile).wanted() if one.record]
     chosen = _first(there, sample) if seed is None else random.Random(seed).sample(there, min(sample, len(there)))
-    with _empty_cache() as directory:
+    with locked(cache_root() / "verified.lock", "records computed anew"), _empty_cache() as directory:
         for wanted in chosen:
             yield _recomputed(wanted, Store(directory / "records"))
 
@@ -118,7 +119,10 @@ def _of_other_kind(record: Record) -> str:
 
 @contextmanager
 def _empty_cache() -> Iterator[Path]:
-    """Within it the cache is a directory of what this code has made to verify, and of nothing else."""
+    """Within it the cache is a directory of what this code has made to verify, and of nothing else.
+
+    What other code has made is deleted: one process at a time verifies.
+    """
     root = cache_root() / "verified"
     code = hashlib.sha256(json.dumps(versions(), sort_keys=True).encode())
     for path in sorted(Path(paper_lib.__file__).parent.rglob("*.py")):
