@@ -59,6 +59,8 @@ def test_the_table_of_sizes(readme: str, sizes: dict[str, Sweeps]) -> None:
     def row(name: str, cells: list[str]) -> str:
         return f"| {name} | {' | '.join(cells)} |"
 
+    assert "in each of seven trainings" in readme
+    assert sum(sweeps.trainings for sweeps in sizes.values()) == 7
     effects = {size: reinitialised(sweeps) for size, sweeps in sizes.items()}
     margins = {size: ambient_by_margin(sweeps, (0.02, 0.01, 0.05)) for size, sweeps in sizes.items()}
     changes = {kind: [rate(s.added(kind).mean(1), s.words).estimate() for s in sizes.values()] for kind in KINDS}
@@ -141,7 +143,7 @@ def test_ranks_without_ablations(readme: str) -> None:
     assert skip.quantity.cost == reset.quantity.cost
     assert skip.given_depth == max(one.given_depth for one in by_name.values())
     for expected in (
-        f"*ranks without ablations* ({COUNTS[len(models)]} of S)",
+        f"*Ranks without ablations* ({COUNTS[len(models)]} of S)",
         f"at ρ {sign.rho:.2f}, the resets themselves, heard on other speech, at {reset.rho:.2f}, depth alone at "
         f"{depth.rho:.2f}.",
         f"ρ {sign.given_depth:.2f} is left of the signature ({p_text(sign.p_given_depth)})",
@@ -197,6 +199,9 @@ def test_bits_in_the_rounds(readme: str) -> None:
     costs = {use.name: mean_cost(use, laptop.adaptation.model) for use in (group.none, *group.uses)}
     sent = [(costs[name]["down"] + costs[name]["up"]) / 1e6 for name in ("uniform-4", "uniform-2", "none")]
     assert "{:.1f}, {:.1f} and {:.1f} MB a client and round".format(*sent) in readme
+    assert f"in the place of 32 send {100 * (1 - sent[0] / sent[2]):.0f} % less, and no loss was seen" in readme
+    loss, by_rank = (errors["uniform-4"].less(errors[name]).mean.estimate() for name in ("none", "amb-low"))
+    assert max(loss.low, by_rank.low) < 0 < min(loss.high, by_rank.high)
     assert len({sum(costs[name][way] for way in ("down", "up")) for name in ("uniform-4", "amb-low", "crit-low")}) == 1
 
 
@@ -270,6 +275,19 @@ def test_some_layers_trained_alone(readme: str) -> None:
     assert "send {:.1f} MB a round in the place of {:.1f}".format(*sent) in readme
     by_name = {use.name: use.choices for use in group.uses}
     assert [{*choice.trained} for choice in by_name["critical"]] == [{*choice.trained} for choice in by_name["last"]]
+
+
+def test_the_verdicts_are_counted(readme: str) -> None:
+    judged = findings(profile_of("laptop"))
+    counts = Counter(finding.verdict for finding in judged)
+    unrepeated = sum("at least 2 trainings" in one.remedy for one in judged if one.verdict == "not resolved")
+    assert (
+        f"Of {len(judged)} claims of the paper, judged on the published results of profile `laptop`, "
+        f"{counts['reproduced']} are reproduced, {counts['partly reproduced']} in part, {counts['not resolved']} are "
+        f"not resolved, {unrepeated} of these for want of a second training, and {counts['not reproduced']} are "
+        "contradicted."
+    ) in readme
+    assert counts["not measured"] == 0
 
 
 def test_what_is_said_of_claims(readme: str) -> None:
