@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from paper_lib.conformer.transducer import BLANK, Transducer
+from paper_lib.conformer.transducer import BLANK, FEW, Transducer
 from paper_lib.corpus.batches import Item, collate
 from paper_lib.corpus.tokens import Tokenizer
 
@@ -24,24 +24,29 @@ def greedy_decode(
     `encoded` [batch, time, dim] with `frames` [batch] valid ones. Every utterance keeps its own place in time: one pass
     looks at the next frames of all of them and takes each to its next label, or beyond these frames if they have none
     (as label looping does, Bataev et al. 2024). So passes number hardly more than the labels of the longest utterance.
+
+    What the prediction network makes of the same labels is computed once: many variants of a model begin alike.
     """
     keys = model.joint.encoder(encoded).flatten(0, 1)
     rows = torch.arange(len(frames), device=encoded.device)  # the utterances with frames to come
     place = rows * encoded.shape[1]  # the next frame of each, in keys
     end = place + frames
     emitted = torch.zeros_like(frames)  # labels since the last frame step
-    predicted, (h, c) = model.prediction(torch.full_like(frames, BLANK)[:, None])
+    # Of every sequence of labels that some utterance has come to: the prediction network's state, and its query.
+    predicted, (h, c) = model.prediction(torch.full_like(frames[:1], BLANK)[:, None])
     query = model.joint.prediction(predicted[:, 0])
+    said = torch.zeros_like(frames)  # which of them each has come to
+    vocabulary = model.joint.out.out_features
     ahead = torch.arange(LOOK_AHEAD, device=encoded.device)
     emissions = []
     while True:
         left = (place < end).nonzero()[:, 0]
         if len(left) < len(rows):
-            rows, place, end, emitted = (part.index_select(0, left) for part in (rows, place, end, emitted))
+            rows, place, end, emitted, said = (part.index_select(0, left) for part in (rows, place, end, emitted, said))
         if not len(rows):
             break
         seen = keys.index_select(0, (place[:, None] + ahead).clamp(max=len(keys) - 1).flatten())
-        best = model.joint(seen.view(len(rows), LOOK_AHEAD, -1), query.index_select(0, rows)[:, None]).argmax(-1)
+        best = model.joint(seen.view(len(rows), LOOK_AHEAD, -1), query.index_select(0, said)[:, None]).argmax(-1)
         blanks = (best == BLANK).cumprod(1).sum(1)  # before the next label
         place = place + blanks
         emits = (blanks < LOOK_AHEAD) & (place < end)
@@ -50,13 +55,19 @@ def greedy_decode(
         emitted = emitted % max_symbols_per_frame
         some = emits.nonzero()[:, 0]
         if len(some):
-            who, labels = rows.index_select(0, some), best[some, blanks[some]]
-            before = h.index_select(1, who), c.index_select(1, who)
-            predicted, after = model.prediction.step(labels, before)
-            h.index_copy_(1, who, after[0])
-            c.index_copy_(1, who, after[1])
-            query.index_copy_(0, who, model.joint.prediction(predicted))
-            emissions.append(torch.stack((who, labels)))
+            labels, before = best[some, blanks[some]], said.index_select(0, some)
+            emissions.append(torch.stack((rows.index_select(0, some), labels)))
+            follows = torch.arange(len(some), device=some.device)
+            if len(some) > FEW:
+                longer, follows = (before * vocabulary + labels).unique(return_inverse=True)
+                before, labels = longer // vocabulary, longer % vocabulary
+            predicted, after = model.prediction.step(labels, (h.index_select(1, before), c.index_select(1, before)))
+            said.index_copy_(0, some, len(query) + follows)
+            h, c = torch.cat((h, after[0]), 1), torch.cat((c, after[1]), 1)
+            query = torch.cat((query, model.joint.prediction(predicted)))
+            if len(query) > 4 * FEW:  # some that nobody is at any more
+                kept, said = said.unique(return_inverse=True)
+                h, c, query = h.index_select(1, kept), c.index_select(1, kept), query.index_select(0, kept)
     hypotheses: list[list[int]] = [[] for _ in frames]
     if emissions:
         for row, label in zip(*torch.cat(emissions, 1).tolist(), strict=True):

@@ -65,7 +65,7 @@ class Joint(nn.Module):
 
     def forward(self, encoded: Tensor, predicted: Tensor) -> Tensor:
         """Returns logits [..., vocabulary] for projected `encoded` and `predicted` that broadcast to [..., units]."""
-        logits: Tensor = self.out((encoded + predicted).tanh())
+        logits: Tensor = self.out((encoded + predicted).tanh_())
         return logits
 
 
