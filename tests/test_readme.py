@@ -31,7 +31,7 @@ from paper_lib.studies.use_records import RANKED_BY
 from paper_lib.summaries import summarised
 from paper_lib.summaries.layer_sets import each
 from paper_lib.summaries.uses import mean_cost
-from paper_lib.summaries.words import layers_named
+from paper_lib.summaries.words import layers_named, listed
 
 COUNTS = {1: "one training", 2: "two trainings", 3: "three trainings", 4: "four trainings", 5: "five trainings"}
 
@@ -243,6 +243,17 @@ def test_units_that_are_scaled(readme: str) -> None:
         assert "from {:.1f} to {:.1f} % {} ({})".format(*wers, plan, change) in readme
     before, after = (points(of["crit-3"].less(of["amb-3"]).mean.estimate()) for of in (plain, scaled))
     assert f"and critical less ambient from {before} to {after}." in readme
+
+
+def test_the_base_rate(readme: str) -> None:
+    records = federated_dropout(profile_of("laptop")).records()
+    varied = records.sensitivity["base rate"]
+    assert varied.seeds == records.sensitivity["rescaling"].seeds  # "the same training"
+    by_rate = adapted_by_value(varied, (records.held_out,))
+    changes = [of["crit-3"].less(of["amb-3"]).mean.estimate() for of in by_rate.values()]
+    rates = listed(f"{100 * rate:.0f} %" for rate in by_rate)
+    assert f"at {rates} critical less ambient is {listed(map(points, changes))} (the same training)." in readme
+    assert all(change.low < 0 < change.high for change in changes)
 
 
 def test_what_a_smaller_server_rate_forgets(readme: str) -> None:
