@@ -250,10 +250,14 @@ def test_the_base_rate(readme: str) -> None:
     varied = records.sensitivity["base rate"]
     assert varied.seeds == records.sensitivity["rescaling"].seeds  # "the same training"
     by_rate = adapted_by_value(varied, (records.held_out,))
-    changes = [of["crit-3"].less(of["amb-3"]).mean.estimate() for of in by_rate.values()]
+    changes, flat = (
+        [of[plan].less(of["amb-3"]).mean.estimate() for of in by_rate.values()] for plan in ("crit-3", "flat-3")
+    )
     rates = listed(f"{100 * rate:.0f} %" for rate in by_rate)
-    assert f"at {rates} critical less ambient is {listed(map(points, changes))} (the same training)." in readme
+    told = f"at {rates} critical less ambient is {listed(map(points, changes))} (the same training), never told apart"
+    assert f"{told}; flat less ambient is {listed(map(points, flat))}, at 10 % alone." in readme
     assert all(change.low < 0 < change.high for change in changes)
+    assert [change.low < 0 < change.high for change in flat] == [True, False, True]
 
 
 def test_what_a_smaller_server_rate_forgets(readme: str) -> None:
